@@ -1,0 +1,1 @@
+"""Pure functions over the model. No I/O, no clock, no processes."""

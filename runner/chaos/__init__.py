@@ -1,0 +1,1 @@
+"""Faults: chosen, compiled to Chaos Toolkit experiments, carried out, verified and healed."""

@@ -1,0 +1,1 @@
+"""The Locust engine, and what runs inside Locust. Only ``plugin`` may import locust."""

@@ -1,0 +1,1 @@
+"""Reports: every number is computed once, in ``document``; the rest renders it."""

@@ -1,0 +1,1 @@
+"""What an experiment runs against: the embedded sandbox or a cluster."""
