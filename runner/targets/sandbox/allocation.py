@@ -164,10 +164,11 @@ def _listeners(ports: Iterable[int]) -> str:
     wanted, found = set(ports), []
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1] in wanted:
-                name = psutil.Process(connection.pid).name() if connection.pid else ""
-                if name and f"{name} (pid {connection.pid})" not in found:
-                    found.append(f"{name} (pid {connection.pid})")
+            place, pid = connection.laddr, connection.pid
+            if connection.status != psutil.CONN_LISTEN or not place or place.port not in wanted:
+                continue
+            if pid and (who := f"{psutil.Process(pid).name()} (pid {pid})") not in found:
+                found.append(who)
     except (psutil.Error, OSError):
         return ""
     return f" by {', '.join(found)}" if found else ""

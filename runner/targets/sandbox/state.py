@@ -32,6 +32,7 @@ LOCK_FILE: Final = "lock"
 STATUS_FILE: Final = "status.json"
 MESH_STATUS_FILE: Final = "mesh-status.json"
 _PREFIX: Final = "sandbox-"
+_DOOMED: Final = ".removing-"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _POLL_S: Final = 0.02
 
@@ -189,7 +190,11 @@ class Lock:
 
     def remove_home(self) -> None:
         """Remove the folder (and the folder of all sandboxes, if empty), then let go."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        # Moved away first: whoever makes the same sandbox anew meanwhile gets a folder of its own.
+        doomed = self.home.with_name(f"{_DOOMED}{self.home.name}-{os.getpid()}")
+        with contextlib.suppress(OSError):
+            self.home.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.home.parent.rmdir()
         self.release()
@@ -244,6 +249,8 @@ def remove_leftovers(root: Path | None = None) -> list[Path]:
         if lock is not None:
             lock.remove_home()
             removed.append(home)
+    for doomed in (state_root() if root is None else root).glob(f"{_DOOMED}*"):
+        shutil.rmtree(doomed, ignore_errors=True)  # its remover was killed, or is about to finish
     return removed
 
 
