@@ -1,0 +1,186 @@
+"""The evaluation: findings, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from runner.model.shape import Items, Model
+
+EVALUATION_SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """A conclusion. Severity rises in the order of definition."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+
+
+_SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The most severe of ``verdicts``; inconclusive when there are none: nothing was checked."""
+    return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.INCONCLUSIVE)
+
+
+Unit = Literal["s", "ratio", "per_s", "count", ""]
+
+
+class Part(Model):
+    """One window that a finding looked at."""
+
+    label: str
+    start_s: float
+    end_s: float
+    verdict: Verdict
+    observed: float | None = None
+    samples: float | None = None
+    reason: str = ""
+
+
+class Finding(Model):
+    """What one check concluded.
+
+    Attributes:
+        kind: ``validity`` (did the run prove anything?) or ``objective`` (was the promise kept?).
+        check: The check's stable name, such as ``load-delivered`` or ``objective``.
+        title: What was checked, in a few words: for an objective, its text.
+        where: Phase, service or endpoint, for a human; empty when it is the whole run.
+        reason: One sentence that a newcomer understands.
+        observed: The decisive figure, in ``unit``; None when there is none.
+        bound: What it was compared with, in ``unit``.
+        margin_ratio: Distance to the bound as a share of the bound; negative when it was missed.
+    """
+
+    kind: Literal["validity", "objective"]
+    check: str
+    title: str
+    verdict: Verdict
+    reason: str
+    where: str = ""
+    phase: str = ""
+    service: str = ""
+    source: str = ""
+    operator: str = ""
+    observed: float | None = None
+    bound: float | None = None
+    warn: float | None = None
+    unit: Unit = ""
+    margin_ratio: float | None = None
+    samples: float | None = None
+    parts: Items[Part] = ()
+
+
+class LoadFigures(Model):
+    """Load figures of one window: a phase, or an endpoint in a phase.
+
+    Latencies are seconds over *successful* requests: a refusal in a millisecond must not make
+    latency look better.
+    """
+
+    label: str
+    phase: str
+    phase_index: int | None = None
+    endpoint: str = ""
+    start_s: float
+    end_s: float
+    users: float | None = None
+    requests: int
+    rate_per_s: float
+    failures: int
+    error_ratio: float | None
+    outcomes: dict[str, int] = Field(default_factory=dict)
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    max_s: float | None = None
+
+
+class SignalFigures(Model):
+    """Golden signals of one service in one phase, as the mesh saw them."""
+
+    service: str
+    phase: str
+    phase_index: int
+    start_s: float
+    end_s: float
+    traffic_per_s: float | None = None
+    error_ratio: float | None = None
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    cpu_ratio: float | None = None
+    memory_ratio: float | None = None
+
+
+class FailureFigure(Model):
+    """A kind of failure that the load saw."""
+
+    endpoint: str
+    outcome: str
+    text: str
+    count: int
+
+
+class FaultFigure(Model):
+    """What became of a fault, in figures.
+
+    Attributes:
+        injected_s: Offset at which it was seen to be in place; None when it never was.
+        gone_s: Offset at which it was seen to be gone.
+        recovery_s: Seconds from the planned end (pod-kill: from the kill) until the objectives
+            held again.
+        flagged: Requests the mesh flagged as hit; None where flags say nothing.
+    """
+
+    id: str
+    kind: str
+    service: str
+    start_s: float
+    end_s: float
+    injected_s: float | None = None
+    gone_s: float | None = None
+    recovery_s: float | None = None
+    flagged: float | None = None
+    subjects: Items[str] = ()
+    detail: str = ""
+
+
+class Evaluation(Model):
+    """Everything that was concluded from one recording."""
+
+    schema_version: int = EVALUATION_SCHEMA
+    run_id: str
+    experiment: str
+    verdict: Verdict
+    valid: bool
+    sentence: str = Field(description="The verdict and why, in one sentence.")
+    time_scale: float = 1.0
+    findings: Items[Finding]
+    phases: Items[LoadFigures] = ()
+    endpoints: Items[LoadFigures] = ()
+    signals: Items[SignalFigures] = ()
+    failures: Items[FailureFigure] = ()
+    faults: Items[FaultFigure] = ()
+
+
+def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:
+    """The verdict over ``findings``, and whether the run was valid.
+
+    Not valid is inconclusive whatever else was found; then fail, inconclusive, warn, pass. A run in
+    which no objective was judged is inconclusive.
+    """
+    known = tuple(findings)
+    validity = [f.verdict for f in known if f.kind == "validity"]
+    objectives = [f.verdict for f in known if f.kind == "objective"]
+    valid = bool(validity) and all(v in (Verdict.PASS, Verdict.WARN) for v in validity)
+    if not valid or not objectives:
+        return Verdict.INCONCLUSIVE, valid
+    return worst([*objectives, *(v for v in validity if v is Verdict.WARN)]), valid

@@ -1,0 +1,244 @@
+"""Objectives: what a service promises, in k6's threshold grammar with units.
+
+::
+
+    objective  = sli operator value
+    sli        = latency "." statistic | statistic | errors | traffic
+               | saturation.cpu | saturation.memory | recovery
+    statistic  = pNN[.N] | "p(" NN[.N] ")" | med | avg | min | max
+    operator   = "<" | "<=" | ">" | ">="
+    value      = duration (latency, recovery) | percentage (errors, saturation) | rate (traffic)
+
+A bound has a unit, always: ``latency.p95 < 500`` is a mistake, ``latency.p95 < 500ms`` is not.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from runner.model.shape import Model
+from runner.model.units import (
+    DURATION_ACCEPTED,
+    PERCENT_ACCEPTED,
+    RATE_ACCEPTED,
+    parse_duration,
+    parse_percent,
+    parse_rate,
+)
+
+PhaseName = Literal["warmup", "baseline", "fault", "recovery"]
+SliName = Literal["latency", "errors", "traffic", "saturation.cpu", "saturation.memory", "recovery"]
+Operator = Literal["<", "<=", ">", ">="]
+Source = Literal["client", "mesh"]
+
+JUDGED_PHASES: tuple[PhaseName, ...] = ("baseline", "fault", "recovery")
+"""Where an objective holds that does not say ``during``: everywhere but in the warmup."""
+
+OBJECTIVE_ACCEPTED = (
+    "an objective such as 'latency.p95 < 500ms', 'p(99) < 1s', 'errors < 0.1%', "
+    "'traffic > 90/s', 'saturation.cpu < 50%', 'saturation.memory < 60%' or 'recovery < 30s'"
+)
+
+_TEXT = re.compile(r"\s*([A-Za-z][\w.]*(?:\(\s*[\d.]+\s*\))?)\s*(<=|>=|<|>)\s*(.+?)\s*")
+_PERCENTILE = re.compile(r"p\(?\s*(\d{1,2}(?:\.\d+)?)\s*\)?")
+_PLAIN_STATISTICS = {"med": "p50", "avg": "avg", "min": "min", "max": "max"}
+
+
+class Bound(Model):
+    """One comparison, in seconds, ratios and events per second.
+
+    Attributes:
+        sli: Which indicator.
+        statistic: ``pNN`` (such as p95 or p99.9), ``avg``, ``min`` or ``max``; empty for
+            indicators other than latency.
+        operator: How the observed value must relate to ``value``.
+        value: Seconds (latency, recovery), ratio (errors, saturation) or events per second.
+    """
+
+    sli: SliName
+    statistic: str
+    operator: Operator
+    value: float
+
+    def holds(self, observed: float) -> bool:
+        """Whether ``observed`` satisfies the bound. NaN never does."""
+        match self.operator:
+            case "<":
+                return observed < self.value
+            case "<=":
+                return observed <= self.value
+            case ">":
+                return observed > self.value
+            case ">=":
+                return observed >= self.value
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile as a ratio for ``pNN``, else None."""
+        return float(self.statistic[1:]) / 100 if self.statistic.startswith("p") else None
+
+    @property
+    def unit(self) -> Literal["s", "ratio", "per_s"]:
+        """The unit of ``value``."""
+        if self.sli in ("latency", "recovery"):
+            return "s"
+        return "per_s" if self.sli == "traffic" else "ratio"
+
+
+def _statistic(text: str) -> str | None:
+    if text in _PLAIN_STATISTICS:
+        return _PLAIN_STATISTICS[text]
+    match = _PERCENTILE.fullmatch(text)
+    if match is None or not 0 < float(match[1]) < 100:
+        return None
+    return f"p{float(match[1]):g}"
+
+
+def _indicator(text: str) -> tuple[SliName, str] | None:
+    """The indicator and the statistic that ``text`` names, or None."""
+    match text.lower():
+        case "errors" | "traffic" | "saturation.cpu" | "saturation.memory" | "recovery" as plain:
+            return plain, ""
+        case lowered:
+            statistic = _statistic(lowered.removeprefix("latency."))
+            return None if statistic is None else ("latency", statistic)
+
+
+def _value(sli: SliName, text: str) -> float:
+    if sli in ("latency", "recovery"):
+        return parse_duration(text)
+    return parse_rate(text) if sli == "traffic" else parse_percent(text)
+
+
+def _accepted_value(sli: SliName) -> str:
+    if sli in ("latency", "recovery"):
+        return DURATION_ACCEPTED
+    return RATE_ACCEPTED if sli == "traffic" else PERCENT_ACCEPTED
+
+
+@lru_cache(maxsize=1024)
+def parse_bound(text: str) -> Bound:
+    """Parse ``text`` after the grammar in this module's docstring.
+
+    Raises:
+        ValueError: Says which part is wrong and what would be accepted.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {OBJECTIVE_ACCEPTED}")
+    name, operator, value_text = match.groups()
+    indicator = _indicator(name)
+    if indicator is None:
+        raise ValueError(f"{name!r} is not an indicator; accepted: {OBJECTIVE_ACCEPTED}")
+    sli, statistic = indicator
+    try:
+        value = _value(sli, value_text)
+    except ValueError:
+        raise ValueError(
+            f"the bound {value_text!r} of {sli} is not {_accepted_value(sli)}"
+        ) from None
+    return Bound(sli=sli, statistic=statistic, operator=operator, value=value)  # type: ignore[arg-type]
+
+
+class Objective(Model):
+    """A promise, where it holds, and from whose point of view.
+
+    A plain string in the file is short for ``{objective: <string>}``.
+    """
+
+    objective: str = Field(
+        description="The promise, such as 'latency.p95 < 500ms'.",
+        examples=["latency.p95 < 500ms", "errors < 0.1%", "recovery < 30s"],
+    )
+    during: tuple[PhaseName, ...] = Field(
+        default=JUDGED_PHASES,
+        min_length=1,
+        description="Phases in which it holds, each judged on its own. Default: all but warmup.",
+    )
+    of: str | None = Field(
+        default=None, description="Endpoint as the load names it, such as 'POST /api/v1/orders'."
+    )
+    service: str | None = Field(
+        default=None, description="Service as the mesh names it; implies 'source: mesh'."
+    )
+    source: Source | None = Field(
+        default=None,
+        description="Whose view: 'client' (the load) or 'mesh' (Prometheus). Default: client, "
+        "and mesh where a service or saturation is judged.",
+    )
+    warn: str | None = Field(
+        default=None,
+        description="A stricter bound: missing it is a warning, not a failure.",
+        examples=["40%", "400ms"],
+    )
+    at_least: int = Field(
+        default=1, ge=1, description="Fewer requests than this in a phase are no evidence."
+    )
+    on_missing: Literal["inconclusive", "fail"] = Field(
+        default="inconclusive", description="What it means when there is nothing to judge."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"objective": value} if isinstance(value, str) else value
+
+    @field_validator("during", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        if value == "all":
+            return JUDGED_PHASES
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    @field_validator("objective")
+    @classmethod
+    def _parses(cls, value: str) -> str:
+        parse_bound(value)
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Objective:
+        bound = self.bound
+        if self.warn is not None:
+            warn = self.warn_value
+            stricter = warn < bound.value if bound.operator in ("<", "<=") else warn > bound.value
+            if not stricter:
+                raise ValueError(f"warn {self.warn!r} is not stricter than {self.objective!r}")
+        if bound.sli.startswith("saturation") and self.source == "client":
+            raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")
+        if bound.sli == "recovery" and self.during != JUDGED_PHASES:
+            raise ValueError("recovery is counted from the end of each fault; drop 'during'")
+        if self.of is not None and self.effective_source == "mesh":
+            raise ValueError("'of' names an endpoint of the load; use 'service' for the mesh")
+        return self
+
+    @property
+    def bound(self) -> Bound:
+        """The parsed comparison."""
+        return parse_bound(self.objective)
+
+    @property
+    def warn_value(self) -> float:
+        """The warning bound in the unit of :attr:`Bound.value`.
+
+        Raises:
+            ValueError: When there is none, or it does not fit the indicator.
+        """
+        if self.warn is None:
+            raise ValueError("this objective has no warning bound")
+        try:
+            return _value(self.bound.sli, self.warn)
+        except ValueError:
+            accepted = _accepted_value(self.bound.sli)
+            raise ValueError(f"warn {self.warn!r} is not {accepted}") from None
+
+    @property
+    def effective_source(self) -> Source:
+        """``source`` with its default resolved."""
+        if self.source is not None:
+            return self.source
+        return "mesh" if self.service or self.bound.sli.startswith("saturation") else "client"

@@ -1,0 +1,306 @@
+"""The plan: an experiment with every offset resolved and every default visible. Pure.
+
+All offsets are seconds from the start of the load. The phases tile the run: ``[0, duration_s)`` is
+covered without gap or overlap, and every phase is half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pydantic import Field
+
+from runner.model.experiment import Experiment, Fault, Stage
+from runner.model.objective import Objective, PhaseName
+from runner.model.shape import Items, Model
+
+PLAN_SCHEMA = 1
+UNDO_GRACE_S = 15.0
+"""Bound for a fault's undo: past ``end_s`` by this much, it is healed by force."""
+
+DEFAULT_RAMP_S = 1.0
+"""A stage without a spawn rate reaches its users within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something that is wrong in an experiment, at a place in it.
+
+    Attributes:
+        loc: Path of keys and indices, such as ``("faults", 0, "at")``.
+        message: What is wrong and what would be accepted.
+    """
+
+    loc: tuple[str | int, ...]
+    message: str
+
+
+class PlannedStage(Model):
+    """A stage with absolute offsets: a linear ramp, then a plateau."""
+
+    start_s: float
+    end_s: float
+    users_from: int
+    users_to: int
+    spawn_rate: float = Field(description="Users per second during the ramp.")
+    ramp_end_s: float = Field(description="When users_to is reached; never after end_s.")
+
+
+class Phase(Model):
+    """A piece of the run with one name and one set of active faults."""
+
+    index: int
+    name: PhaseName
+    start_s: float
+    end_s: float
+    faults: Items[str] = ()
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+class PlannedFault(Model):
+    """A fault with absolute offsets.
+
+    ``id`` is unique in the plan and fit for file and object names.
+    """
+
+    id: str
+    start_s: float
+    end_s: float
+    undo_by_s: float
+    fault: Fault
+
+
+class Plan(Model):
+    """What will be done, and when. Written to disk before the first effect."""
+
+    schema_version: int = PLAN_SCHEMA
+    experiment: Experiment
+    time_scale: float = 1.0
+    duration_s: float
+    stages: Items[PlannedStage]
+    phases: Items[Phase]
+    faults: Items[PlannedFault]
+    seed: int
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether durations were shortened, so that the verdict is about a rehearsal."""
+        return self.time_scale != 1.0
+
+    def phases_named(self, *names: PhaseName) -> tuple[Phase, ...]:
+        """The phases with one of ``names``, in order."""
+        return tuple(phase for phase in self.phases if phase.name in names)
+
+    def phase_at(self, offset_s: float) -> Phase | None:
+        """The phase that ``offset_s`` falls into; None before the start and after the end."""
+        for phase in self.phases:
+            if phase.start_s <= offset_s < phase.end_s:
+                return phase
+        return None
+
+    def users_at(self, offset_s: float) -> float:
+        """Planned users at ``offset_s``, with the ramp as a straight line (so a float)."""
+        for stage in self.stages:
+            if stage.start_s <= offset_s < stage.end_s:
+                return _users_in(stage, offset_s)
+        return 0.0
+
+
+def _users_in(stage: PlannedStage, offset_s: float) -> float:
+    ramp_s = stage.ramp_end_s - stage.start_s
+    if offset_s >= stage.ramp_end_s or ramp_s <= 0:
+        reached = offset_s >= stage.ramp_end_s
+        return float(stage.users_to if reached else stage.users_from)
+    direction = 1 if stage.users_to >= stage.users_from else -1
+    moved = stage.spawn_rate * (offset_s - stage.start_s)
+    return stage.users_from + direction * min(moved, abs(stage.users_to - stage.users_from))
+
+
+def scaled(experiment: Experiment, factor: float) -> Experiment:
+    """``experiment`` with every duration multiplied by ``factor``, and spawn rates divided by it.
+
+    Bounds, delays and grace periods stay as they are: they belong to the system, not to the
+    schedule.
+    """
+    stages = tuple(
+        stage.model_copy(
+            update={
+                "duration": stage.duration * factor,
+                "spawn_rate": None if stage.spawn_rate is None else stage.spawn_rate / factor,
+            }
+        )
+        for stage in experiment.load.stages
+    )
+    faults = tuple(
+        fault.model_copy(update={"at": fault.at * factor, "duration": fault.duration * factor})
+        for fault in experiment.faults
+    )
+    return experiment.model_copy(
+        update={
+            "load": experiment.load.model_copy(update={"stages": stages}),
+            "faults": faults,
+            "warmup": experiment.warmup * factor,
+        }
+    )
+
+
+def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
+    """Resolve ``experiment`` into a plan.
+
+    Args:
+        experiment: As written. :func:`mistakes_in` must have found nothing in it.
+        time_scale: Factor on every duration; 1 is the real thing, anything else a rehearsal.
+    """
+    shortened = experiment if time_scale == 1.0 else scaled(experiment, time_scale)
+    faults = tuple(
+        PlannedFault(
+            id=f"{number:02d}-{fault.name or fault.kind}",
+            start_s=fault.at,
+            end_s=fault.at + fault.duration,
+            undo_by_s=fault.at + fault.duration + UNDO_GRACE_S,
+            fault=fault,
+        )
+        for number, fault in enumerate(shortened.faults, start=1)
+    )
+    return Plan(
+        experiment=shortened,
+        time_scale=time_scale,
+        duration_s=shortened.duration_s,
+        stages=_stages(shortened.load.stages),
+        phases=tile(shortened.duration_s, shortened.warmup, faults),
+        faults=faults,
+        seed=shortened.seed,
+    )
+
+
+def _stages(stages: tuple[Stage, ...]) -> tuple[PlannedStage, ...]:
+    planned: list[PlannedStage] = []
+    start_s, users = 0.0, 0
+    for stage in stages:
+        change = abs(stage.users - users)
+        rate = stage.spawn_rate or max(change, 1) / DEFAULT_RAMP_S
+        end_s = start_s + stage.duration
+        planned.append(
+            PlannedStage(
+                start_s=start_s,
+                end_s=end_s,
+                users_from=users,
+                users_to=stage.users,
+                spawn_rate=rate,
+                ramp_end_s=min(end_s, start_s + change / rate),
+            )
+        )
+        start_s, users = end_s, stage.users
+    return tuple(planned)
+
+
+def tile(duration_s: float, warmup_s: float, faults: tuple[PlannedFault, ...]) -> tuple[Phase, ...]:
+    """Cut ``[0, duration_s)`` at the end of the warmup and at every start and end of a fault."""
+    edges = {0.0, duration_s, warmup_s}
+    edges.update(edge for fault in faults for edge in (fault.start_s, fault.end_s))
+    cuts = sorted(edge for edge in edges if 0 <= edge <= duration_s)
+    phases: list[Phase] = []
+    for start_s, end_s in pairwise(cuts):
+        active = tuple(f.id for f in faults if f.start_s <= start_s < f.end_s)
+        if active:
+            name: PhaseName = "fault"
+        elif start_s < warmup_s:
+            name = "warmup"
+        else:
+            name = "recovery" if any(f.end_s <= start_s for f in faults) else "baseline"
+        phases.append(
+            Phase(index=len(phases), name=name, start_s=start_s, end_s=end_s, faults=active)
+        )
+    return tuple(phases)
+
+
+def mistakes_in(experiment: Experiment) -> tuple[Mistake, ...]:
+    """What makes ``experiment`` impossible to carry out or to judge, all of it at once."""
+    return (
+        *_warmup_mistakes(experiment),
+        *_fault_mistakes(experiment),
+        *_objective_mistakes(experiment),
+    )
+
+
+def _warmup_mistakes(experiment: Experiment) -> list[Mistake]:
+    total_s = experiment.duration_s
+    if experiment.warmup < total_s:
+        return []
+    return [
+        Mistake(
+            ("warmup",),
+            f"the warmup of {experiment.warmup:g}s leaves nothing of the {total_s:g}s of load; "
+            f"accepted: less than {total_s:g}s",
+        )
+    ]
+
+
+def _fault_mistakes(experiment: Experiment) -> list[Mistake]:
+    mistakes = []
+    total_s = experiment.duration_s
+    for index, fault in enumerate(experiment.faults):
+        end_s = fault.at + fault.duration
+        if fault.at >= total_s or end_s > total_s:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    f"the fault lasts from {fault.at:g}s to {end_s:g}s, but the load ends at "
+                    f"{total_s:g}s; accepted: an end of at most {total_s:g}s",
+                )
+            )
+        if fault.at < experiment.warmup:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    f"the fault starts at {fault.at:g}s, in the warmup, which no objective "
+                    f"judges; accepted: {experiment.warmup:g}s or later",
+                )
+            )
+        elif fault.at == experiment.warmup:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    "the fault starts where the warmup ends, so that there is no baseline to "
+                    f"compare with; accepted: later than {experiment.warmup:g}s",
+                )
+            )
+    return mistakes
+
+
+def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
+    if _warmup_mistakes(experiment) or _fault_mistakes(experiment):
+        return []  # The phases would be nonsense, and so would what is said about them.
+    present = {phase.name for phase in make_plan(experiment).phases}
+    mistakes = []
+    for index, objective in enumerate(experiment.objectives):
+        mistakes.extend(_one_objective(index, objective, present, experiment))
+    return mistakes
+
+
+def _one_objective(
+    index: int, objective: Objective, present: set[PhaseName], experiment: Experiment
+) -> list[Mistake]:
+    mistakes = []
+    if objective.bound.sli == "recovery" and not experiment.faults:
+        mistakes.append(
+            Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} needs a fault to recover from; this experiment has none",
+            )
+        )
+    elif "during" in objective.model_fields_set:
+        for name in objective.during:
+            if name not in present:
+                known = ", ".join(sorted(present))
+                mistakes.append(
+                    Mistake(
+                        ("objectives", index, "during"),
+                        f"there is no {name} phase in this experiment; accepted: {known}",
+                    )
+                )
+    return mistakes

@@ -1,0 +1,271 @@
+"""The recording: what was done and what was seen, as it stands on disk.
+
+Rows of the load are plain slotted dataclasses, because there are many; everything else is a frozen
+model. Offsets are seconds from the start of the load; a wall-clock anchor stands in the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from runner.model.histogram import Counts
+from runner.model.plan import Plan
+from runner.model.shape import Items, Model
+
+MANIFEST_SCHEMA = 1
+
+EventKind = Literal["begin", "ok", "failed", "unknown", "note"]
+RunState = Literal["planned", "running", "recorded", "interrupted", "aborted", "failed"]
+Outcome = Literal["success", "http_4xx", "http_5xx", "timeout", "connection", "error"]
+
+OUTCOMES: tuple[Outcome, ...] = (
+    "success",
+    "http_4xx",
+    "http_5xx",
+    "timeout",
+    "connection",
+    "error",
+)
+
+
+class Event(Model):
+    """A line of the journal.
+
+    An effect is journaled as ``begin`` before it happens, then as ``ok``, ``failed`` (it surely did
+    not take) or ``unknown`` (it raised; nobody knows whether it took). ``note`` is everything else.
+
+    Attributes:
+        wall_s: Unix time.
+        offset_s: Seconds from the start of the load; None before it has started.
+        source: Who: ``target``, ``load``, ``signals``, ``guard``, ``run`` or a fault's id.
+        action: What: ``open``, ``start``, ``inject``, ``heal``, ``stop``, ``collect``, ``close``...
+    """
+
+    wall_s: float
+    offset_s: float | None = None
+    source: str
+    action: str
+    kind: EventKind
+    detail: str = ""
+
+
+def unhealed(events: Iterable[Event]) -> frozenset[str]:
+    """Ids of faults whose injection began and whose heal is not on record as ``ok``.
+
+    This is what may still be broken when nothing but the journal is left.
+    """
+    open_faults: set[str] = set()
+    for event in events:
+        if event.action == "inject" and event.kind == "begin":
+            open_faults.add(event.source)
+        elif event.action == "heal" and event.kind == "ok":
+            open_faults.discard(event.source)
+    return frozenset(open_faults)
+
+
+class TargetInfo(Model):
+    """Where a run goes: addresses and identity, never a secret.
+
+    Attributes:
+        kubeconfig: Path of the kubeconfig; used by the children of the run, not recorded.
+        identity: What tells this target from others: API server and context.
+    """
+
+    kind: Literal["sandbox", "cluster"]
+    name: str
+    namespace: str
+    ingress_url: str
+    host: str = Field(description="Host header of requests to the ingress; empty for none.")
+    prometheus_url: str
+    kubeconfig: str = Field(exclude=True, default="")
+    context: str = ""
+    identity: str = ""
+
+
+class ClockAnchor(Model):
+    """The two clocks of a run.
+
+    Attributes:
+        load_started_wall_s: Unix time of offset 0.
+        prometheus_skew_s: Prometheus' ``time()`` minus ours; None when it could not be measured.
+    """
+
+    load_started_wall_s: float
+    prometheus_skew_s: float | None = None
+
+
+class Manifest(Model):
+    """Identity and state of a run. The last thing that is written."""
+
+    schema_version: int = MANIFEST_SCHEMA
+    run_id: str
+    experiment: str
+    experiment_sha256: str
+    state: RunState
+    reason: str = ""
+    created_at: str = Field(description="UTC, ISO 8601.")
+    argv: Items[str] = ()
+    git_revision: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    host: dict[str, str] = Field(default_factory=dict)
+    seed: int = 0
+    target: TargetInfo | None = None
+    anchor: ClockAnchor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRow:
+    """Requests that were *sent* in one second, to one endpoint, with one outcome.
+
+    Attributes:
+        second: Whole seconds from the start of the load.
+        endpoint: ``METHOD name``, as Locust reports them.
+        outcome: How they ended.
+        latency_us: Histogram of microseconds from the send to the end of the response.
+    """
+
+    second: int
+    endpoint: str
+    outcome: str
+    latency_us: Counts
+
+    @property
+    def count(self) -> int:
+        return sum(self.latency_us.values())
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRecord:
+    """Everything the load generator wrote down.
+
+    Attributes:
+        rows: One for each second, endpoint and outcome; several of the same key add up.
+        users: Second to the number of running users at its end.
+        failures: ``(endpoint, outcome, error text)`` to the number of times it was seen.
+        dropped_failures: Failures whose text was not kept, because there were too many texts.
+        finished: Whether the generator closed its record in an orderly way.
+    """
+
+    rows: tuple[LoadRow, ...]
+    users: Mapping[int, int]
+    failures: Mapping[tuple[str, str, str], int]
+    dropped_failures: int = 0
+    finished: bool = False
+
+
+SignalState = Literal["ok", "gaps", "empty", "error"]
+
+
+class SignalSeries(Model):
+    """One indicator of one service over the whole run, as Prometheus answered.
+
+    Attributes:
+        sli: ``latency.p50|p95|p99``, ``traffic``, ``errors``, ``saturation.cpu|memory`` or
+            an own name.
+        service: Service the series is about; empty when it is about all.
+        unit: ``s``, ``per_s`` or ``ratio``.
+        points: ``(offset_s, value)``; a value is None where there was none or it was NaN.
+    """
+
+    sli: str
+    service: str
+    unit: str
+    query: str
+    step_s: float
+    points: Items[tuple[float, float | None]]
+    state: SignalState
+    message: str = ""
+    warnings: Items[str] = ()
+
+
+class PhaseSignal(Model):
+    """One indicator of one service over exactly one phase.
+
+    Attributes:
+        value: In the series' unit; None when there is nothing to tell.
+        samples: Requests the value rests on (latency, errors, traffic), or scrapes (saturation).
+    """
+
+    phase: int
+    sli: str
+    service: str
+    unit: str
+    query: str
+    value: float | None
+    samples: float | None = None
+    state: SignalState
+    message: str = ""
+    warnings: Items[str] = ()
+
+
+class Signals(Model):
+    """All that was collected from the signal source, and how complete it is.
+
+    Attributes:
+        services: Services that were asked for.
+        scrape_gaps: Sentences, one for each scrape target that was down or silent in the run.
+        fault_flags: Fault id to the number of requests that the mesh flagged as hit by it while it
+            was planned to be in effect (FI, DI); absent where flags say nothing.
+        late_flags: Fault id to flagged requests after the fault's end and its grace.
+    """
+
+    services: Items[str]
+    series: Items[SignalSeries] = ()
+    phases: Items[PhaseSignal] = ()
+    scrape_gaps: Items[str] = ()
+    fault_flags: dict[str, float | None] = Field(default_factory=dict)
+    late_flags: dict[str, float | None] = Field(default_factory=dict)
+    error: str = ""
+
+
+class Effect(Model):
+    """A line that a fault's child wrote about what it did or saw.
+
+    Attributes:
+        what: ``injected``, ``verified``, ``removed``, ``gone``, ``killed``, ``replaced``,
+            ``ready`` or ``skipped``.
+        subject: The object concerned, such as ``virtualservice/payment-api`` or ``pod/x``.
+    """
+
+    wall_s: float
+    what: Literal[
+        "injected", "verified", "removed", "gone", "killed", "replaced", "ready", "skipped"
+    ]
+    subject: str
+    detail: str = ""
+
+
+class FaultRecord(Model):
+    """What became of one planned fault.
+
+    Attributes:
+        journal_status: Chaos Toolkit's own word; empty when there is no journal.
+        failed_activities: Names of activities that did not succeed, with the reason.
+        effects: What the fault's actions wrote down.
+    """
+
+    id: str
+    journal_status: str = ""
+    failed_activities: Items[str] = ()
+    effects: Items[Effect] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A run as read back from its folder; the only input of the evaluation."""
+
+    manifest: Manifest
+    plan: Plan
+    events: tuple[Event, ...]
+    load: LoadRecord
+    signals: Signals | None
+    faults: tuple[FaultRecord, ...]
+
+    def offset_s(self, wall_s: float) -> float | None:
+        """Seconds from the start of the load of a Unix time; None when the load never started."""
+        anchor = self.manifest.anchor
+        return None if anchor is None else wall_s - anchor.load_started_wall_s

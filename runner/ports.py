@@ -1,0 +1,159 @@
+"""The seams of a run: what the conductor asks of the world, and nothing more.
+
+The conductor knows these protocols only. Each has a real adapter and a shipped double
+(``runner.testing``), and one contract suite that both must pass. All methods raise subclasses of
+:class:`runner.errors.SeatrialError`; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runner.model.plan import Plan, PlannedFault
+from runner.model.recording import ClockAnchor, LoadRow, Signals, TargetInfo
+
+
+class Clock(Protocol):
+    def monotonic_s(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+    def wall_s(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds``."""
+        ...
+
+
+class Job(Protocol):
+    """A child that works by itself and is polled."""
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs. Evidence, never a verdict."""
+        ...
+
+    def stop(self, grace_s: float) -> None:
+        """Ask it to end; after ``grace_s`` end it by force. Idempotent; returns when it is gone."""
+        ...
+
+    def tail(self, lines: int) -> str:
+        """The last lines of what it printed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """What the load generator has written so far, since the last look.
+
+    Attributes:
+        started_wall_s: Unix time of offset 0; None while the load has not started.
+        rows: Rows that are new since the last look.
+        users: ``(second, users)`` pairs that are new since the last look.
+    """
+
+    started_wall_s: float | None
+    rows: tuple[LoadRow, ...] = ()
+    users: tuple[tuple[int, int], ...] = ()
+
+
+class LoadJob(Job, Protocol):
+    def progress(self) -> LoadProgress:
+        """What is new in the record since the last call. Never blocks."""
+        ...
+
+
+class LoadEngine(Protocol):
+    def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
+        """Start the generator as a child that follows ``plan`` and records into ``workdir``.
+
+        Raises:
+            LoadError: When it cannot be started.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HealReport:
+    """What a heal did.
+
+    Attributes:
+        removed: Objects that were changed back or deleted, such as ``virtualservice/payment-api``.
+        left: Objects that could not be healed, each with the reason. Empty means: looked again,
+            and nothing is left.
+    """
+
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class FaultInjector(Protocol):
+    def inject(self, fault: PlannedFault, run_id: str, target: TargetInfo, workdir: Path) -> Job:
+        """Start a child that injects ``fault``, holds it for its duration and removes it.
+
+        The child writes ``experiment.json``, ``journal.json``, ``effects.jsonl`` and ``chaos.log``
+        into ``workdir``. Returns at once.
+
+        Raises:
+            FaultError: When the child cannot be started.
+        """
+        ...
+
+    def heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealReport:
+        """Remove what bears the name of this run (and fault, unless None), and look again.
+
+        Idempotent, needs no memory of the injection, bounded in time.
+        """
+        ...
+
+
+class SignalSource(Protocol):
+    def skew_s(self, target: TargetInfo) -> float | None:
+        """The source's clock minus ours, in seconds; None when it cannot be asked."""
+        ...
+
+    def collect(
+        self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
+    ) -> Signals:
+        """Everything about the run up to offset ``end_s``; raw answers are kept in ``rawdir``.
+
+        Never raises for what the source lacks: gaps, emptiness and errors stand in the answer.
+        """
+        ...
+
+
+class Target(Protocol):
+    def open(self) -> TargetInfo:
+        """Make the target ready (start the sandbox, or check the cluster), bounded in time.
+
+        Raises:
+            TargetError: When it cannot be used; says why.
+        """
+        ...
+
+    def preflight(self, plan: Plan) -> Sequence[str]:
+        """Reasons why this plan cannot run here, each a sentence; empty when it can."""
+        ...
+
+    def snapshot(self, folder: Path) -> None:
+        """Write the objects that matter to ``folder``, one JSON file per kind."""
+        ...
+
+    def close(self) -> None:
+        """Give back what :meth:`open` took. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that :func:`runner.conductor.conduct` needs from the world."""
+
+    clock: Clock
+    target: Target
+    load: LoadEngine
+    faults: FaultInjector
+    signals: SignalSource

@@ -1,0 +1,352 @@
+"""Everything on disk under ``results/``: the only module that spells its paths.
+
+Writes are atomic (a temporary name, then a rename), except for the journal, which is appended and
+synced line by line, so that it tells what was about to happen even after a power cut. A run folder
+is never overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from runner.errors import RecordingError, UsageError
+from runner.model.evaluation import Evaluation
+from runner.model.plan import Plan
+from runner.model.recording import (
+    Effect,
+    Event,
+    FaultRecord,
+    LoadRecord,
+    LoadRow,
+    Manifest,
+    Recording,
+    Signals,
+)
+from runner.model.shape import Model
+
+M = TypeVar("M", bound=Model)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` such that a reader sees all of it or the old content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)
+
+
+def to_json(value: Any) -> str:
+    """``value`` as JSON that ``git diff`` and ``jq`` like: sorted keys, a newline at the end."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class RunDir:
+    """The folder of one run.
+
+    Args:
+        path: ``results/<experiment>/<UTC time>-<id>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name: UTC time and a random suffix; unique, sorts by time."""
+        return self.path.name
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def plan_path(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def experiment_path(self) -> Path:
+        return self.path / "experiment.yaml"
+
+    @property
+    def events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def load_dir(self) -> Path:
+        return self.path / "load"
+
+    @property
+    def signals_path(self) -> Path:
+        return self.path / "signals" / "signals.json"
+
+    @property
+    def raw_signals_dir(self) -> Path:
+        return self.path / "signals" / "raw"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def report_dir(self) -> Path:
+        return self.path / "report"
+
+    def fault_dir(self, fault_id: str) -> Path:
+        return self.path / "chaos" / fault_id
+
+    def target_dir(self, when: str) -> Path:
+        return self.path / "target" / when
+
+    def log_path(self, part: str) -> Path:
+        folder = self.path / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{part}.log"
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        self._write(self.manifest_path, manifest)
+
+    def write_plan(self, plan: Plan, experiment_text: str) -> None:
+        self._write(self.plan_path, plan)
+        write_atomically(self.experiment_path, experiment_text)
+
+    def write_signals(self, signals: Signals) -> None:
+        self._write(self.signals_path, signals)
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        self._write(self.evaluation_path, evaluation)
+
+    def append_event(self, event: Event) -> None:
+        """Add a line to the journal and return only when it is on disk."""
+        line = event.model_dump_json() + "\n"
+        with self.events_path.open("a", encoding="utf-8") as out:
+            out.write(line)
+            out.flush()
+            os.fsync(out.fileno())
+
+    @staticmethod
+    def _write(path: Path, value: Model) -> None:
+        write_atomically(path, to_json(value.model_dump(mode="json", by_alias=True)))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def read_manifest(self) -> Manifest:
+        return self._read(self.manifest_path, Manifest)
+
+    def read_plan(self) -> Plan:
+        return self._read(self.plan_path, Plan)
+
+    def read_evaluation(self) -> Evaluation:
+        return self._read(self.evaluation_path, Evaluation)
+
+    def read_signals(self) -> Signals | None:
+        """What was collected; None when the run ended before anything was."""
+        return self._read(self.signals_path, Signals) if self.signals_path.exists() else None
+
+    def read_events(self) -> tuple[Event, ...]:
+        return tuple(
+            self._validate(Event, record, self.events_path)
+            for record in _json_lines(self.events_path)
+        )
+
+    def read_load(self) -> LoadRecord:
+        return read_load_record(self.load_dir)
+
+    def read_faults(self, plan: Plan) -> tuple[FaultRecord, ...]:
+        return tuple(self._read_fault(fault.id) for fault in plan.faults)
+
+    def recording(self) -> Recording:
+        """The whole run, read back.
+
+        Raises:
+            RecordingError: When the folder is torn, foreign or of another version.
+        """
+        plan = self.read_plan()
+        return Recording(
+            manifest=self.read_manifest(),
+            plan=plan,
+            events=self.read_events(),
+            load=self.read_load(),
+            signals=self.read_signals(),
+            faults=self.read_faults(plan),
+        )
+
+    def _read_fault(self, fault_id: str) -> FaultRecord:
+        folder = self.fault_dir(fault_id)
+        journal_path = folder / "journal.json"
+        journal = _json_file(journal_path) if journal_path.exists() else {}
+        if not isinstance(journal, dict):
+            raise RecordingError(f"{journal_path} is not a Chaos Toolkit journal")
+        failed = tuple(
+            f"{item['activity']['name']}: {_last_line(item.get('exception'))}"
+            for part in ("run", "rollbacks")
+            for item in journal.get(part) or ()
+            if item.get("status") != "succeeded"
+        )
+        effects = tuple(
+            self._validate(Effect, record, folder / "effects.jsonl")
+            for record in _json_lines(folder / "effects.jsonl")
+        )
+        return FaultRecord(
+            id=fault_id,
+            journal_status=str(journal.get("status") or ""),
+            failed_activities=failed,
+            effects=effects,
+        )
+
+    def _read(self, path: Path, kind: type[M]) -> M:
+        return self._validate(kind, _json_file(path), path)
+
+    @staticmethod
+    def _validate(kind: type[M], record: Any, path: Path) -> M:
+        try:
+            # JSON mode: JSON has no tuples and no enums, and strict models know that.
+            return kind.model_validate_json(json.dumps(record))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise RecordingError(
+                f"{path} is not a {kind.__name__.lower()} of this version: {where}: {first['msg']}",
+                hint="the run was recorded by another version of seatrial, or the file was edited",
+            ) from error
+
+
+class Store:
+    """The results folder.
+
+    Args:
+        root: ``results/``; made when the first run is.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create_run(self, experiment: str, wall_s: float) -> RunDir:
+        """Make the folder of a new run; never an existing one."""
+        stamp = datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H%M%SZ")
+        folder = self.root / experiment
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = folder / f"{stamp}-{secrets.token_hex(2)}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            (path / "load").mkdir()
+            return RunDir(path)
+
+    def link_latest(self, run: RunDir) -> None:
+        """Point ``latest`` of the experiment, and of all, at ``run``."""
+        _relink(run.path.parent / "latest", run.path)
+        _relink(self.root / "latest", run.path)
+
+    def runs(self) -> Iterator[RunDir]:
+        """All runs, oldest first."""
+        paths = [p.parent for p in self.root.glob("*/*/plan.json") if not p.parent.is_symlink()]
+        return (RunDir(path) for path in sorted(paths, key=lambda p: p.name))
+
+    def find(self, name: str) -> RunDir:
+        """The run that ``name`` means: a folder, a run id, ``latest`` or an experiment's name.
+
+        Raises:
+            UsageError: When there is none, or more than one.
+        """
+        for path in (Path(name), self.root / name, self.root / name / "latest"):
+            if (path / "plan.json").is_file():
+                return RunDir(path.resolve())
+        matches = [run for run in self.runs() if run.run_id == name or run.run_id.endswith(name)]
+        if len(matches) == 1:
+            return matches[0]
+        known = ", ".join(run.run_id for run in list(self.runs())[-5:]) or "none yet"
+        problem = "more than one run" if matches else "no run"
+        raise UsageError(
+            f"{problem} in {self.root} is called {name!r}",
+            accepted=f"a run folder, a run id, an experiment's name or 'latest'; newest: {known}",
+        )
+
+
+def read_load_record(folder: Path) -> LoadRecord:
+    """Read ``seconds.jsonl`` in ``folder``; what a killed generator left is read up to its tear."""
+    rows: list[LoadRow] = []
+    users: dict[int, int] = {}
+    failures: dict[tuple[str, str, str], int] = {}
+    dropped, finished = 0, False
+    for record in _json_lines(folder / "seconds.jsonl"):
+        match record.get("kind"):
+            case "rows":
+                rows.extend(load_rows(record))
+                users[record["second"]] = record["users"]
+            case "failures":
+                for endpoint, outcome, text, count in record["failures"]:
+                    key = (endpoint, outcome, text)
+                    failures[key] = failures.get(key, 0) + count
+                dropped += record["dropped"]
+            case "end":
+                finished = True
+            case _:
+                pass  # "start", which only a live reader needs
+    return LoadRecord(tuple(rows), users, failures, dropped, finished)
+
+
+def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
+    """The rows of one ``rows`` record of ``seconds.jsonl``."""
+    for endpoint, outcome, latency in record["rows"]:
+        yield LoadRow(
+            second=record["second"], endpoint=endpoint, outcome=outcome, latency_us=dict(latency)
+        )
+
+
+def _json_file(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordingError(f"{path.parent} is not a run folder: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a JSON-lines file; a torn last line is what a killed writer leaves."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                return
+            raise RecordingError(f"{path}:{number} is damaged: {error}") from error
+        if not isinstance(record, dict):
+            raise RecordingError(f"{path}:{number} is not an object")
+        yield record
+
+
+def _last_line(exception: Any) -> str:
+    if isinstance(exception, list):
+        exception = "".join(str(line) for line in exception)
+    lines = str(exception or "").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
+
+
+def _relink(link: Path, to: Path) -> None:
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(os.path.relpath(to, link.parent))
+    temporary.replace(link)
