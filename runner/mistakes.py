@@ -1,0 +1,176 @@
+"""The wording of mistakes in an experiment file: pydantic's findings in the reader's language.
+
+Pure. Every sentence says what is wrong and what would be accepted; names that are close to a known
+one get a "did you mean".
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from runner.model.experiment import Experiment
+from runner.model.plan import Mistake
+
+Detail = Any
+"""One entry of ``ValidationError.errors()``."""
+
+_NUMBER = "a number without quotes"
+_WHOLE = "a whole number without quotes"
+_TYPES = {
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "bool_type": "true or false",
+}
+
+
+def closest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` was perhaps meant to be."""
+    matches = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def describe(detail: Detail, data: Any) -> Mistake | None:
+    """The mistake that ``detail`` is about, located by keys and indices that ``data`` has.
+
+    None when it only follows from another one: a list whose items are wrong counts as too short.
+    """
+    if detail["type"] == "too_short" and detail["input"]:
+        return None
+    loc = _loc_in(detail["loc"], data)
+    if detail["type"] == "union_tag_invalid":
+        loc = (*loc, "kind")
+    wording = _WORDINGS.get(detail["type"], _other)
+    return Mistake(loc, wording(detail, loc, data))
+
+
+def _loc_in(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
+    """``loc`` without what pydantic adds for unions: keys that the data does not have."""
+    found: list[str | int] = []
+    here = data
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        here_has_it = (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int) and part < len(here)
+        )
+        if here_has_it:
+            here = here[part]
+        elif not (last and isinstance(here, dict) and isinstance(part, str)):
+            continue
+        found.append(part)
+    return tuple(found)
+
+
+def _place(loc: tuple[str | int, ...]) -> str:
+    """``faults[0].at`` for ``("faults", 0, "at")``."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _missing(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    return f"{_place(loc[:-1])} lacks the key {loc[-1]!r}, which is required"
+
+
+def _unknown_key(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    known = known_keys(loc[:-1], data)
+    guess = closest(loc[-1], known)
+    hint = f"; did you mean {guess!r}?" if guess else ";"
+    return f"unknown key {loc[-1]!r} in {_place(loc[:-1])}{hint} accepted: {', '.join(known)}"
+
+
+def _value(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    return f"{_place(loc)}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _tag(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    accepted = str(detail["ctx"].get("expected_tags", "")).replace("'", "")
+    given = detail["ctx"].get("tag")
+    if given is None:
+        return f"{_place(loc)} lacks the key 'kind'; accepted: {', '.join(_fault_kinds())}"
+    guess = closest(given, _fault_kinds())
+    hint = f"did you mean {guess!r}? " if guess else ""
+    return f"{_place(loc)}: there is no fault kind {given!r}; {hint}accepted: {accepted}"
+
+
+def _literal(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    accepted = [part.strip(" '") for part in detail["ctx"]["expected"].split(" or ")]
+    accepted = [word.strip(" '") for part in accepted for word in part.split(",")]
+    guess = closest(detail["input"], accepted)
+    hint = f"did you mean {guess!r}? " if guess else ""
+    return f"{_place(loc)}: {detail['input']!r} is unknown; {hint}accepted: {', '.join(accepted)}"
+
+
+def _pattern(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    return (
+        f"{_place(loc)}: {detail['input']!r} is not a name; accepted: lower-case letters, digits "
+        "and dashes, at most 63, such as 'order-api'"
+    )
+
+
+def _type(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    given = detail["input"]
+    shown = "nothing" if given is None else repr(given)
+    return f"{_place(loc)}: {shown[:80]} is not right here; accepted: {_TYPES[detail['type']]}"
+
+
+def _too_short(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    return f"{_place(loc)} is empty; accepted: at least one"
+
+
+def _other(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    message = str(detail["msg"])
+    return f"{_place(loc)}: {str(detail['input'])[:80]!r}: {message[:1].lower()}{message[1:]}"
+
+
+_WORDINGS: dict[str, Callable[[Detail, tuple[str | int, ...], Any], str]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown_key,
+    "value_error": _value,
+    "union_tag_invalid": _tag,
+    "union_tag_not_found": _tag,
+    "literal_error": _literal,
+    "string_pattern_mismatch": _pattern,
+    "too_short": _too_short,
+    "string_too_short": _too_short,
+    **dict.fromkeys(_TYPES, _type),
+}
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Experiment.model_json_schema(by_alias=True)
+
+
+def _fault_kinds() -> list[str]:
+    return list(_schema()["properties"]["faults"]["items"]["discriminator"]["mapping"])
+
+
+def known_keys(loc: tuple[str | int, ...], data: Any) -> list[str]:
+    """The keys that an experiment may have at ``loc``; empty when it has none there."""
+    schema, here = _schema(), data
+    for part in loc:
+        here = here[part]
+        inner = schema.get("items") if isinstance(part, int) else schema["properties"].get(part)
+        if inner is None:
+            return []
+        schema = _resolve(inner, here)
+    return list(schema.get("properties", {}))
+
+
+def _resolve(schema: dict[str, Any], here: Any) -> dict[str, Any]:
+    """Follow a reference, and a discriminator by the data's own ``kind``."""
+    if "discriminator" in schema and isinstance(here, dict):
+        target = schema["discriminator"]["mapping"].get(here.get("kind"))
+        schema = {"$ref": target} if target else {}
+    while "$ref" in schema:
+        schema = _schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema

@@ -1,0 +1,240 @@
+"""Experiment files: YAML in, a valid experiment or every mistake with its position out.
+
+YAML 1.2 is read, so that ``NO`` is text and ``12:30`` is text. A mistake is answered with
+``file:line:col``, the line itself, what is wrong, what would be accepted and what was perhaps
+meant; all mistakes of a file at once. Wording lives in ``runner.mistakes``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from runner.errors import InvalidFileError, UsageError
+from runner.mistakes import closest, describe
+from runner.model.experiment import Experiment
+from runner.model.plan import Mistake, mistakes_in
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+MAX_DEPTH = 40
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An experiment and where it came from.
+
+    Attributes:
+        text: The file, verbatim.
+        locustfile: The Locust file that the experiment names, found.
+    """
+
+    path: Path
+    text: str
+    experiment: Experiment
+    locustfile: Path
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Position of a key and of its value, both ``(line, column)`` and counted from 1."""
+
+    key: tuple[int, int]
+    value: tuple[int, int]
+
+
+def experiment_files(folder: Path) -> list[Path]:
+    """The experiment files of ``folder``, sorted by name."""
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def find_experiment(name: str, folder: Path) -> Path:
+    """The file that ``name`` means: a path, or the stem of a file in ``folder``.
+
+    Raises:
+        UsageError: When there is none; names the ones there are.
+    """
+    as_path = Path(name)
+    if as_path.suffix in (".yaml", ".yml") or as_path.parent != Path():
+        if as_path.is_file():
+            return as_path
+        raise UsageError(f"there is no experiment file {name}", accepted=_known(folder))
+    for path in experiment_files(folder):
+        if path.stem == name:
+            return path
+    guess = closest(name, [path.stem for path in experiment_files(folder)])
+    raise UsageError(
+        f"there is no experiment {name!r} in {folder}/"
+        + (f"; did you mean {guess!r}?" * bool(guess)),
+        accepted=_known(folder),
+    )
+
+
+def _known(folder: Path) -> str:
+    names = ", ".join(path.stem for path in experiment_files(folder))
+    return f"a path to a YAML file, or one of: {names or f'(no experiments in {folder}/)'}"
+
+
+def load_experiment(path: Path) -> Source:
+    """Read and check ``path``.
+
+    Raises:
+        InvalidFileError: Lists every mistake with its position.
+        UsageError: When the file cannot be read at all.
+    """
+    text = _read(path)
+    data, places = _parse(text, path)
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        described = (describe(detail, data) for detail in error.errors(include_url=False))
+        mistakes = [mistake for mistake in described if mistake is not None]
+        raise _invalid(path, text, mistakes, places) from None
+    mistakes = [*mistakes_in(experiment)]
+    if experiment.name != path.stem:
+        mistakes.insert(
+            0,
+            Mistake(
+                ("name",),
+                f"the name {experiment.name!r} is not the file's; accepted: {path.stem!r}",
+            ),
+        )
+    locustfile = find_locustfile(experiment.load.locustfile, path)
+    if locustfile is None:
+        mistakes.append(Mistake(("load", "locustfile"), _no_locustfile(experiment, path)))
+    if mistakes or locustfile is None:
+        raise _invalid(path, text, mistakes, places)
+    return Source(path=path, text=text, experiment=experiment, locustfile=locustfile)
+
+
+def find_locustfile(name: str, experiment_path: Path) -> Path | None:
+    """The Locust file ``name``: beside the experiment, or in ``locustfiles/`` near it."""
+    for folder in _locustfile_folders(experiment_path):
+        candidate = folder / name
+        if candidate.is_file():
+            return candidate.resolve()
+    return None
+
+
+def _locustfile_folders(experiment_path: Path) -> tuple[Path, ...]:
+    here = experiment_path.resolve().parent
+    return here, here.parent / "locustfiles", Path.cwd() / "locustfiles", Path.cwd()
+
+
+def _no_locustfile(experiment: Experiment, path: Path) -> str:
+    folder = _locustfile_folders(path)[1]
+    known = sorted(p.name for p in folder.glob("*.py"))
+    guess = closest(experiment.load.locustfile, known)
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    return (
+        f"there is no Locust file {experiment.load.locustfile!r}{hint}; accepted: a path, or one "
+        f"of locustfiles/: {', '.join(known) or '(none)'}"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UsageError(f"{path} has {size} bytes", accepted=f"at most {MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path} is not UTF-8 text: {error.reason}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
+    """The plain data of ``text`` and the place of everything in it."""
+    try:
+        node = YAML(typ="rt", pure=True).compose(text)
+        places: dict[Loc, Place] = {}
+        if node is not None:
+            for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
+                if count > MAX_NODES:
+                    raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
+                places[loc] = place
+        return YAML(typ="safe", pure=True).load(text), places
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise InvalidFileError(_excerpt(path, text, (line, column), _yaml_problem(error))) from None
+    except (YAMLError, ValueError) as error:
+        raise InvalidFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise InvalidFileError(
+            f"{path} is nested too deeply; accepted: {MAX_DEPTH} levels"
+        ) from None
+
+
+def _yaml_problem(error: MarkedYAMLError) -> str:
+    problem = (error.problem or "this is not YAML").split("\n")[0]
+    if "duplicate key" in problem:
+        key = problem.split('"')[1] if '"' in problem else "a key"
+        return f"the key {key!r} stands here twice; accepted: each key once"
+    return f"this is not YAML: {problem}"
+
+
+def _start(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _places(node: Node, loc: Loc, key: tuple[int, int], depth: int) -> Iterator[tuple[Loc, Place]]:
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    yield loc, Place(key=key, value=_start(node))
+    if isinstance(node, MappingNode):
+        for key_node, value_node in node.value:
+            yield from _places(value_node, (*loc, key_node.value), _start(key_node), depth + 1)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _places(item, (*loc, index), _start(item), depth + 1)
+
+
+def _invalid(
+    path: Path, text: str, mistakes: list[Mistake], places: dict[Loc, Place]
+) -> InvalidFileError:
+    located = sorted((_position(mistake, places), mistake.message) for mistake in mistakes)
+    unique = list(dict.fromkeys(located))
+    listed = "\n".join(_excerpt(path, text, position, message) for position, message in unique)
+    count = f"{len(unique)} mistakes" if len(unique) > 1 else "1 mistake"
+    return InvalidFileError(f"{listed}\n{count} in {path}")
+
+
+def _position(mistake: Mistake, places: dict[Loc, Place]) -> tuple[int, int]:
+    """Of the key where the key is what is wrong, else of the value, or of the nearest parent."""
+    at_key = mistake.message.startswith("unknown key")
+    loc = mistake.loc
+    while loc and loc not in places:
+        loc = loc[:-1]
+    place = places.get(loc)
+    if place is None:
+        return 1, 1
+    return place.key if at_key and loc == mistake.loc else place.value
+
+
+def _excerpt(path: Path, text: str, position: tuple[int, int], message: str) -> str:
+    line_number, column = position
+    lines = text.splitlines()
+    line = lines[line_number - 1] if line_number <= len(lines) else ""
+    shown = "".join(c if c.isprintable() else " " for c in line)[:160]
+    number = f"{line_number:5d}"
+    return (
+        f"{path}:{line_number}:{column}: {message}\n"
+        f"{number} | {shown}\n"
+        f"{' ' * len(number)} | {' ' * (min(column, 160) - 1)}^"
+    )
