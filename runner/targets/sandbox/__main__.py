@@ -1,0 +1,155 @@
+"""``python -m runner.targets.sandbox``: the supervisor of one sandbox, in the foreground.
+
+``seatrial sandbox up`` starts it detached. It takes the lock on the sandbox's folder, or adopts the
+one that its parent took, settles slot and ports, and lives until SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import SeatrialError, UsageError
+from runner.targets.sandbox.state import (
+    Lock,
+    SandboxInfo,
+    create_home,
+    error_to_json,
+    home_of,
+    write_status,
+)
+
+if TYPE_CHECKING:
+    from runner.targets.sandbox.options import Request
+
+log = logging.getLogger("runner.targets.sandbox")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sandbox; the exit code is 0 after an ordered end."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.Formatter.converter = time.gmtime
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    try:
+        given = _parser().parse_args(arguments)
+        request, lock = _request(given), _lock(given)
+    except SeatrialError as error:
+        log.error("%s", error)  # noqa: TRY400 - a wrong call needs no traceback
+        return int(error.exit_code)
+    try:
+        code = _run(request)
+    except SeatrialError as error:
+        log.error("%s", error)  # noqa: TRY400 - it is what a user did, not where we are
+        _say_failed(request, error)
+        lock.release()
+        return int(error.exit_code)
+    except BaseException as error:
+        log.exception("the supervisor failed")
+        _say_failed(request, error)
+        raise
+    if code == 0:
+        lock.remove_home()
+    # A sandbox that never was ready keeps its folder for the one who asked for it to read.
+    lock.release()
+    return code
+
+
+def _run(request: Request) -> int:
+    # Heavy imports only now: a wrong call is answered without them.
+    from runner.targets.sandbox.allocation import claim_slot
+    from runner.targets.sandbox.options import settle
+    from runner.targets.sandbox.supervisor import supervise
+
+    slot = claim_slot()
+    try:
+        settings = settle(request, slot)
+        if sys.version_info < (3, 12):
+            # Without a thread per child: forking is safest with no other thread around.
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        return asyncio.run(
+            supervise(
+                settings,
+                api_server=request.api_server,
+                owner_pid=request.owner_pid,
+                start_limit_s=request.start_limit_s,
+            )
+        )
+    finally:
+        slot.release()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runner.targets.sandbox", description=__doc__)
+    parser.add_argument("--name", default="default", help="name of the sandbox")
+    parser.add_argument("--home", type=Path, help="its folder; default: where `up` would put it")
+    parser.add_argument("--lock-fd", type=int, help="open descriptor of the lock, from the parent")
+    parser.add_argument("--owner-pid", type=int, help="end when this process ends")
+    parser.add_argument("--api-server", type=Path, help="kubeconfig of another API server")
+    parser.add_argument(
+        "--port", action="append", default=[], metavar="NAME=NUMBER", help="e.g. ingress=8081"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="e.g. replicas=3"
+    )
+    parser.add_argument("--start-limit", type=float, default=60.0, help="seconds to be ready")
+    return parser
+
+
+def _request(given: argparse.Namespace) -> Request:
+    from runner.targets.sandbox.allocation import check_ports
+    from runner.targets.sandbox.options import Request, check_options
+
+    ports = {name: int(value) for name, value in map(_pair, given.port)}
+    options = {name: float(value) for name, value in map(_pair, given.set)}
+    check_ports(ports)
+    return Request(
+        name=given.name,
+        home=(given.home or home_of(given.name)).absolute(),
+        ports=ports,
+        options=check_options(options),
+        api_server=given.api_server,
+        owner_pid=given.owner_pid,
+        start_limit_s=given.start_limit,
+    )
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UsageError(f"{text!r} is not NAME=NUMBER", accepted="e.g. ingress=8081") from None
+
+
+def _lock(given: argparse.Namespace) -> Lock:
+    home = (given.home or home_of(given.name)).absolute()
+    return create_home(home) if given.lock_fd is None else Lock.adopt(home, given.lock_fd)
+
+
+def _say_failed(request: Request, error: BaseException) -> None:
+    document = error_to_json(error)
+    write_status(
+        SandboxInfo(
+            name=request.name,
+            state="failed",
+            home=request.home,
+            message=document["message"],
+            error=document,
+            started_at_s=time.time(),
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
