@@ -79,16 +79,3 @@ async def stop_child(process: asyncio.subprocess.Process, *, grace_s: float) -> 
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
     return await process.wait()
-
-
-def start_mark(pid: int) -> str | None:
-    """What tells a live process from a later one with the same id; None when it is gone.
-
-    The mark is the kernel's start time of the process. A zombie counts as gone.
-    """
-    try:
-        # The name in parentheses may hold anything; the state is the first field after it.
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]

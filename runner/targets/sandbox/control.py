@@ -19,7 +19,6 @@ from typing import Final
 
 from runner.errors import TargetBusyError, TargetError, UsageError
 from runner.targets.sandbox.allocation import check_ports
-from runner.targets.sandbox.children import start_mark
 from runner.targets.sandbox.options import Request, check_options
 from runner.targets.sandbox.state import (
     LOCK_FILE,
@@ -32,6 +31,7 @@ from runner.targets.sandbox.state import (
     log_files,
     read_status,
     remove_leftovers,
+    start_mark,
     try_lock,
 )
 

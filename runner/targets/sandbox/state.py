@@ -312,6 +312,19 @@ def log_files(home: Path) -> Iterator[tuple[str, Path]]:
         yield str(path.relative_to(logs).with_suffix("")), path
 
 
+def start_mark(pid: int) -> str | None:
+    """What tells a live process from a later one with the same id; None when it is gone.
+
+    The mark is the kernel's start time of the process. A zombie counts as gone.
+    """
+    try:
+        # The name in parentheses may hold anything; the state is the first field after it.
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
 def _make_private(home: Path) -> None:
     try:
         home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

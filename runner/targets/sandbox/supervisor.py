@@ -22,7 +22,6 @@ from runner.targets.sandbox import attach, manifests, readiness
 from runner.targets.sandbox.apiclient import DEPLOYMENTS, SERVICES, ApiClient, ApiError
 from runner.targets.sandbox.apiserver import ApiServerHandle, serve
 from runner.targets.sandbox.binaries import find_prometheus
-from runner.targets.sandbox.children import start_mark
 from runner.targets.sandbox.controllers import run_deployments, run_endpoints
 from runner.targets.sandbox.exporter import run_exporter
 from runner.targets.sandbox.kubelet import PodProcesses, run_kubelet
@@ -31,6 +30,7 @@ from runner.targets.sandbox.mesh.envoy import EnvoyProcess
 from runner.targets.sandbox.parts import Parts
 from runner.targets.sandbox.prometheus import PrometheusProcess
 from runner.targets.sandbox.settings import SandboxSettings
+from runner.targets.sandbox.state import start_mark
 from runner.targets.sandbox.status import StatusBoard
 
 log = logging.getLogger(__name__)
