@@ -13,11 +13,17 @@ ENVIRONMENT_VARIABLE = "SEATRIAL_PROMETHEUS"
 _INSIDE = Path("prometheus", "usr", "bin", "prometheus")
 
 
-def find_prometheus(environment: Mapping[str, str] | None = None) -> Path:
+def find_prometheus(
+    environment: Mapping[str, str] | None = None, *, checkout: Path | None = None
+) -> Path:
     """The Prometheus binary: named by ``SEATRIAL_PROMETHEUS``, on ``PATH``, or unpacked by setup.
 
-    Setup unpacks it below ``.tools`` of the checkout; a machine-wide copy may stand in the user's
-    cache folder (``~/.cache/seatrial``).
+    Setup unpacks it below ``.tools`` of the checkout; a copy for all checkouts may stand in the
+    user's cache folder (``~/.cache/seatrial``).
+
+    Args:
+        environment: The variables to go by; None for this process's.
+        checkout: The checkout to look in; None for the one that this file stands in.
 
     Raises:
         MissingPartError: When no executable file is found, or the named one is none.
@@ -34,7 +40,7 @@ def find_prometheus(environment: Mapping[str, str] | None = None) -> Path:
     on_path = shutil.which("prometheus", path=environment.get("PATH", ""))
     if on_path:
         return Path(on_path)
-    places = _unpacked(environment)
+    places = _unpacked(environment, checkout or Path(__file__).resolve().parents[3])
     for place in places:
         if _is_program(place):
             return place
@@ -46,8 +52,7 @@ def find_prometheus(environment: Mapping[str, str] | None = None) -> Path:
     )
 
 
-def _unpacked(environment: Mapping[str, str]) -> list[Path]:
-    checkout = Path(__file__).resolve().parents[3]
+def _unpacked(environment: Mapping[str, str], checkout: Path) -> list[Path]:
     home = environment.get("HOME", "")
     cache = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
     places = [checkout / ".tools" / _INSIDE]

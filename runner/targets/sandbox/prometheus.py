@@ -143,16 +143,20 @@ class PrometheusProcess:
         process = self._process
         return process.pid if process and process.returncode is None else None
 
+    def write_configuration(self) -> None:
+        """Write the configuration file and the rules that it names."""
+        home = self._settings.home / "prometheus"
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(_config_file(self._settings), json.dumps(scrape_config(self._settings)))
+        write_atomically(_rules_file(self._settings), json.dumps(alert_rules()))
+
     async def start(self) -> None:
         """Write the configuration and start; :meth:`wait_ready` says when it can be used.
 
         Raises:
             TargetError: When the program cannot be started.
         """
-        home = self._settings.home / "prometheus"
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(_config_file(self._settings), json.dumps(scrape_config(self._settings)))
-        write_atomically(_rules_file(self._settings), json.dumps(alert_rules()))
+        self.write_configuration()
         try:
             self._process = await start_child(
                 command_line(self._binary, self._settings),
