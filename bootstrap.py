@@ -100,9 +100,9 @@ def only_one_setup(file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[No
 def stamp_of(lock: str, pyproject: str, python: str, root: Path) -> dict[str, str]:
     """Return what an environment depends on; equal stamps mean there is nothing to do.
 
-    ``base`` covers what only a new environment can follow: the interpreter, and the folder, which
-    is spelled out in every script of it. ``content`` covers the locked packages and the metadata of
-    seatrial; the settings of linters in the same file do not count.
+    ``base`` covers what only a new environment can follow: the interpreter's minor version, and the
+    folder, which is spelled out in every script of it. ``content`` covers the locked packages and
+    the metadata of seatrial; the settings of linters in the same file do not count.
     """
     import tomllib  # not at the top: absent from the Pythons that we refuse with a message
 
@@ -121,7 +121,7 @@ def wanted_stamp() -> dict[str, str]:
     return stamp_of(
         LOCK.read_text(encoding="utf-8"),
         PYPROJECT.read_text(encoding="utf-8"),
-        f"{sys.implementation.name} {sys.version.split()[0]}",
+        f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}",
         ROOT,
     )
 
