@@ -92,8 +92,17 @@ class HealReport:
 
 
 class FaultInjector(Protocol):
-    def inject(self, fault: PlannedFault, run_id: str, target: TargetInfo, workdir: Path) -> Job:
-        """Start a child that injects ``fault``, holds it for its duration and removes it.
+    def inject(
+        self,
+        fault: PlannedFault,
+        run_id: str,
+        target: TargetInfo,
+        workdir: Path,
+        starts_at_wall_s: float,
+    ) -> Job:
+        """Start a child that injects ``fault`` at ``starts_at_wall_s``, holds it and removes it.
+
+        It is called some seconds ahead, because the child needs them to start.
 
         The child writes ``experiment.json``, ``journal.json``, ``effects.jsonl`` and ``chaos.log``
         into ``workdir``. Returns at once.

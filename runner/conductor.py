@@ -1,0 +1,308 @@
+"""Carry out a plan: one thread, one loop, an undo stack and a journal.
+
+The conductor knows the protocols of ``runner.ports`` only. Its invariants:
+
+1. An undo is registered before its effect; ``begin`` is journaled before it, too.
+2. The root cause surfaces. A failing undo is journaled beside it, and the others still run.
+3. Every wait has a bound.
+4. Signals are collected after the load has stopped and before the target is given back.
+5. What it returns is read back from disk.
+
+It does not judge: a guard that trips or a child that fails is written down, and the evaluation says
+what that means.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+
+from runner.analysis.live import GuardWatch
+from runner.errors import FaultError, LeftBrokenError, LoadError, SeatrialError, TargetError
+from runner.journal import Journal
+from runner.model.plan import Phase, Plan
+from runner.model.recording import (
+    ClockAnchor,
+    Manifest,
+    Recording,
+    RunState,
+    TargetInfo,
+)
+from runner.ports import LoadJob, Ports
+from runner.progress import ActiveFault, Conduct, StopRequest, Watcher
+from runner.store import RunDir
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+FAULT_LEAD_S = 6.0
+"""A fault's child is started this early: it needs seconds to start, and waits for its moment."""
+
+LOAD_START_BOUND_S = 60.0
+LOAD_STOP_GRACE_S = 10.0
+FAULT_KILL_GRACE_S = 1.0
+COLLECT_SETTLE_S = 2.5
+"""Two scrapes and a bit: the last seconds must have reached Prometheus before it is asked."""
+
+
+class RunEndedEarlyError(Exception):
+    """Unwinds the loop: a guard tripped, or somebody wants to stop."""
+
+    def __init__(self, state: RunState, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
+
+
+def conduct(
+    plan: Plan,
+    experiment_text: str,
+    manifest: Manifest,
+    ports: Ports,
+    folder: RunDir,
+    *,
+    stop: StopRequest | None = None,
+    watch: Watcher = lambda status: None,
+) -> Recording:
+    """Carry out ``plan`` into ``folder``. On every path out: heal, stop the load, collect, close.
+
+    Args:
+        plan: What to do.
+        experiment_text: The experiment file, kept verbatim.
+        manifest: Identity of the run; its state is kept up to date here.
+        ports: The world.
+        folder: A new run folder.
+        stop: Set from outside to end the run early.
+        watch: Called several times a second with what is going on.
+
+    Returns:
+        The recording, read back from disk. Its manifest's state is ``recorded``, or ``aborted``
+        (guard) or ``interrupted`` when it ended early.
+
+    Raises:
+        SeatrialError: What went wrong, after everything was undone. The folder keeps what was
+            recorded, with the state ``failed``.
+    """
+    folder.write_plan(plan, experiment_text)  # The intent is on disk before the first effect.
+    run = Conduct(
+        plan=plan,
+        ports=ports,
+        folder=folder,
+        journal=Journal(folder, ports.clock),
+        stop=stop or StopRequest(),
+        watch=watch,
+        undo=ExitStack(),
+        manifest=manifest,
+        faults=[ActiveFault(planned) for planned in plan.faults],
+        guards=[GuardWatch(guard) for guard in plan.experiment.guards],
+    )
+    run.seal("planned")
+    state: RunState = "failed"
+    reason = ""
+    try:
+        with run.undo:
+            _carry_out(run)
+        state = "recorded"
+    except RunEndedEarlyError as early:
+        state, reason = early.state, early.reason
+    except BaseException as error:
+        reason = str(error) or type(error).__name__
+        raise
+    finally:
+        run.seal(state, reason)
+    return folder.recording()
+
+
+def _carry_out(run: Conduct) -> None:
+    """Every effect in order, each with its undo pushed before it. Unwinds last-in first-out."""
+    ports, journal = run.ports, run.journal
+    run.show("opening the target")
+    run.undo.callback(journal.undo, "target", "close", ports.target.close)
+    target = run.target = journal.act("target", "open", ports.target.open)
+    problems = journal.act("target", "preflight", lambda: ports.target.preflight(run.plan))
+    if problems:
+        raise TargetError(f"{target.name} cannot take this experiment: {'; '.join(problems)}")
+    _stop_if_asked(run)
+    journal.act("target", "snapshot", lambda: _snapshot(run, "before"))
+    run.undo.callback(journal.undo, "target", "snapshot", lambda: _snapshot(run, "after"))
+    run.undo.callback(_collect_if_started, run, target)
+    run.seal("running")
+    run.undo.callback(journal.undo, "load", "stop", lambda: _stop_load(run))
+    run.load_job = journal.act(
+        "load",
+        "start",
+        lambda: ports.load.start(
+            run.plan, target, run.folder.load_dir, run.folder.log_path("locust")
+        ),
+    )
+    _await_load(run, run.load_job)
+    for fault in run.faults:
+        # Pushed before any injection. Healing what was never begun is skipped, not forgotten.
+        run.undo.callback(_heal_if_begun, run, fault, target)
+    _follow(run, run.load_job, target)
+
+
+def _await_load(run: Conduct, job: LoadJob) -> None:
+    """Wait until the generator says that offset 0 has come."""
+    deadline_s = run.ports.clock.monotonic_s() + LOAD_START_BOUND_S
+    while run.anchor is None:
+        _stop_if_asked(run)
+        code = job.poll()
+        progress = job.progress()
+        if progress.started_wall_s is not None:
+            run.anchor = ClockAnchor(load_started_wall_s=progress.started_wall_s)
+            run.journal.anchor_wall_s = progress.started_wall_s
+            run.live.add(progress.rows, progress.users)
+            run.seal("running")
+        elif code is not None:
+            raise LoadError(
+                f"the load generator ended with exit code {code} before it sent a request:\n"
+                f"{job.tail(12)}",
+                hint="does the Locust file import, and does it define a User class?",
+            )
+        elif run.ports.clock.monotonic_s() > deadline_s:
+            raise LoadError(
+                f"the load generator did not start within {LOAD_START_BOUND_S:g} s:\n{job.tail(12)}"
+            )
+        else:
+            run.show("starting the load")
+            run.ports.clock.sleep(TICK_S)
+
+
+def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
+    """Start faults when they are due, end them when they are over, until the load has ended."""
+    plan = run.plan
+    bound_s = plan.duration_s + plan.experiment.load.stop_timeout + LOAD_STOP_GRACE_S
+    phase: Phase | None = None
+    while True:
+        code = job.poll()  # Before the progress, so that the last lines are not missed.
+        progress = job.progress()
+        run.live.add(progress.rows, progress.users)
+        offset_s = run.offset_s
+        run.ended_s = min(offset_s, plan.duration_s)
+        if phase != (now := plan.phase_at(offset_s)) and now is not None:
+            run.journal.write("run", f"phase {now.name}", "note", ", ".join(now.faults))
+            phase = now
+        _stop_if_asked(run)
+        _check_guards(run, offset_s)
+        for fault in run.faults:
+            _drive(run, fault, target, offset_s)
+        run.show("running" if code is None else "stopping the load")
+        if code is not None:
+            _check_load_end(run, job, code, offset_s)
+            if all(fault.state != "begun" for fault in run.faults):
+                run.journal.write("load", "end", "note", f"exit code {code}")
+                return
+        elif offset_s > bound_s:
+            run.journal.write("load", "end", "note", f"still running at {offset_s:.1f} s; stopped")
+            return
+        run.ports.clock.sleep(TICK_S)
+
+
+def _check_load_end(run: Conduct, job: LoadJob, code: int, offset_s: float) -> None:
+    if offset_s < run.plan.duration_s - 1:
+        raise LoadError(
+            f"the load generator ended at {offset_s:.1f} s of {run.plan.duration_s:g} s with exit "
+            f"code {code}:\n{job.tail(12)}"
+        )
+
+
+def _drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float) -> None:
+    """Take ``fault`` one step further, if it is time."""
+    planned = fault.planned
+    if fault.state == "planned" and offset_s >= planned.start_s - FAULT_LEAD_S:
+        _inject(run, fault, target)
+    elif fault.state == "begun" and fault.job is not None:
+        over = offset_s >= planned.end_s and fault.job.poll() is not None
+        if over or offset_s >= planned.undo_by_s:
+            _heal(run, fault, target)
+        elif fault.job.poll() is not None and offset_s < planned.start_s:
+            tail = fault.job.tail(5)
+            raise FaultError(f"the child of fault {planned.id} ended before its time:\n{tail}")
+
+
+def _inject(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
+    anchor = run.anchor
+    if anchor is None:  # pragma: no cover - faults are driven only after the load has started
+        raise FaultError("a fault cannot start before the load")
+    starts_at_wall_s = anchor.load_started_wall_s + fault.planned.start_s
+    workdir = run.folder.fault_dir(fault.planned.id)
+    workdir.mkdir(parents=True)
+    fault.state = "begun"  # Before the effect: whatever happens next, it will be healed.
+    fault.job = run.journal.act(
+        fault.planned.id,
+        "inject",
+        lambda: run.ports.faults.inject(
+            fault.planned, run.folder.run_id, target, workdir, starts_at_wall_s
+        ),
+    )
+
+
+def _heal_if_begun(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
+    if fault.state == "begun":
+        run.show(f"healing {fault.planned.id}")
+        try:
+            _heal(run, fault, target)
+        except SeatrialError:
+            log.exception("healing %s failed", fault.planned.id)
+
+
+def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
+    """End the fault's child, remove what bears its name, and look again."""
+
+    def heal() -> None:
+        if fault.job is not None:
+            fault.job.stop(FAULT_KILL_GRACE_S)
+        report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
+        if report.left:
+            raise LeftBrokenError(
+                f"fault {fault.planned.id} is still in place: {'; '.join(report.left)}",
+                hint=f"seatrial heal {run.folder.run_id}",
+            )
+
+    run.journal.act(fault.planned.id, "heal", heal)
+    fault.state = "healed"
+
+
+def _stop_load(run: Conduct) -> None:
+    if run.load_job is not None:
+        run.show("stopping the load")
+        run.load_job.stop(LOAD_STOP_GRACE_S)
+
+
+def _collect_if_started(run: Conduct, target: TargetInfo) -> None:
+    if run.anchor is not None:
+        run.journal.undo("signals", "collect", lambda: _collect(run, target))
+
+
+def _collect(run: Conduct, target: TargetInfo) -> None:
+    if run.anchor is None:  # pragma: no cover - asked by the caller
+        return
+    run.show("collecting signals")
+    run.ports.clock.sleep(COLLECT_SETTLE_S)
+    skew_s = run.ports.signals.skew_s(target)
+    run.anchor = run.anchor.model_copy(update={"prometheus_skew_s": skew_s})
+    signals = run.ports.signals.collect(
+        run.plan, run.anchor, target, run.ended_s, run.folder.raw_signals_dir
+    )
+    run.folder.write_signals(signals)
+
+
+def _snapshot(run: Conduct, when: str) -> None:
+    folder = run.folder.target_dir(when)
+    folder.mkdir(parents=True, exist_ok=True)
+    run.ports.target.snapshot(folder)
+
+
+def _stop_if_asked(run: Conduct) -> None:
+    if run.stop.reason is not None:
+        run.journal.write("run", run.stop.reason, "note")
+        raise RunEndedEarlyError("interrupted", run.stop.reason)
+
+
+def _check_guards(run: Conduct, offset_s: float) -> None:
+    for guard in run.guards:
+        reason = guard.tripped(run.live, offset_s)
+        if reason is not None:
+            run.journal.write("guard", "abort", "note", reason)
+            raise RunEndedEarlyError("aborted", reason)

@@ -1,0 +1,58 @@
+"""The journal of a run: what is about to be done, then what became of it.
+
+It is the record; the log is for humans. A line is on disk before the effect that it announces.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from runner.model.recording import Event, EventKind
+from runner.ports import Clock
+from runner.store import RunDir
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Journal:
+    """Writes what is about to happen, then what became of it."""
+
+    def __init__(self, run: RunDir, clock: Clock) -> None:
+        self._run = run
+        self._clock = clock
+        self.anchor_wall_s: float | None = None
+
+    def write(self, source: str, action: str, kind: EventKind, detail: str = "") -> None:
+        wall_s = self._clock.wall_s()
+        offset_s = None if self.anchor_wall_s is None else wall_s - self.anchor_wall_s
+        self._run.append_event(
+            Event(
+                wall_s=wall_s,
+                offset_s=offset_s,
+                source=source,
+                action=action,
+                kind=kind,
+                detail=detail,
+            )
+        )
+
+    def act(self, source: str, action: str, effect: Callable[[], T]) -> T:
+        """Run ``effect`` between its ``begin`` and its ``ok``; ``unknown`` when it raises."""
+        self.write(source, action, "begin")
+        try:
+            result = effect()
+        except BaseException as error:
+            self.write(source, action, "unknown", str(error) or type(error).__name__)
+            raise
+        self.write(source, action, "ok")
+        return result
+
+    def undo(self, source: str, action: str, effect: Callable[[], object]) -> None:
+        """Run an undo. Its failure is journaled, not raised: the root cause must surface."""
+        try:
+            self.act(source, action, effect)
+        except Exception:
+            log.exception("%s %s failed", source, action)

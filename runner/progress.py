@@ -1,0 +1,113 @@
+"""The state of a run under way, and what a watcher is shown of it. No effects.
+
+Everything that the conductor's loop changes stands in one value, ``Conduct``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Literal
+
+from runner.analysis.live import GuardWatch, LiveLoad
+from runner.journal import Journal
+from runner.model.plan import Phase, Plan, PlannedFault
+from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
+from runner.ports import Job, LoadJob, Ports
+from runner.store import RunDir
+
+StopReason = Literal["interrupted", "terminated"]
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """A wish from outside to end the run; set by a signal handler, read by the loop."""
+
+    reason: StopReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a watcher is shown, several times a second.
+
+    Attributes:
+        activity: What is being done, in a few words.
+        offset_s: Seconds since the start of the load; None before it.
+    """
+
+    activity: str
+    plan: Plan
+    offset_s: float | None = None
+    phase: Phase | None = None
+    load: LiveLoad | None = None
+    active_faults: tuple[str, ...] = ()
+
+
+Watcher = Callable[[Status], None]
+
+
+@dataclass(slots=True)
+class ActiveFault:
+    """A fault of the plan and how far it has come."""
+
+    planned: PlannedFault
+    job: Job | None = None
+    state: Literal["planned", "begun", "healed"] = "planned"
+
+
+@dataclass(slots=True)
+class Conduct:
+    """The state of one conduct: everything that the loop changes."""
+
+    plan: Plan
+    ports: Ports
+    folder: RunDir
+    journal: Journal
+    stop: StopRequest
+    watch: Watcher
+    undo: ExitStack
+    manifest: Manifest
+    target: TargetInfo | None = None
+    load_job: LoadJob | None = None
+    anchor: ClockAnchor | None = None
+    live: LiveLoad = field(default_factory=LiveLoad)
+    faults: list[ActiveFault] = field(default_factory=list)
+    guards: list[GuardWatch] = field(default_factory=list)
+    ended_s: float = 0.0
+
+    @property
+    def offset_s(self) -> float:
+        if self.anchor is None:
+            return 0.0
+        return self.ports.clock.wall_s() - self.anchor.load_started_wall_s
+
+    def show(self, activity: str) -> None:
+        started = self.anchor is not None
+        offset_s = self.offset_s if started else None
+        self.watch(
+            Status(
+                activity=activity,
+                plan=self.plan,
+                offset_s=offset_s,
+                phase=None if offset_s is None else self.plan.phase_at(offset_s),
+                load=self.live if started else None,
+                active_faults=tuple(
+                    f.planned.id
+                    for f in self.faults
+                    if f.state == "begun" and self.offset_s >= f.planned.start_s
+                ),
+            )
+        )
+
+    def seal(self, state: RunState, reason: str = "") -> None:
+        """Write the manifest with ``state``; later facts are kept."""
+        self.manifest = self.manifest.model_copy(
+            update={
+                "state": state,
+                "reason": reason,
+                "target": self.target,
+                "anchor": self.anchor,
+            }
+        )
+        self.folder.write_manifest(self.manifest)

@@ -1,0 +1,388 @@
+"""Doubles of every port, shipped and documented, so that users can test as the project does.
+
+``FakeWorld`` is all ports at once over one ``FakeClock``: nothing waits, nothing starts, and a
+two-hour soak takes milliseconds. It can fail before or after its n-th effect, which is how the
+crash-everywhere test walks through a run. The doubles pass the same contract suites as the real
+adapters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from runner.errors import SeatrialError
+from runner.model.histogram import bucket_of
+from runner.model.plan import Plan, PlannedFault
+from runner.model.recording import (
+    ClockAnchor,
+    Effect,
+    LoadRow,
+    PhaseSignal,
+    Signals,
+    SignalSeries,
+    TargetInfo,
+)
+from runner.ports import HealReport, Job, LoadJob, LoadProgress, Ports
+
+T = TypeVar("T")
+EPOCH_S = 1_700_000_000.0
+
+
+class WorldError(SeatrialError):
+    """The failure that ``FakeWorld`` was told to have."""
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """A clock that moves only when somebody sleeps."""
+
+    now_s: float = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def wall_s(self) -> float:
+        return EPOCH_S + self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += max(0.0, seconds)
+
+
+@dataclass(slots=True)
+class FakeWorld:
+    """Every port of a run, in memory.
+
+    Attributes:
+        crash_at: Index of the effect that fails; None for a world in which all goes well.
+        before: Whether it fails before it takes effect, or after.
+        latency_us: Latency of every request.
+        error_every: Every n-th request fails with 503; 0 for none.
+        users_factor: Share of the planned users that really run.
+        effects: Names of the effects that were asked for, in order.
+    """
+
+    crash_at: int | None = None
+    before: bool = True
+    latency_us: int = 20_000
+    error_every: int = 0
+    users_factor: float = 1.0
+    load_exit_at_s: float | None = None
+    clock: FakeClock = field(default_factory=FakeClock)
+    effects: list[str] = field(default_factory=list)
+    up: bool = False
+    load_on: bool = False
+    faults: dict[str, FakeFault] = field(default_factory=dict)
+
+    @property
+    def active_faults(self) -> frozenset[str]:
+        """Ids of faults that are in place now."""
+        return frozenset(name for name, fault in self.faults.items() if fault.in_place())
+
+    def ports(self) -> Ports:
+        return Ports(
+            clock=self.clock,
+            target=FakeTarget(self),
+            load=FakeLoad(self),
+            faults=FakeInjector(self),
+            signals=FakeSignals(self),
+        )
+
+    def effect(self, name: str, take: Callable[[], T]) -> T:
+        """Count an effect, and fail where this world was told to."""
+        index = len(self.effects)
+        self.effects.append(name)
+        if index == self.crash_at and self.before:
+            raise WorldError(f"{name} failed before it took effect")
+        result = take()
+        if index == self.crash_at:
+            raise WorldError(f"{name} failed after it took effect")
+        return result
+
+
+@dataclass(slots=True)
+class FakeTarget:
+    """A target that is up or not."""
+
+    world: FakeWorld
+    problems: Sequence[str] = ()
+
+    def open(self) -> TargetInfo:
+        def take() -> TargetInfo:
+            self.world.up = True
+            return TargetInfo(
+                kind="sandbox",
+                name="fake",
+                namespace="ecommerce",
+                ingress_url="http://127.0.0.1:1",
+                host="api.c4ang.com",
+                prometheus_url="http://127.0.0.1:2",
+                identity="fake",
+            )
+
+        return self.world.effect("open", take)
+
+    def preflight(self, plan: Plan) -> Sequence[str]:
+        return self.problems
+
+    def snapshot(self, folder: Path) -> None:
+        (folder / "pods.json").write_text("[]\n", encoding="utf-8")
+
+    def close(self) -> None:
+        def take() -> None:
+            self.world.up = False
+
+        self.world.effect("close", take)
+
+
+@dataclass(slots=True)
+class FakeLoad:
+    """A load engine whose requests exist on paper only."""
+
+    world: FakeWorld
+
+    def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
+        log.write_text("fake load\n", encoding="utf-8")
+
+        def take() -> FakeLoadJob:
+            self.world.load_on = True
+            return FakeLoadJob(self.world, plan, workdir)
+
+        return self.world.effect("start", take)
+
+
+class FakeLoadJob:
+    """One request per user and second, recorded as the real plug-in records."""
+
+    def __init__(self, world: FakeWorld, plan: Plan, workdir: Path) -> None:
+        self._world = world
+        self._plan = plan
+        self._path = workdir / "seconds.jsonl"
+        self._started_s = world.clock.now_s
+        self._written = 0
+        self._requests = 0
+        self._ended = False
+        self._write({"kind": "start", "wall_s": world.clock.wall_s()})
+
+    def poll(self) -> int | None:
+        if not self._world.load_on:
+            return -9
+        elapsed_s = self._world.clock.now_s - self._started_s
+        if self._world.load_exit_at_s is not None and elapsed_s >= self._world.load_exit_at_s:
+            return 1
+        return 0 if elapsed_s >= self._plan.duration_s else None
+
+    def progress(self) -> LoadProgress:
+        elapsed_s = self._world.clock.now_s - self._started_s
+        rows: list[LoadRow] = []
+        users: list[tuple[int, int]] = []
+        while self._written < int(min(elapsed_s, self._plan.duration_s)):
+            row_rows, count = self._second(self._written)
+            rows.extend(row_rows)
+            users.append((self._written, count))
+            self._written += 1
+        if elapsed_s >= self._plan.duration_s and not self._ended:
+            self._ended = True
+            self._write({"kind": "end", "wall_s": self._world.clock.wall_s()})
+        started = EPOCH_S + self._started_s
+        return LoadProgress(started_wall_s=started, rows=tuple(rows), users=tuple(users))
+
+    def stop(self, grace_s: float) -> None:
+        def take() -> None:
+            self._world.load_on = False
+
+        self._world.effect("stop", take)
+
+    def tail(self, lines: int) -> str:
+        return "fake load"
+
+    def _second(self, second: int) -> tuple[list[LoadRow], int]:
+        users = round(self._plan.users_at(second + 0.5) * self._world.users_factor)
+        outcomes: dict[str, int] = {}
+        for _ in range(users):
+            self._requests += 1
+            failed = self._world.error_every and self._requests % self._world.error_every == 0
+            outcome = "http_5xx" if failed else "success"
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        bucket = bucket_of(self._world.latency_us)
+        rows = [
+            LoadRow(second, "GET /api/v1/products", outcome, {bucket: count})
+            for outcome, count in outcomes.items()
+        ]
+        written = [[r.endpoint, r.outcome, [[bucket, r.count]]] for r in rows]
+        self._write({"kind": "rows", "second": second, "users": users, "rows": written})
+        return rows, users
+
+    def _write(self, record: dict[str, object]) -> None:
+        with self._path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(record) + "\n")
+
+
+@dataclass(slots=True)
+class FakeFault:
+    """A fault as its target sees it, and its child at the same time."""
+
+    world: FakeWorld
+    planned: PlannedFault
+    starts_at_s: float
+    workdir: Path
+    killed_at_s: float | None = None
+    healed: bool = False
+    written: bool = False
+
+    @property
+    def _ends_at_s(self) -> float:
+        return self.starts_at_s + self.planned.end_s - self.planned.start_s
+
+    def in_place(self) -> bool:
+        now_s = self.world.clock.now_s
+        if self.healed or now_s < self.starts_at_s:
+            return False
+        if self.killed_at_s is not None:  # Nobody is left to remove it.
+            return self.starts_at_s <= self.killed_at_s < self._ends_at_s
+        return now_s < self._ends_at_s
+
+    def poll(self) -> int | None:
+        if self.killed_at_s is not None:
+            return -9
+        if self.world.clock.now_s < self._ends_at_s + 0.5:
+            return None
+        self._write_evidence()
+        return 0
+
+    def stop(self, grace_s: float) -> None:
+        if self.poll() is None:
+            self.killed_at_s = self.world.clock.now_s
+
+    def tail(self, lines: int) -> str:
+        return "fake fault"
+
+    def _write_evidence(self) -> None:
+        if self.written:
+            return
+        self.written = True
+        journal = {"status": "completed", "deviated": False, "run": [], "rollbacks": []}
+        (self.workdir / "journal.json").write_text(json.dumps(journal), encoding="utf-8")
+        whole: tuple[tuple[str, float], ...] = (
+            ("injected", self.starts_at_s),
+            ("verified", self.starts_at_s + 0.1),
+            ("removed", self._ends_at_s),
+            ("gone", self._ends_at_s + 0.1),
+        )
+        if self.planned.fault.kind == "pod-kill":
+            at_s = self.starts_at_s
+            whole = (("killed", at_s), ("replaced", at_s + 1), ("ready", at_s + 2))
+        lines = (
+            Effect.model_validate(
+                {
+                    "wall_s": EPOCH_S + at_s,
+                    "what": what,
+                    "subject": f"fake/{self.planned.fault.service}",
+                }
+            ).model_dump_json()
+            for what, at_s in whole
+        )
+        (self.workdir / "effects.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@dataclass(slots=True)
+class FakeInjector:
+    """Faults that are in place from their start to their end, or until healed."""
+
+    world: FakeWorld
+
+    def inject(
+        self,
+        fault: PlannedFault,
+        run_id: str,
+        target: TargetInfo,
+        workdir: Path,
+        starts_at_wall_s: float,
+    ) -> Job:
+        def take() -> FakeFault:
+            job = FakeFault(self.world, fault, starts_at_wall_s - EPOCH_S, workdir)
+            self.world.faults[fault.id] = job
+            return job
+
+        return self.world.effect("inject", take)
+
+    def heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealReport:
+        def take() -> HealReport:
+            removed = []
+            for name, fault in self.world.faults.items():
+                if fault_id in (None, name):
+                    if fault.in_place():
+                        removed.append(f"fake/{fault.planned.fault.service}")
+                    fault.healed = True
+            return HealReport(removed=tuple(removed))
+
+        return self.world.effect("heal", take)
+
+
+@dataclass(slots=True)
+class FakeSignals:
+    """Signals that are complete and calm."""
+
+    world: FakeWorld
+
+    def skew_s(self, target: TargetInfo) -> float | None:
+        return 0.0
+
+    def collect(
+        self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
+    ) -> Signals:
+        return self.world.effect("collect", lambda: calm_signals(plan))
+
+
+_CALM = {
+    "latency.p50": ("s", 0.02),
+    "latency.p95": ("s", 0.02),
+    "latency.p99": ("s", 0.02),
+    "traffic": ("per_s", 10.0),
+    "errors": ("ratio", 0.0),
+    "saturation.cpu": ("ratio", 0.1),
+    "saturation.memory": ("ratio", 0.2),
+}
+
+
+def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-api")) -> Signals:
+    """Complete signals of a healthy system over the whole of ``plan``."""
+    series = tuple(
+        SignalSeries(
+            sli=sli,
+            service=service,
+            unit=unit,
+            query="fake",
+            step_s=1.0,
+            points=tuple((float(s), value) for s in range(int(plan.duration_s))),
+            state="ok",
+        )
+        for service in services
+        for sli, (unit, value) in _CALM.items()
+    )
+    phases = tuple(
+        PhaseSignal(
+            phase=phase.index,
+            sli=sli,
+            service=service,
+            unit=unit,
+            query="fake",
+            value=value,
+            samples=100.0,
+            state="ok",
+        )
+        for phase in plan.phases
+        for service in services
+        for sli, (unit, value) in _CALM.items()
+    )
+    flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind != "pod-kill"}
+    return Signals(
+        services=tuple(services),
+        series=series,
+        phases=phases,
+        fault_flags=dict(flagged),
+        late_flags=dict.fromkeys(flagged, 0.0),
+    )
