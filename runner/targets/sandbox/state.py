@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import tempfile
@@ -93,9 +94,9 @@ class SandboxInfo:
     def exports(self) -> tuple[str, ...]:
         """Shell lines that point kubectl and seatrial's own tools at this sandbox."""
         return (
-            f"export KUBECONFIG={self.kubeconfig}",
+            f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))}",
             # kubectl caches what a server can do by its address; another sandbox may stand there.
-            f"export KUBECACHEDIR={self.home / 'kubectl-cache'}",
+            f"export KUBECACHEDIR={shlex.quote(str(self.home / 'kubectl-cache'))}",
         )
 
     def to_json(self) -> dict[str, Any]:
