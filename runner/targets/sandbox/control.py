@@ -21,14 +21,15 @@ from runner.errors import TargetBusyError, TargetError, UsageError
 from runner.targets.sandbox.allocation import check_ports
 from runner.targets.sandbox.options import Request, check_options
 from runner.targets.sandbox.state import (
-    LOCK_FILE,
     Lock,
     SandboxInfo,
     create_home,
     error_from_json,
     home_of,
     homes,
+    is_held,
     log_files,
+    name_of,
     read_status,
     remove_leftovers,
     start_mark,
@@ -54,6 +55,7 @@ def up(
     owner_pid: int | None = None,
     timeout_s: float = 60.0,
     progress: Callable[[str], None] | None = None,
+    root: Path | None = None,
 ) -> SandboxInfo:
     """Start a sandbox and return when it is ready; one that is already up is returned as it is.
 
@@ -65,6 +67,7 @@ def up(
         owner_pid: A process whose end ends the sandbox; None: it stays up until :func:`down`.
         timeout_s: Seconds that it may take to be ready.
         progress: Called with what it is waiting for, whenever that changes.
+        root: Where the sandboxes' folders are; None for the user's usual place.
 
     Raises:
         MissingPartError: When Envoy or Prometheus is not on this machine.
@@ -72,13 +75,13 @@ def up(
         TargetError: When a port is taken, a part fails, or time runs out; nothing is left then.
         UsageError: For a name, port or option that cannot be meant.
     """
-    home = home_of(name)
+    home = home_of(name, root)
     ports, options = dict(ports or {}), check_options(options or {})
     check_ports(ports)
     if api_server is not None and not api_server.is_file():
         raise UsageError(f"there is no kubeconfig {api_server}")
     remove_leftovers(home.parent)
-    present = status(name)
+    present = status(name, root=root)
     if present is not None:
         return _join(present, ports, timeout_s, progress)
     request = Request(name, home, ports, options, api_server, owner_pid, timeout_s)
@@ -97,13 +100,13 @@ def up(
         raise
 
 
-def status(name: str = "default") -> SandboxInfo | None:
+def status(name: str = "default", *, root: Path | None = None) -> SandboxInfo | None:
     """What the sandbox says about itself; None when there is none (a leftover is removed).
 
     Raises:
         UsageError: When ``name`` cannot name a sandbox.
     """
-    home = home_of(name)
+    home = home_of(name, root)
     if not home.is_dir():
         return None
     leftover = try_lock(home)
@@ -116,14 +119,14 @@ def status(name: str = "default") -> SandboxInfo | None:
     return info
 
 
-def all_sandboxes() -> list[SandboxInfo]:
+def all_sandboxes(*, root: Path | None = None) -> list[SandboxInfo]:
     """All of this user's sandboxes, by name; leftovers are removed."""
-    remove_leftovers()
-    names = [home.name.removeprefix("sandbox-") for home in homes()]
-    return [info for info in map(status, names) if info is not None]
+    remove_leftovers(root)
+    found = (status(name_of(home), root=root) for home in homes(root))
+    return [info for info in found if info is not None]
 
 
-def down(name: str = "default", timeout_s: float = 30.0) -> bool:
+def down(name: str = "default", timeout_s: float = 30.0, *, root: Path | None = None) -> bool:
     """End a sandbox and wait until nothing of it is left. False when there was none.
 
     A supervisor that does not end within ``timeout_s`` seconds is killed; its children die with it.
@@ -131,8 +134,8 @@ def down(name: str = "default", timeout_s: float = 30.0) -> bool:
     Raises:
         TargetError: When something of it is still there after that.
     """
-    home = home_of(name)
-    info = status(name)
+    home = home_of(name, root)
+    info = status(name, root=root)
     if info is None:
         return False
     deadline = time.monotonic() + timeout_s
@@ -148,7 +151,7 @@ def down(name: str = "default", timeout_s: float = 30.0) -> bool:
     if home in _started and _started[home].poll() is not None:
         del _started[home]
     _wait_gone({child: mark for child, mark in marks.items() if mark}, name)
-    if home.exists() and try_lock(home) is None and home.exists():
+    if is_held(home):
         raise TargetError(
             f"the sandbox {name!r} could not be taken down",
             hint=f"its folder is {home}; its supervisor is process {pid}",
@@ -156,7 +159,13 @@ def down(name: str = "default", timeout_s: float = 30.0) -> bool:
     return True
 
 
-def logs(name: str = "default", part: str | None = None, tail: int = 200) -> Iterator[str]:
+def logs(
+    name: str = "default",
+    part: str | None = None,
+    tail: int = 200,
+    *,
+    root: Path | None = None,
+) -> Iterator[str]:
     """The last ``tail`` lines of each log, or of one part's; lines of several begin with the part.
 
     Parts are ``supervisor``, ``envoy``, ``prometheus`` and ``pods/<pod>``; a pod's name alone, or
@@ -166,8 +175,8 @@ def logs(name: str = "default", part: str | None = None, tail: int = 200) -> Ite
         TargetError: When there is no such sandbox.
         UsageError: When it has no such part.
     """
-    home = home_of(name)
-    if status(name) is None:
+    home = home_of(name, root)
+    if status(name, root=root) is None:
         raise TargetError(f"there is no sandbox {name!r}", hint="`seatrial sandbox up` starts one")
     present = dict(log_files(home))
     chosen = {
@@ -231,6 +240,11 @@ def _join(
     progress: Callable[[str], None] | None,
 ) -> SandboxInfo:
     """The sandbox that is up already, when it is what was asked for."""
+    if info.state == "failed":
+        raise TargetError(
+            f"the sandbox {info.name!r} is up, but has failed: {info.message}",
+            hint=f"`seatrial sandbox logs {info.name}` says more; then take it down",
+        )
     ready = _wait_ready(info.home, None, timeout_s, progress)
     for port, number in ports.items():
         if ready.ports.get(port) != number:
@@ -257,7 +271,7 @@ def _wait_ready(
             return info
         if info is not None and info.state == "failed":
             raise error_from_json(info.error)
-        if ended or (process is None and status(home.name.removeprefix("sandbox-")) is None):
+        if ended or (process is None and not is_held(home)):
             raise TargetError("the sandbox's supervisor ended while it started" + _last_words(home))
         if time.monotonic() > deadline:
             raise TargetError(
@@ -293,16 +307,11 @@ def _supervisor_pid(home: Path, deadline: float) -> int | None:
 
 def _wait_unlocked(home: Path, deadline: float) -> bool:
     """True when the folder is gone or its lock is free, by ``deadline``."""
-    while True:
-        if not (home / LOCK_FILE).exists():
-            return True
-        lock = try_lock(home)
-        if lock is not None:
-            lock.release()
-            return True
+    while is_held(home):
         if time.monotonic() >= deadline:
             return False
         time.sleep(_POLL_S)
+    return True
 
 
 def _wait_gone(marks: Mapping[int, str], name: str) -> None:

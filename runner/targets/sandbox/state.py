@@ -149,6 +149,11 @@ def home_of(name: str, root: Path | None = None) -> Path:
     return (state_root() if root is None else root) / f"{_PREFIX}{check_name(name)}"
 
 
+def name_of(home: Path) -> str:
+    """The name of the sandbox whose folder this is."""
+    return home.name.removeprefix(_PREFIX)
+
+
 def homes(root: Path | None = None) -> list[Path]:
     """The folders of all sandboxes below ``root``, leftovers included, by name."""
     root = state_root() if root is None else root
@@ -216,6 +221,14 @@ def try_lock(home: Path) -> Lock | None:
         os.close(descriptor)  # somebody removed the folder between our two calls
         return None
     return Lock(home, descriptor)
+
+
+def is_held(home: Path) -> bool:
+    """True while somebody holds the folder's lock."""
+    lock = try_lock(home)
+    if lock is not None:
+        lock.release()
+    return lock is None and (home / LOCK_FILE).exists()
 
 
 def create_home(home: Path, *, timeout_s: float = 2.0) -> Lock:
