@@ -62,6 +62,8 @@ class ChildProcess:
         stop_signal: What :meth:`stop` sends first.
         survives_parent: Whether it outlives a parent that was killed, for children that must
             finish by themselves (an undo).
+        death_signal: What the kernel sends it when the parent is gone; a signal that it handles
+            lets it undo what it did.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class ChildProcess:
         cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         survives_parent: bool = False,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self._log = log
         self._stop_signal = stop_signal
+        preexec = None if survives_parent else die_with_parent(death_signal)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 list(argv),
@@ -85,7 +89,7 @@ class ChildProcess:
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 start_new_session=True,
-                preexec_fn=None if survives_parent else die_with_parent(),  # noqa: PLW1509
+                preexec_fn=preexec,  # noqa: PLW1509
             )
 
     @property

@@ -71,6 +71,7 @@ class PlannedFault(Model):
     start_s: float
     end_s: float
     undo_by_s: float
+    seed: int = Field(default=0, description="Seed of this fault's random choices.")
     fault: Fault
 
 
@@ -162,6 +163,7 @@ def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
             start_s=fault.at,
             end_s=fault.at + fault.duration,
             undo_by_s=fault.at + fault.duration + UNDO_GRACE_S,
+            seed=shortened.seed + number,
             fault=fault,
         )
         for number, fault in enumerate(shortened.faults, start=1)
