@@ -25,6 +25,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# The fixture ``sandbox_info``: one sandbox for all tests that need a mesh.
+pytest_plugins = ("sandboxes",)
+
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
 DIFF_LINES = 80
