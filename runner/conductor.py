@@ -265,9 +265,8 @@ def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
 
 
 def _stop_load(run: Conduct) -> None:
-    if run.load_job is not None:
-        run.show("stopping the load")
-        run.load_job.stop(LOAD_STOP_GRACE_S)
+    run.show("stopping the load")
+    run.ports.load.stop(LOAD_STOP_GRACE_S)
 
 
 def _collect_if_started(run: Conduct, target: TargetInfo) -> None:

@@ -76,6 +76,10 @@ class LoadEngine(Protocol):
         """
         ...
 
+    def stop(self, grace_s: float) -> None:
+        """End whatever :meth:`start` has begun, also when it raised half-way. Idempotent."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class HealReport:

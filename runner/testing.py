@@ -153,6 +153,12 @@ class FakeLoad:
 
         return self.world.effect("start", take)
 
+    def stop(self, grace_s: float) -> None:
+        def take() -> None:
+            self.world.load_on = False
+
+        self.world.effect("stop", take)
+
 
 class FakeLoadJob:
     """One request per user and second, recorded as the real plug-in records."""
@@ -191,10 +197,7 @@ class FakeLoadJob:
         return LoadProgress(started_wall_s=started, rows=tuple(rows), users=tuple(users))
 
     def stop(self, grace_s: float) -> None:
-        def take() -> None:
-            self._world.load_on = False
-
-        self._world.effect("stop", take)
+        self._world.load_on = False
 
     def tail(self, lines: int) -> str:
         return "fake load"
