@@ -1,0 +1,94 @@
+"""Numbers as a person reads them: the only rounding in seatrial.
+
+Three significant digits, because a load test has no more; a no-break space before the unit, and an
+en dash where there is no number.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from runner.model.evaluation import Unit
+
+NOTHING = "–"
+_SPACE = "\u00a0"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits without an exponent or superfluous zeros."""
+    if value == 0:
+        return "0"
+    magnitude = abs(value)
+    if magnitude >= 100:
+        return f"{value:,.0f}"
+    places = 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
+    text = f"{value:.{places}f}"
+    if float(text) == 0:
+        return f"{value:.1g}" if magnitude >= 1e-4 else "<0.0001" if value > 0 else ">-0.0001"
+    return text.rstrip("0").rstrip(".")
+
+
+def seconds(value: float | None) -> str:
+    """A latency or a short span: microseconds to minutes, whichever fits."""
+    if value is None:
+        return NOTHING
+    magnitude = abs(value)
+    if magnitude < 1e-3:
+        return f"{_digits(value * 1e6)}{_SPACE}µs"
+    if magnitude < 1:
+        return f"{_digits(value * 1e3)}{_SPACE}ms"
+    return f"{_digits(value)}{_SPACE}s" if magnitude < 120 else span(value)
+
+
+def span(value: float) -> str:
+    """A length of time on the schedule, such as ``1h 30m`` or ``2m 5s``."""
+    total = round(value)
+    if abs(value) < 60 and abs(value - total) > 0.05:
+        return f"{value:.1f}s"
+    hours, rest = divmod(abs(total), 3600)
+    minutes, secs = divmod(rest, 60)
+    parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{secs}s" * bool(secs)]
+    return ("-" if total < 0 else "") + (" ".join(p for p in parts if p) or "0s")
+
+
+def clock_offset(value: float) -> str:
+    """An offset from the start of the load as ``mm:ss`` or ``h:mm:ss``."""
+    total = int(value)
+    hours, rest = divmod(total, 3600)
+    text = f"{rest // 60:02d}:{rest % 60:02d}"
+    return f"{hours}:{text}" if hours else text
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as a percentage."""
+    return NOTHING if ratio is None else f"{_digits(ratio * 100)}{_SPACE}%"
+
+
+def rate(per_second: float | None) -> str:
+    """Events per second."""
+    return NOTHING if per_second is None else f"{_digits(per_second)}/s"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separated."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def quantity(value: float | None, unit: Unit | str) -> str:
+    """``value`` in the way of its unit."""
+    match unit:
+        case "s":
+            return seconds(value)
+        case "ratio":
+            return percent(value)
+        case "per_s":
+            return rate(value)
+        case "count":
+            return count(value)
+        case _:
+            return NOTHING if value is None else _digits(value)
+
+
+def utc(wall_s: float) -> str:
+    """A Unix time as UTC, to the second."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
