@@ -41,7 +41,7 @@ LOCK_TIMEOUT_S = 1800.0
 LOG_TAIL_LINES = 25
 
 
-class Stop(Exception):  # noqa: N818  (not an error of ours: the machine lacks something)
+class Stop(Exception):  # noqa: N818 - not an error of ours: the machine lacks something
     """Ends the command with a message for a person and exit code 2."""
 
 

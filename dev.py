@@ -139,7 +139,7 @@ def closing_line(reports: Sequence[str]) -> str:
     names = ("tests", "failures", "errors", "skipped")
     total, seconds = dict.fromkeys(names, 0), 0.0
     for report in reports:
-        for suite in ET.fromstring(report).iter("testsuite"):  # noqa: S314  (written by our own pytest)
+        for suite in ET.fromstring(report).iter("testsuite"):  # noqa: S314 - written by our own pytest
             seconds += float(suite.get("time", "0"))
             for name in names:
                 total[name] += int(suite.get(name, "0"))
@@ -251,7 +251,7 @@ def use_newer_python() -> None:
     for name in KNOWN_PYTHONS:
         program = shutil.which(name)
         if program:
-            os.execv(program, [program, *sys.argv])  # noqa: S606  (a path that we just looked up)
+            os.execv(program, [program, *sys.argv])  # noqa: S606 - a path that we just looked up
     raise Stop(
         f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed, "
         f"this is {sys.version.split()[0]}; on Debian 12: sudo apt-get install python3"
