@@ -1,0 +1,240 @@
+"""The kubelet: registers the node, takes pods, runs each in a worker, serves their logs.
+
+It is also the scheduler: there is one node, so a pod without one is bound to it. A client of the
+Kubernetes API like any other; what a pod may execute is decided in ``programs``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from runner.errors import TargetError
+from runner.targets.sandbox.apiclient import (
+    NODES,
+    PODS,
+    ApiClient,
+    ApiError,
+    Informer,
+    Obj,
+    key_of,
+)
+from runner.targets.sandbox.kubelet_logs import LogServer
+from runner.targets.sandbox.node import node_object, node_status
+from runner.targets.sandbox.podprocess import PodProcesses
+from runner.targets.sandbox.podreport import Host
+from runner.targets.sandbox.pods import is_active, is_terminating
+from runner.targets.sandbox.podstatus import BackOff
+from runner.targets.sandbox.podworker import PodWorker
+from runner.targets.sandbox.reconcile import following, reconcile
+from runner.targets.sandbox.settings import NODE_NAME, SandboxSettings
+
+__all__ = ["PodProcesses", "run_kubelet"]
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 10.0
+SHUTDOWN_GRACE_S: Final = 1.0
+SHUTDOWN_LIMIT_S: Final = 4.0
+
+
+async def run_kubelet(
+    client: ApiClient,
+    settings: SandboxSettings,
+    processes: PodProcesses,
+    back_off: BackOff | None = None,
+) -> None:
+    """Run the pods of the API server on this machine; until cancelled, which ends them all.
+
+    Args:
+        client: Client of the API server.
+        settings: The sandbox's settings.
+        processes: Filled with the pid of every pod's process.
+        back_off: Delays between restarts; Kubernetes' own when None.
+
+    Raises:
+        TargetError: The API server gave no lists at the start, or the log port is taken.
+    """
+    await _Kubelet(client, settings, processes, back_off or BackOff()).run()
+
+
+class _Kubelet:
+    def __init__(
+        self, client: ApiClient, settings: SandboxSettings, processes: PodProcesses, back: BackOff
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._host = Host(client, settings, processes, back, self._tell)
+        self._wake = asyncio.Event()
+        self._pods = Informer(client, PODS, on_change=self._changed)
+        self._nodes = Informer(client, NODES, on_change=self._changed)
+        self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._next_address = 0
+        self._is_booted = False
+        self._started_s = time.time()
+
+    async def run(self) -> None:
+        logs = LogServer(self._host, self._client.endpoint.token or "")
+        try:
+            await logs.start(self._settings.kubelet_port)
+            await self._register()
+            async with following(self._pods, self._nodes):
+                heartbeat = asyncio.create_task(self._beat())
+                try:
+                    await reconcile("kubelet", self._wake, self._step)
+                finally:
+                    heartbeat.cancel()
+        finally:
+            await self._shut_down()
+            await logs.stop()
+
+    # The node.
+
+    async def _register(self) -> None:
+        try:
+            await self._client.create(NODES, node_object())
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        await self._report(ready=True)
+
+    async def _report(self, *, ready: bool) -> None:
+        port = self._settings.kubelet_port
+        status = node_status(port, time.time(), self._started_s, ready=ready)
+        await self._client.patch(NODES, NODE_NAME, None, {"status": status}, subresource="status")
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await self._report(ready=True)
+            except TargetError as error:
+                log.warning("heartbeat: %s", error.message)
+
+    # The pods.
+
+    def _changed(self, change: str, obj: Obj) -> None:
+        del change, obj
+        self._wake.set()
+
+    async def _step(self) -> float | None:
+        present: set[str] = set()
+        for pod in list(self._pods.objects.values()):
+            node = pod["spec"].get("nodeName")
+            if node and node != NODE_NAME:
+                continue
+            uid = pod["metadata"]["uid"]
+            present.add(uid)
+            if uid in self._workers:
+                self._follow(self._workers[uid][0], pod)
+            elif is_terminating(pod):
+                self._later(self._delete(pod))
+            elif is_active(pod) and (node or not self._is_cordoned()):
+                self._take(pod)
+        for uid, (worker, _) in self._workers.items():
+            if uid not in present:
+                worker.kill()
+        if not self._is_booted:
+            workers = [worker for worker, _ in self._workers.values()]
+            self._is_booted = bool(workers) and all(worker.is_ready for worker in workers)
+        return None
+
+    def _is_cordoned(self) -> bool:
+        node = self._nodes.objects.get(("", NODE_NAME), {})
+        return bool((node.get("spec") or {}).get("unschedulable"))
+
+    def _follow(self, worker: PodWorker, pod: Obj) -> None:
+        worker.update(pod)
+        if is_terminating(pod):
+            grace_s = pod["metadata"].get("deletionGracePeriodSeconds")
+            default_s = self._settings.default_grace_s
+            worker.stop(default_s if grace_s is None else float(grace_s))
+
+    def _take(self, pod: Obj) -> None:
+        """Start a worker; the pods of the first boot wait for nothing."""
+        uid = pod["metadata"]["uid"]
+        delay_s = self._settings.pod_recreation_delay_s if self._is_booted else 0.0
+        worker = PodWorker(self._host, pod, self._address(), delay_s)
+        task = asyncio.create_task(self._run(worker, bind=not pod["spec"].get("nodeName")))
+        self._workers[uid] = (worker, task)
+        task.add_done_callback(lambda _: self._ended(uid))
+
+    def _address(self) -> str:
+        """The next address that no pod has, and that none had since this kubelet started.
+
+        An address is not used again, so that a proxy's old entry never reaches another pod.
+        """
+        taken = {pod.get("status", {}).get("podIP") for pod in self._pods.objects.values()}
+        while True:
+            address = self._settings.pod_address(self._next_address)
+            self._next_address += 1
+            if address not in taken:
+                return address
+
+    async def _run(self, worker: PodWorker, *, bind: bool) -> None:
+        namespace, name = key_of(worker.pod)
+        try:
+            if bind:
+                await self._bind(worker.pod)
+            await worker.run()
+        except TargetError as error:
+            log.warning("pod %s/%s: %s", namespace, name, error.message)
+        except Exception:
+            log.exception("pod %s/%s failed", namespace, name)
+
+    async def _bind(self, pod: Obj) -> None:
+        namespace, name = key_of(pod)
+        body = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name, "namespace": namespace, "uid": pod["metadata"]["uid"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE_NAME},
+        }
+        await self._client.request(
+            "POST", self._client.url(PODS, namespace, name, "binding"), body=body
+        )
+        self._tell(pod, "Scheduled", f"Assigned {namespace}/{name} to {NODE_NAME}", "Normal")
+
+    def _ended(self, uid: str) -> None:
+        self._workers.pop(uid, None)
+        self._wake.set()
+
+    async def _delete(self, pod: Obj) -> None:
+        """Delete a pod that has no process here for good."""
+        namespace, name = key_of(pod)
+        with contextlib.suppress(ApiError):
+            uid = pod["metadata"]["uid"]
+            await self._client.delete(PODS, name, namespace, grace_s=0, uid=uid)
+
+    # What nobody waits for.
+
+    def _tell(self, about: Obj, reason: str, message: str, kind: str) -> None:
+        self._later(self._client.event(about, reason, message, kind, component="kubelet"))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _shut_down(self) -> None:
+        """End every process: SIGTERM, and SIGKILL soon after. The objects stay as they are."""
+        tasks = [task for _, task in self._workers.values()]
+        for worker, _ in list(self._workers.values()):
+            worker.abandon(SHUTDOWN_GRACE_S)
+        if tasks:
+            await asyncio.wait(tasks, timeout=SHUTDOWN_LIMIT_S)
+        for task in [*tasks, *self._background]:
+            task.cancel()
+        await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except TargetError as error:
+        log.info("%s", error.message)
