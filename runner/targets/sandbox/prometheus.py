@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from runner.errors import TargetError
 from runner.targets.sandbox.children import start_child, stop_child
+from runner.targets.sandbox.mesh.telemetry import RELABELINGS
 from runner.targets.sandbox.settings import SandboxSettings
 from runner.targets.sandbox.state import write_atomically
 
@@ -53,14 +54,7 @@ def scrape_config(settings: SandboxSettings) -> dict[str, Any]:
                 "metrics_path": "/stats/prometheus",
                 "params": {"filter": [ENVOY_FILTER]},
                 "static_configs": [{"targets": [f"127.0.0.1:{settings.envoy_admin_port}"]}],
-                "metric_relabel_configs": [
-                    {
-                        "source_labels": ["__name__"],
-                        "regex": "envoy_(istio_.*)",
-                        "target_label": "__name__",
-                        "replacement": "$1",
-                    }
-                ],
+                "metric_relabel_configs": RELABELINGS,
             },
             {
                 "job_name": JOB_PODS,

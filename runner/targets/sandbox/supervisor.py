@@ -19,14 +19,21 @@ import aiohttp
 
 from runner.errors import TargetError
 from runner.targets.sandbox import attach, manifests, readiness
-from runner.targets.sandbox.apiclient import DEPLOYMENTS, SERVICES, ApiClient, ApiError
+from runner.targets.sandbox.apiclient import (
+    DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    ApiClient,
+    ApiError,
+    Informer,
+)
 from runner.targets.sandbox.apiserver import ApiServerHandle, serve
 from runner.targets.sandbox.binaries import find_prometheus
 from runner.targets.sandbox.controllers import run_deployments, run_endpoints
 from runner.targets.sandbox.exporter import run_exporter
 from runner.targets.sandbox.kubelet import PodProcesses, run_kubelet
 from runner.targets.sandbox.mesh.controller import run_mesh
-from runner.targets.sandbox.mesh.envoy import EnvoyProcess
+from runner.targets.sandbox.mesh.envoy import EnvoyProcess, find_envoy
 from runner.targets.sandbox.parts import Parts
 from runner.targets.sandbox.prometheus import PrometheusProcess
 from runner.targets.sandbox.settings import SandboxSettings
@@ -48,6 +55,7 @@ _STOP_ORDER: Final = (
     ("envoy", 1.0),
     ("kubelet", 8.0),
     ("endpoints", 2.0),
+    ("pods", 1.0),
     ("exporter", 2.0),
     ("prometheus", 1.0),
 )
@@ -82,6 +90,7 @@ class Supervisor:
         self._api: ApiServerHandle | None = None
         self._applied: list[manifests.Object] = []
         self._processes = PodProcesses()
+        self._pods: Informer | None = None
         self._board = StatusBoard(settings, attached=api_server is not None, owner_pid=owner_pid)
         self._envoy: EnvoyProcess | None = None
         self._prometheus: PrometheusProcess | None = None
@@ -136,7 +145,7 @@ class Supervisor:
         settings = self._settings
         # Missing programs first: nothing has been started yet.
         self._prometheus = PrometheusProcess(settings, find_prometheus())
-        self._envoy = EnvoyProcess(settings)
+        self._envoy = EnvoyProcess(settings, find_envoy())
         await self._provide_api()
         await asyncio.gather(self._envoy.start(), self._prometheus.start())
         self._start_parts()
@@ -169,6 +178,8 @@ class Supervisor:
         assert envoy is not None  # noqa: S101 - both were made just before
         assert prometheus is not None  # noqa: S101
         start = self._parts.start
+        self._pods = Informer(self._client("seatrial"), PODS, settings.namespace)
+        start("pods", self._pods.run())
         start("envoy", envoy.wait())
         start("prometheus", prometheus.wait())
         start("deployments", run_deployments(self._client("deployment-controller"), settings))
@@ -261,7 +272,10 @@ class Supervisor:
             found["envoy"] = self._envoy.pid
         if self._prometheus is not None and self._prometheus.pid is not None:
             found["prometheus"] = self._prometheus.pid
-        found.update(self._processes)
+        known = self._pods.objects.values() if self._pods is not None else ()
+        names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in known}
+        for uid, pid in self._processes.items():
+            found[names.get(uid, uid)] = pid
         return found
 
 

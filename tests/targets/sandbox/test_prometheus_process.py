@@ -67,9 +67,9 @@ def test_envoys_prefix_is_taken_off_istios_metrics_only(
     tmp_path: Path, given: str, expected: str
 ) -> None:
     """The relabelling rule is applied as Prometheus does: anchored, `$1` for the first group."""
-    (rule,) = prometheus.scrape_config(settings_in(tmp_path))["scrape_configs"][0][
+    rule = prometheus.scrape_config(settings_in(tmp_path))["scrape_configs"][0][
         "metric_relabel_configs"
-    ]
+    ][0]
     match = re.fullmatch(rule["regex"], given)
     name = rule["replacement"].replace("$1", match[1]) if match else given
     assert (rule["target_label"], name) == ("__name__", expected)

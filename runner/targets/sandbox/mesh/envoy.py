@@ -126,6 +126,16 @@ class EnvoyProcess:
             f"Envoy is not ready after {timeout_s:g} s", hint=f"its log is {self.log}"
         )
 
+    async def wait(self) -> int:
+        """Wait for its end, and return its exit code.
+
+        Raises:
+            TargetError: When it was never started.
+        """
+        if self._process is None:
+            raise TargetError("Envoy was not started")
+        return await self._process.wait()
+
     async def stats(self, pattern: str) -> dict[str, Any]:
         """Counters, gauges (int) and texts (str) whose name the regular expression finds.
 
