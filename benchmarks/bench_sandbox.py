@@ -1,6 +1,6 @@
 """What the sandbox costs: cold start, memory by part, and a steady load through the gateway.
 
-    python benchmarks/sandbox.py [--starts 5] [--rate 600] [--seconds 60]
+    python benchmarks/bench_sandbox.py [--starts 5] [--rate 600] [--seconds 60]
 
 Memory is the proportional set size (PSS): a page that n processes share counts 1/n for each, so
 the sum is what the sandbox really takes.
