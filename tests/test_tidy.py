@@ -38,9 +38,9 @@ class Ban:
     but_not: tuple[str, ...] = ()
 
 
-# The sandbox is a cluster's stand-in and the plug-in lives inside of Locust: both are processes of
-# their own, with real time. Everything else is told the time by the Clock port.
-REAL_TIME = ("runner/process.py", "runner/targets/sandbox/", "runner/load/plugin")
+# The sandbox stands in for a cluster, the plug-in lives inside of Locust, the actions inside of Chaos
+# Toolkit: processes of their own, with real time. Everything else is told the time by the Clock port.
+REAL_TIME = ("runner/process.py", "runner/targets/sandbox/", "runner/load/plugin", "runner/chaos/")
 BANS = (
     Ban(r"\btime\.(time|monotonic|sleep)\(", "the Clock port", r"^runner/.*\.py$", REAL_TIME),
     Ban(r"\bdatetime\.(utc)?now\(", "the Clock port", r"^runner/.*\.py$", REAL_TIME),
