@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from runner.errors import TargetError
+from runner.errors import SeatrialError, TargetError
 from runner.targets.sandbox import attach, manifests, readiness
 from runner.targets.sandbox.apiclient import (
     DEPLOYMENTS,
@@ -106,6 +106,10 @@ class Supervisor:
             if not await self._start():
                 return 0
             await self._live()
+        except SeatrialError as error:
+            log.error("the sandbox could not be started: %s", error)  # noqa: TRY400 - it says all
+            self._board.fail(error)
+            return 1
         except Exception as error:
             log.exception("the sandbox could not be started")
             self._board.fail(error)
