@@ -13,6 +13,7 @@ from typing import Any
 
 from runner.model.experiment import Experiment
 from runner.model.plan import Mistake
+from runner.model.shape import Model
 
 Detail = Any
 """One entry of ``ValidationError.errors()``."""
@@ -37,7 +38,7 @@ def closest(word: object, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def describe(detail: Detail, data: Any) -> Mistake | None:
+def describe(detail: Detail, data: Any, model: type[Model] = Experiment) -> Mistake | None:
     """The mistake that ``detail`` is about, located by keys and indices that ``data`` has.
 
     None when it only follows from another one: a list whose items are wrong counts as too short.
@@ -47,6 +48,8 @@ def describe(detail: Detail, data: Any) -> Mistake | None:
     loc = _loc_in(detail["loc"], data)
     if detail["type"] == "union_tag_invalid":
         loc = (*loc, "kind")
+    if detail["type"] == "extra_forbidden":
+        return Mistake(loc, _unknown_key(loc, known_keys(loc[:-1], data, model)))
     wording = _WORDINGS.get(detail["type"], _other)
     return Mistake(loc, wording(detail, loc, data))
 
@@ -80,8 +83,7 @@ def _missing(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
     return f"{_place(loc[:-1])} lacks the key {loc[-1]!r}, which is required"
 
 
-def _unknown_key(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
-    known = known_keys(loc[:-1], data)
+def _unknown_key(loc: tuple[str | int, ...], known: list[str]) -> str:
     guess = closest(loc[-1], known)
     hint = f"; did you mean {guess!r}?" if guess else ";"
     return f"unknown key {loc[-1]!r} in {_place(loc[:-1])}{hint} accepted: {', '.join(known)}"
@@ -133,7 +135,6 @@ def _other(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
 
 _WORDINGS: dict[str, Callable[[Detail, tuple[str | int, ...], Any], str]] = {
     "missing": _missing,
-    "extra_forbidden": _unknown_key,
     "value_error": _value,
     "union_tag_invalid": _tag,
     "union_tag_not_found": _tag,
@@ -146,31 +147,36 @@ _WORDINGS: dict[str, Callable[[Detail, tuple[str | int, ...], Any], str]] = {
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Experiment.model_json_schema(by_alias=True)
+def _schema(model: type[Model]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
 
 
 def _fault_kinds() -> list[str]:
-    return list(_schema()["properties"]["faults"]["items"]["discriminator"]["mapping"])
+    return list(_schema(Experiment)["properties"]["faults"]["items"]["discriminator"]["mapping"])
 
 
-def known_keys(loc: tuple[str | int, ...], data: Any) -> list[str]:
-    """The keys that an experiment may have at ``loc``; empty when it has none there."""
-    schema, here = _schema(), data
+def known_keys(loc: tuple[str | int, ...], data: Any, model: type[Model]) -> list[str]:
+    """The keys that a file of ``model`` may have at ``loc``; empty when it has none there."""
+    whole = schema = _schema(model)
+    here = data
     for part in loc:
         here = here[part]
-        inner = schema.get("items") if isinstance(part, int) else schema["properties"].get(part)
-        if inner is None:
+        inner = schema.get("items") if isinstance(part, int) else _inner(schema, part)
+        if not isinstance(inner, dict):
             return []
-        schema = _resolve(inner, here)
+        schema = _resolve(inner, here, whole)
     return list(schema.get("properties", {}))
 
 
-def _resolve(schema: dict[str, Any], here: Any) -> dict[str, Any]:
+def _inner(schema: dict[str, Any], key: str) -> Any:
+    return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+
+
+def _resolve(schema: dict[str, Any], here: Any, whole: dict[str, Any]) -> dict[str, Any]:
     """Follow a reference, and a discriminator by the data's own ``kind``."""
     if "discriminator" in schema and isinstance(here, dict):
         target = schema["discriminator"]["mapping"].get(here.get("kind"))
         schema = {"$ref": target} if target else {}
     while "$ref" in schema:
-        schema = _schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = whole["$defs"][schema["$ref"].rsplit("/", 1)[1]]
     return schema

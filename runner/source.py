@@ -22,6 +22,7 @@ from runner.errors import InvalidFileError, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
 from runner.model.plan import Mistake, mistakes_in
+from runner.model.target import Config
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
@@ -238,3 +239,20 @@ def _excerpt(path: Path, text: str, position: tuple[int, int], message: str) -> 
         f"{number} | {shown}\n"
         f"{' ' * len(number)} | {' ' * (min(column, 160) - 1)}^"
     )
+
+
+def load_config(path: Path) -> Config:
+    """Read ``seatrial.yaml``; an absent file names no targets beside the sandbox.
+
+    Raises:
+        InvalidFileError: Lists every mistake with its position.
+    """
+    if not path.exists():
+        return Config()
+    text = _read(path)
+    data, places = _parse(text, path)
+    try:
+        return Config.model_validate({} if data is None else data)
+    except ValidationError as error:
+        described = (describe(detail, data, Config) for detail in error.errors(include_url=False))
+        raise _invalid(path, text, [m for m in described if m is not None], places) from None

@@ -1,0 +1,119 @@
+"""The composition root: which adapter stands behind which port, one dict literal per seam.
+
+The only module that sees both the conductor and the adapters. An unknown name is an error that
+lists the known ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import UsageError
+from runner.mistakes import closest
+from runner.model.evaluation import Evaluation
+from runner.model.objective import Objective
+from runner.model.target import SANDBOX, ClusterSpec, Config
+from runner.ports import FaultInjector, LoadEngine, Ports, SignalSource, Target
+from runner.process import SystemClock
+from runner.store import RunDir
+
+
+def _locust(locustfile: Path) -> LoadEngine:
+    from runner.load.engine import LocustEngine
+
+    return LocustEngine(locustfile)
+
+
+def _chaos_toolkit() -> FaultInjector:
+    from runner.chaos.toolkit import ToolkitInjector
+
+    return ToolkitInjector()
+
+
+def _prometheus() -> SignalSource:
+    from runner.signals.prometheus import PrometheusSource
+
+    return PrometheusSource()
+
+
+LOAD_ENGINES: dict[str, Callable[[Path], LoadEngine]] = {"locust": _locust}
+FAULT_INJECTORS: dict[str, Callable[[], FaultInjector]] = {"chaostoolkit": _chaos_toolkit}
+SIGNAL_SOURCES: dict[str, Callable[[], SignalSource]] = {"prometheus": _prometheus}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """Which target was asked for, by name and by flags.
+
+    Attributes:
+        sandbox_name: Name of the sandbox to use, where the target is one.
+        keep: Leave a sandbox that the run started up.
+    """
+
+    name: str
+    config: Config
+    sandbox_name: str = "default"
+    keep: bool = False
+
+
+def make_target(choice: TargetChoice) -> Target:
+    """The target that ``choice`` names.
+
+    Raises:
+        UsageError: When there is none of that name; lists those there are.
+    """
+    if choice.name == SANDBOX:
+        from runner.targets.sandbox_target import SandboxTarget
+
+        return SandboxTarget(choice.sandbox_name, keep=choice.keep)
+    from runner.targets.cluster import ClusterTarget
+
+    return ClusterTarget(choice.name, cluster_spec(choice))
+
+
+def cluster_spec(choice: TargetChoice) -> ClusterSpec:
+    """The configuration of a target that is not the sandbox."""
+    spec = choice.config.targets.get(choice.name)
+    if spec is None:
+        known = [SANDBOX, *choice.config.targets]
+        guess = closest(choice.name, known)
+        raise UsageError(
+            f"there is no target {choice.name!r}" + (f"; did you mean {guess!r}?" if guess else ""),
+            accepted=", ".join(known),
+            hint="targets beside the sandbox are named in seatrial.yaml",
+        )
+    return spec
+
+
+def make_ports(choice: TargetChoice, locustfile: Path) -> Ports:
+    """The real world for one run."""
+    return Ports(
+        clock=SystemClock(),
+        target=make_target(choice),
+        load=LOAD_ENGINES["locust"](locustfile),
+        faults=FAULT_INJECTORS["chaostoolkit"](),
+        signals=SIGNAL_SOURCES["prometheus"](),
+    )
+
+
+def evaluate_run(run: RunDir, objectives: tuple[Objective, ...] | None = None) -> Evaluation:
+    """Judge a recorded run and keep the evaluation in its folder.
+
+    Args:
+        run: The run.
+        objectives: Other objectives than those of its plan; None for those.
+    """
+    from runner.analysis.evaluate import evaluate
+
+    evaluation = evaluate(run.recording(), objectives)
+    run.write_evaluation(evaluation)
+    return evaluation
+
+
+def report_run(run: RunDir) -> Path:
+    """Write all forms of the report of an evaluated run; returns the page."""
+    from runner.reports.write import write_reports
+
+    return write_reports(run)

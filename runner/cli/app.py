@@ -1,0 +1,149 @@
+"""The command group, its lazily loaded commands, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from runner import __version__
+from runner.errors import ExitCode, SeatrialError
+
+_COMMANDS = {
+    "list": "runner.cli.experiments:list_command",
+    "validate": "runner.cli.experiments:validate_command",
+    "plan": "runner.cli.experiments:plan_command",
+    "schema": "runner.cli.experiments:schema_command",
+    "run": "runner.cli.run:run_command",
+    "evaluate": "runner.cli.judge:evaluate_command",
+    "report": "runner.cli.judge:report_command",
+    "heal": "runner.cli.care:heal_command",
+    "doctor": "runner.cli.care:doctor_command",
+    "sandbox": "runner.cli.sandbox:sandbox_group",
+}
+"""Name to where it lives. The order is the order of ``--help``."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    pass (warnings are said)
+  1    an objective was not met
+  2    usage, or an invalid file
+  3    inconclusive: not valid, no data, nothing checked
+  4    aborted by a guard, healed
+  5    something may be left broken; wins over all others
+  130  interrupted (Ctrl-C), healed      143  terminated, healed
+  70   a bug of seatrial
+"""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = _COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        module, _, name = where.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{where} is not a command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from runner.mistakes import closest
+
+            guess = closest(args[0], _COMMANDS)
+            hint = f" Did you mean {guess!r}?" if guess else ""
+            accepted = ", ".join(_COMMANDS)
+            raise click.UsageError(
+                f"{error.message.rstrip('.')}.{hint} Accepted: {accepted}.", ctx
+            ) from None
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "SEATRIAL",
+        "max_content_width": 100,
+    },
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="seatrial")
+@click.option("-v", "--verbose", count=True, help="Say more on standard error; twice for all.")
+def cli(verbose: int) -> None:
+    """Take services on Kubernetes and Istio out on their sea trial.
+
+    Drives real load at them (Locust), breaks things while they work (Chaos Toolkit), watches the
+    golden signals (Prometheus) and says pass, fail or "this proves nothing".
+
+    \b
+    Example:
+      seatrial run first-voyage
+    """
+    levels = {0: logging.ERROR, 1: logging.INFO}
+    logging.basicConfig(
+        level=levels.get(verbose, logging.DEBUG),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    No error of ours, of click or of the reader's leaves a traceback; a bug says so and is 70.
+    """
+    try:
+        code = cli.main(args=argv, prog_name="seatrial", standalone_mode=False)
+        sys.exit(int(code or 0))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except SeatrialError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # The reader of our output went away, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.PASS)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug has an exit code
+        _say_bug(error)
+        sys.exit(ExitCode.BUG)
+
+
+def say_error(error: SeatrialError) -> None:
+    """What, where, what would be accepted, what to do: on standard error."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.accepted:
+        click.echo(f"accepted: {error.accepted}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+def _say_bug(error: Exception) -> None:
+    logging.getLogger(__name__).debug("bug", exc_info=error)
+    where: Any = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+    click.echo(
+        f"bug: {type(error).__name__}: {error} ({place})\n"
+        "This is a mistake in seatrial, not yours. `seatrial -vv ...` shows the traceback.",
+        err=True,
+    )

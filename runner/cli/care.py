@@ -1,0 +1,142 @@
+"""``heal`` and ``doctor``: what may be left broken, and what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from runner.catalog import TargetChoice, locate_target
+from runner.cli.options import config_option, output_option, print_json, results_option
+from runner.errors import ExitCode, UsageError
+from runner.model.recording import Manifest
+from runner.source import load_config
+from runner.store import RunDir, Store
+
+
+@click.command("heal")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--all", "all_runs", is_flag=True, help="Remove the faults of every run.")
+@click.option("--expired", is_flag=True, help="Remove only faults whose time is over.")
+@click.option("--target", help="Default: the target of RUN, else the sandbox.")
+@click.option("--sandbox-name", default="default", show_default=True)
+@results_option
+@config_option
+@output_option
+def heal_command(
+    run: str | None,
+    all_runs: bool,
+    expired: bool,
+    target: str | None,
+    sandbox_name: str,
+    results: Path,
+    config: Path,
+    output: str,
+) -> int:
+    """Remove faults that a run left behind. Needs nothing but the target; harmless to repeat.
+
+    RUN is a run id (its folder need not be on this machine), or 'latest'.
+
+    \b
+    Example:
+      seatrial heal latest
+    """
+    from runner.chaos.toolkit import heal_target
+
+    if run is None and not all_runs and not expired:
+        raise UsageError("heal needs to know what", accepted="a RUN, --all or --expired")
+    folder = _folder(Store(results), run)
+    manifest = None if folder is None else folder.read_manifest()
+    name, sandbox = _target_of(manifest, target, sandbox_name)
+    info = locate_target(TargetChoice(name=name, config=load_config(config), sandbox_name=sandbox))
+    if info is None:
+        click.echo(f"the sandbox {sandbox!r} is gone, and every fault in it", err=True)
+        _journal_heals(folder)
+        return ExitCode.PASS
+    run_id = folder.run_id if folder is not None else run
+    report = heal_target(info, None if all_runs else run_id, None, expired_only=expired)
+    if output == "json":
+        print_json({"removed": list(report.removed), "left": list(report.left)})
+    else:
+        for removed in report.removed:
+            click.echo(f"healed: {removed}")
+        for left in report.left:
+            click.secho(f"STILL BROKEN: {left}", fg="red", err=True)
+        if not report.removed and not report.left:
+            click.echo("nothing to heal")
+    if report.left:
+        return ExitCode.LEFT_BROKEN
+    if not expired:
+        _journal_heals(folder)
+    return ExitCode.PASS
+
+
+def _folder(store: Store, run: str | None) -> RunDir | None:
+    """The folder of ``run``; None when it is not on this machine, which heal does not need."""
+    if run is None:
+        return None
+    try:
+        return store.find(run)
+    except UsageError:
+        return None
+
+
+def _target_of(manifest: Manifest | None, target: str | None, sandbox: str) -> tuple[str, str]:
+    """Name of the target, and of the sandbox if it is one."""
+    if target is not None:
+        return target, sandbox
+    recorded = None if manifest is None else manifest.target
+    if recorded is None:
+        return "sandbox", sandbox
+    if recorded.kind == "sandbox":
+        return "sandbox", recorded.name
+    return recorded.name, sandbox
+
+
+def _journal_heals(folder: RunDir | None) -> None:
+    """Write into the run's journal that what it left open is healed now."""
+    from runner.journal import Journal
+    from runner.model.recording import unhealed
+    from runner.process import SystemClock
+
+    if folder is None:
+        return
+    journal = Journal(folder, SystemClock())
+    for fault in sorted(unhealed(folder.read_events())):
+        journal.write(fault, "heal", "ok", "by seatrial heal")
+
+
+@click.command("doctor")
+@click.option("--target", default="sandbox", show_default=True)
+@click.option("--sandbox-name", default="default", show_default=True)
+@config_option
+@output_option
+def doctor_command(target: str, sandbox_name: str, config: Path, output: str) -> int:
+    """Check this machine, and the target if it is up, for what a run needs.
+
+    Exit code 3 when something that is needed is missing.
+
+    \b
+    Example:
+      seatrial doctor
+    """
+    from runner.catalog import examine
+
+    choice = TargetChoice(name=target, config=load_config(config), sandbox_name=sandbox_name)
+    findings = examine(choice)
+    if output == "json":
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        from runner.cli.tables import make_table, print_table, safe
+
+        table = make_table("", "Part", "Found", "What to do")
+        styles = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "missing": ("✗", "red")}
+        for finding in findings:
+            mark, style = styles[finding.state]
+            table.add_row(
+                safe(mark, style), safe(finding.part), safe(finding.found), safe(finding.hint)
+            )
+        print_table(table)
+    broken = any(finding.state == "missing" for finding in findings)
+    return ExitCode.INCONCLUSIVE if broken else ExitCode.PASS

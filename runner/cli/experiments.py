@@ -1,0 +1,153 @@
+"""Commands that only read: ``list``, ``validate``, ``plan``, ``schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
+from runner.errors import InvalidFileError, SeatrialError
+from runner.source import Source, experiment_files, find_experiment, load_experiment
+
+
+@click.command("list")
+@experiments_option
+@output_option
+def list_command(experiments: Path, output: str) -> None:
+    """List the experiments, with their length, load and faults.
+
+    \b
+    Example:
+      seatrial list
+    """
+    entries = [_entry(path) for path in experiment_files(experiments)]
+    if output == "json":
+        print_json(entries)
+        return
+    if not entries:
+        click.echo(f"no experiments in {experiments}/", err=True)
+        return
+    from runner.cli.tables import experiments_table, print_table
+
+    print_table(experiments_table(entries))
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    try:
+        source = load_experiment(path)
+    except SeatrialError as error:
+        return {"name": path.stem, "path": str(path), "error": error.message.splitlines()[0]}
+    experiment = source.experiment
+    return {
+        "name": experiment.name,
+        "path": str(path),
+        "description": experiment.description,
+        "duration_s": experiment.duration_s,
+        "users_max": max(stage.users for stage in experiment.load.stages),
+        "faults": [f"{fault.kind} {fault.service}" for fault in experiment.faults],
+        "objectives": len(experiment.objectives),
+    }
+
+
+@click.command("validate")
+@click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
+@experiments_option
+@output_option
+def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> None:
+    """Check experiment files; without names, all of them. All mistakes are shown at once.
+
+    \b
+    Example:
+      seatrial validate payment-abort
+    """
+    paths = [find_experiment(name, experiments) for name in names]
+    paths = paths or experiment_files(experiments)
+    results = []
+    problems = []
+    for path in paths:
+        try:
+            load_experiment(path)
+            results.append({"path": str(path), "valid": True, "error": ""})
+        except InvalidFileError as error:
+            problems.append(error.message)
+            results.append({"path": str(path), "valid": False, "error": error.message})
+    if output == "json":
+        print_json(results)
+    else:
+        for result in results:
+            if result["valid"]:
+                click.echo(f"{result['path']}: valid")
+    if not paths:
+        raise InvalidFileError(f"there are no experiments in {experiments}/")
+    if problems:
+        raise InvalidFileError("\n\n".join(problems))
+
+
+@click.command("plan")
+@click.argument("name", metavar="EXPERIMENT")
+@time_scale_option
+@experiments_option
+@output_option
+def plan_command(name: str, time_scale: float, experiments: Path, output: str) -> None:
+    """Show what a run would do, and when, without touching anything.
+
+    Stages, phases, faults with their undo times, and the objectives of each phase.
+
+    \b
+    Example:
+      seatrial plan payment-abort --time-scale 0.1
+    """
+    from runner.model.plan import make_plan
+
+    source: Source = load_experiment(find_experiment(name, experiments))
+    plan = make_plan(source.experiment, time_scale=time_scale)
+    if output == "json":
+        click.echo(plan.model_dump_json(by_alias=True, indent=2))
+        return
+    from runner.cli.timeline import print_plan
+
+    print_plan(plan)
+
+
+@click.command("schema")
+@click.argument("kind", type=click.Choice(["experiment", "config"]), default="experiment")
+def schema_command(kind: str) -> None:
+    """Print the JSON Schema of experiment files, or of seatrial.yaml, for editors.
+
+    \b
+    Example:
+      seatrial schema > docs/experiment.schema.json
+    """
+    click.echo(schema_text(kind), nl=False)
+
+
+def schema_text(kind: str) -> str:
+    """The JSON Schema of ``experiment`` or ``config`` files."""
+    from runner.model.experiment import Experiment
+    from runner.model.target import Config
+
+    model = Experiment if kind == "experiment" else Config
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **model.model_json_schema(by_alias=True),
+    }
+    if kind == "experiment":
+        objectives = schema["properties"]["objectives"]
+        objectives["items"] = {
+            "anyOf": [
+                {"type": "string", "examples": ["latency.p95 < 500ms", "errors < 0.1%"]},
+                objectives["items"],
+            ]
+        }
+        during = schema["$defs"]["Objective"]["properties"]["during"]
+        during["anyOf"] = [{"$ref": "#/$defs/Phase"}, {"const": "all"}, _list_of_phases(during)]
+        schema["$defs"]["Phase"] = during.pop("items")
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _list_of_phases(during: dict[str, Any]) -> dict[str, Any]:
+    during.pop("type", None)
+    return {"type": "array", "items": {"$ref": "#/$defs/Phase"}, "minItems": 1}

@@ -1,0 +1,66 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+experiments_option = click.option(
+    "--experiments",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("experiments"),
+    show_default=True,
+    help="Folder of experiment files.",
+)
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of recorded runs.",
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How data is printed on standard output.",
+)
+config_option = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("seatrial.yaml"),
+    show_default=True,
+    help="File that names the targets beside the sandbox.",
+)
+target_option = click.option(
+    "--target",
+    default="sandbox",
+    show_default=True,
+    help="'sandbox', or a target that seatrial.yaml names.",
+)
+
+
+def _positive(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if not 0 < value <= 1:
+        raise click.BadParameter(f"{value} is not above 0 and at most 1")
+    return value
+
+
+time_scale_option = click.option(
+    "--time-scale",
+    type=float,
+    default=1.0,
+    callback=_positive,
+    show_default=True,
+    help="Shorten every duration by this factor, for a rehearsal; verdict and report say so.",
+)
+
+
+def print_json(value: Any) -> None:
+    """``value`` as JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

