@@ -1,0 +1,158 @@
+"""The load engine: starts Locust as a child and reads its record while it grows.
+
+Imports no Locust: that patches the whole process. What runs inside the child is
+:mod:`runner.load.plugin`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from runner.errors import LoadError
+from runner.load.seconds import SECONDS_FILE, SecondsReader
+from runner.model.plan import Plan
+from runner.model.recording import TargetInfo
+from runner.ports import LoadJob, LoadProgress
+from runner.process import ChildProcess
+from runner.store import RunDir
+
+RIDE_ALONG = Path(__file__).with_name("seatrial_locustfile.py")
+
+
+class LocustEngine:
+    """Runs a locustfile under Locust, with the plan's stages and our recorder.
+
+    Args:
+        folders: Where a bare name such as ``shop.py`` is looked for.
+        python: Interpreter that has Locust and this package.
+        environ: Environment to start from; None for this process's own.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path] = (Path("locustfiles"),),
+        *,
+        python: str = sys.executable,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folders = tuple(folders)
+        self._python = python
+        self._environ = environ
+        self._children: list[ChildProcess] = []
+
+    def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
+        """Start Locust; see :class:`runner.ports.LoadEngine`.
+
+        Must be called from a thread that lives as long as the run: the kernel ends the child when
+        the thread that started it ends.
+
+        Raises:
+            LoadError: When the locustfile is not found, the folder already holds a record, or the
+                interpreter cannot be started. What the locustfile itself does wrong shows in the
+                job's exit code and log.
+        """
+        run = RunDir(workdir.parent)
+        record = workdir / SECONDS_FILE
+        if record.exists():
+            raise LoadError(f"{workdir} already holds a record", accepted="the folder of a new run")
+        if not run.plan_path.exists():
+            raise LoadError(f"{run.path} holds no plan to follow")
+        argv = locust_argv(self._python, self._find(plan.experiment.load.locustfile), plan, target)
+        environ = os.environ if self._environ is None else self._environ
+        workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            child = ChildProcess(argv, log=log, env=child_environment(environ, run, target))
+        except OSError as error:
+            raise LoadError(f"Locust could not be started: {error}") from error
+        self._children.append(child)
+        return LocustJob(child, SecondsReader(record))
+
+    def stop(self, grace_s: float) -> None:
+        """End every Locust that was started here; see :class:`runner.ports.LoadEngine`."""
+        while self._children:
+            self._children[-1].stop(grace_s)
+            self._children.pop()
+
+    def _find(self, name: str) -> Path:
+        for path in (Path(name), *(folder / name for folder in self._folders)):
+            if path.is_file():
+                return path.absolute()
+        known = sorted(path.name for folder in self._folders for path in folder.glob("*.py"))
+        places = ", ".join(str(folder) for folder in self._folders)
+        near = difflib.get_close_matches(Path(name).name, known, n=1)
+        raise LoadError(
+            f"there is no locustfile {name!r}, neither as a path nor in {places}",
+            accepted=", ".join(known) or "a path of a Locust file",
+            hint=f"did you mean {near[0]}?" if near else "",
+        )
+
+
+class LocustJob:
+    """Locust at work: a :class:`runner.ports.LoadJob`."""
+
+    def __init__(self, child: ChildProcess, reader: SecondsReader) -> None:
+        self._child = child
+        self._reader = reader
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        return self._child.poll()
+
+    def stop(self, grace_s: float) -> None:
+        self._child.stop(grace_s)
+
+    def tail(self, lines: int) -> str:
+        return self._child.tail(lines)
+
+    def progress(self) -> LoadProgress:
+        return self._reader.progress()
+
+
+def locust_argv(python: str, locustfile: Path, plan: Plan, target: TargetInfo) -> list[str]:
+    """The command line of Locust. Pure.
+
+    Raises:
+        LoadError: When the locustfile's path cannot be given to Locust.
+    """
+    if locustfile.suffix != ".py" or "," in str(locustfile):
+        raise LoadError(
+            f"Locust cannot load {str(locustfile)!r}",
+            accepted="a file that ends in .py, with a path without a comma",
+        )
+    # Ours first: of several load shapes, Locust takes the first one.
+    files = f"{RIDE_ALONG},{locustfile}"
+    # Whole seconds only, rounded up; the plug-in sets the exact value.
+    stop_timeout = str(math.ceil(plan.experiment.load.stop_timeout))
+    return [
+        *(python, "-m", "locust", "-f", files, "--headless", "-H", target.ingress_url),
+        *("--stop-timeout", stop_timeout, "--exit-code-on-error", "0"),
+        *("--only-summary", "--loglevel", "INFO"),
+    ]
+
+
+def child_environment(
+    environ: Mapping[str, str], run: RunDir, target: TargetInfo
+) -> dict[str, str]:
+    """The environment of the child. Pure.
+
+    Locust's own variables are left out: the experiment alone says how the load runs.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith("LOCUST_")}
+    kept |= {
+        "TARGET_HOST": target.ingress_url,
+        "TARGET_HOST_HEADER": target.host,
+        "SEATRIAL_RUN_ID": run.run_id,
+        "SEATRIAL_PLAN": str(run.plan_path.absolute()),
+        "SEATRIAL_LOAD_DIR": str(run.load_dir.absolute()),
+    }
+    if target.kubeconfig:
+        kept["KUBECONFIG"] = target.kubeconfig
+    return kept

@@ -1,0 +1,22 @@
+"""The second locustfile: Locust loads it before the user's own, and it brings the load shape.
+
+A file of its own because Locust registers a locustfile under its bare file name; the real module
+keeps its proper name, and a user's ``plugin.py`` stays theirs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from locust import LoadTestShape
+
+from runner.load.plugin import ride_along
+
+_ride = ride_along(os.environ)
+
+
+class SeatrialPlanShape(LoadTestShape):
+    """Follows the experiment's stages. One tick is the whole run, in steps of its own."""
+
+    def tick(self) -> None:
+        _ride.follow()

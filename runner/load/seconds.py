@@ -1,0 +1,147 @@
+"""``seconds.jsonl``: how the load generator's record is written, and read while it grows.
+
+Each second becomes one or more ``rows`` lines; what ends later than its second is one more line of
+that old second, and all lines of a key add up. A line goes to the file in one write, so a reader
+sees whole lines or a torn last one. Lines:
+
+* ``start``: ``wall_s``, the Unix time of offset 0. Always first.
+* ``rows``: ``second``, ``users`` (running at the end of that second) and ``rows``, each
+  ``[endpoint, outcome, [[bucket, count], …]]``.
+* ``failures``: ``failures``, each ``[endpoint, outcome, text, count]``, and ``dropped``; both are
+  increments.
+* ``generator``: of ``second``, ``cpu_ratio`` (of one core), ``lag_s`` (how late the generator's own
+  timer fired: what a send may be late as well) and ``rss_bytes``.
+* ``note``: ``text``, a sentence about the record that a reader must know.
+* ``end``: ``wall_s``, ``complete`` (the plan was followed to its end) and ``interrupted`` (users
+  that were ended by force in the middle of their work, whose last request is not on record).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from runner.errors import LoadError
+from runner.load.recorder import Batch
+from runner.model.recording import LoadRow
+from runner.ports import LoadProgress
+from runner.store import load_rows
+
+SECONDS_FILE = "seconds.jsonl"
+_USERS_KEPT_S = 900
+_READ_LIMIT = 16 << 20
+
+
+class SecondsWriter:
+    """Appends lines to a new ``seconds.jsonl``.
+
+    Args:
+        path: The file; it must not exist yet.
+        wall_s: Clock that gives Unix time.
+    """
+
+    def __init__(self, path: Path, wall_s: Callable[[], float]) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._wall_s = wall_s
+        self._users: dict[int, int] = {}
+        self._next_second = 0
+        self._closed = False
+
+    def start(self, wall_s: float) -> None:
+        self._write([{"kind": "start", "wall_s": wall_s}])
+
+    def rows(self, batch: Batch, upto_second: int, users: int) -> None:
+        """Write a drained batch, and a line for each second up to ``upto_second`` without rows."""
+        for second in range(self._next_second, upto_second):
+            self._users[second] = users
+            self._users.pop(second - _USERS_KEPT_S, None)
+        keys = sorted(batch.rows)
+        seconds: dict[int, list[Any]] = {s: [] for s in range(self._next_second, upto_second)}
+        for second, group in groupby(keys, key=lambda key: key[0]):
+            seconds[second] = [[key[1], key[2], sorted(batch.rows[key].items())] for key in group]
+        lines: list[dict[str, Any]] = [
+            {
+                "kind": "rows",
+                "second": second,
+                # Of an old second: what ran then, not what runs now.
+                "users": self._users.get(second, users),
+                "rows": seconds[second],
+            }
+            for second in sorted(seconds)
+        ]
+        if batch.failures or batch.dropped:
+            failures = [[*key, count] for key, count in sorted(batch.failures.items())]
+            lines.append({"kind": "failures", "failures": failures, "dropped": batch.dropped})
+        self._next_second = max(self._next_second, upto_second)
+        self._write(lines)
+
+    def generator(self, second: int, cpu_ratio: float, lag_s: float, rss_bytes: int) -> None:
+        record = {"kind": "generator", "second": second, "cpu_ratio": round(cpu_ratio, 4)}
+        self._write([record | {"lag_s": round(lag_s, 6), "rss_bytes": rss_bytes}])
+
+    def note(self, text: str) -> None:
+        self._write([{"kind": "note", "text": text}])
+
+    def end(self, *, complete: bool, interrupted: int) -> None:
+        """Write the last line and close; more calls do nothing."""
+        if self._closed:
+            return
+        line = {"kind": "end", "wall_s": self._wall_s(), "complete": complete}
+        self._write([line | {"interrupted": interrupted}])
+        self._closed = True
+        os.close(self._fd)
+
+    def _write(self, records: Iterable[dict[str, Any]]) -> None:
+        if self._closed:
+            return  # what a straggler says after the end
+        text = "".join(
+            json.dumps(record, separators=(",", ":"), ensure_ascii=True) + "\n"
+            for record in records
+        )
+        data = text.encode("ascii")
+        while data:  # a full disk may take a part only
+            data = data[os.write(self._fd, data) :]
+
+
+class SecondsReader:
+    """Reads what was added to a ``seconds.jsonl`` since the last look. Never blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._started_wall_s: float | None = None
+
+    def progress(self) -> LoadProgress:
+        """What is new; a torn last line waits for the rest of it.
+
+        Raises:
+            LoadError: When a whole line is not what the plug-in writes.
+        """
+        rows: list[LoadRow] = []
+        users: list[tuple[int, int]] = []
+        for line in self._new_lines():
+            try:
+                record = json.loads(line)
+                if record["kind"] == "start":
+                    self._started_wall_s = record["wall_s"]
+                elif record["kind"] == "rows":
+                    rows.extend(load_rows(record))
+                    users.append((record["second"], record["users"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise LoadError(f"{self._path} is damaged before byte {self._offset}") from error
+        return LoadProgress(self._started_wall_s, tuple(rows), tuple(users))
+
+    def _new_lines(self) -> list[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(_READ_LIMIT)
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.splitlines()
