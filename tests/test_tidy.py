@@ -38,8 +38,8 @@ class Ban:
     but_not: tuple[str, ...] = ()
 
 
-# The sandbox stands in for a cluster, the plug-in lives inside of Locust, the actions inside of Chaos
-# Toolkit: processes of their own, with real time. Everything else is told the time by the Clock port.
+# The sandbox stands in for a cluster, the plug-in lives inside of Locust, the actions inside of
+# Chaos Toolkit: processes of their own, with real time. The Clock port tells the rest the time.
 REAL_TIME = ("runner/process.py", "runner/targets/sandbox/", "runner/load/plugin", "runner/chaos/")
 BANS = (
     Ban(r"\btime\.(time|monotonic|sleep)\(", "the Clock port", r"^runner/.*\.py$", REAL_TIME),
