@@ -60,16 +60,15 @@ def command_line(binary: Path, config: Path) -> list[str]:
     A field that Envoy does not know makes it reject an update: by default it would ignore the
     field and take the rest. One worker thread, so that limits are exact and the cost is small.
     """
-    return [
-        str(binary),
-        f"--config-path={config}",
-        "--concurrency=1",
-        "--disable-hot-restart",
-        "--reject-unknown-dynamic-fields",
-        f"--drain-time-s={DRAIN_S}",
-        "--log-level=warning",
-        "--log-format=%Y-%m-%dT%T.%e %l %n %v",
-    ]
+    options = {
+        "--config-path": str(config),
+        "--concurrency": "1",
+        "--drain-time-s": str(DRAIN_S),
+        "--log-level": "warning",
+        "--log-format": "%Y-%m-%dT%T.%e %l %n %v",
+    }
+    flags = ["--disable-hot-restart", "--reject-unknown-dynamic-fields"]
+    return [str(binary), *flags, *(word for pair in options.items() for word in pair)]
 
 
 def _stats_tags() -> list[dict[str, str]]:

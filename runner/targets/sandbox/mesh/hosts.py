@@ -1,21 +1,20 @@
 """Which VirtualServices serve which hosts: virtual hosts of the gateway and of a pod. Pure.
 
 Several VirtualServices of one host: at the gateway their routes follow each other, the oldest
-first, a route without condition last; inside the mesh the oldest serves the host alone and the
-others are reported. Both as in Istio.
+first, a route without condition last. Inside the mesh the oldest one serves a service's host alone
+and the others are reported. Both as in Istio; a host that is no service, such as the shop's public
+one, is merged inside the mesh too (there Istio takes the oldest).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from runner.targets.sandbox.mesh.matching import MESH, catches_all, gateway_names
 from runner.targets.sandbox.mesh.model import (
     CLUSTER_DOMAIN,
     GATEWAY_LABELS,
     GATEWAY_PORT,
-    ObjectRef,
     UnsupportedField,
     Xds,
 )
@@ -25,6 +24,7 @@ from runner.targets.sandbox.mesh.registry import Client, Registry, Service, full
 from runner.targets.sandbox.mesh.routes import RouteScope, build_routes, default_route
 
 BLACK_HOLE = "block_all"
+_IN_MESH = frozenset({MESH})
 
 
 def served_gateways(
@@ -86,11 +86,16 @@ def gateway_hosts(
             full = full_host(host, item.ref.namespace) if host else ""
             if full and any(_admits(pattern, full) for pattern in admitted):
                 routes.setdefault(full, []).extend(built)
+    return _virtual_hosts(routes), unused
+
+
+def _virtual_hosts(routes: Mapping[str, list[Xds]]) -> list[Xds]:
+    """One virtual host per host that has routes; those without condition stand last."""
     return [
         _virtual_host(host, _host_domains(host), sorted(built, key=_is_last))
         for host, built in sorted(routes.items())
         if built
-    ], unused
+    ]
 
 
 def _is_last(route: Xds) -> bool:
@@ -116,27 +121,19 @@ def mesh_hosts(
     Every service is there, with or without a VirtualService; any other host answers 502, as with
     Istio's ``REGISTRY_ONLY``: nothing leaves the sandbox.
     """
-    owners: dict[str, Parsed] = {}
-    unused: list[UnsupportedField] = []
-    for item in items:
-        if MESH not in gateway_names(item.spec.get("gateways"), item.ref.namespace):
-            continue
-        for position, host in enumerate(item.spec.get("hosts") or []):
-            if not host:
-                continue
-            service = registry.find(host, item.ref.namespace)
-            full = service.host if service else host
-            first = owners.setdefault(full, item)
-            if first is not item:
-                reason = f"inside the mesh {first.ref} is older and serves this host"
-                unused.append(UnsupportedField(item.ref, f"spec.hosts[{position}]", reason))
-    result = _other_hosts(owners, client, registry, rules, unused)
+    owners, others, unused = _owners(items, registry)
+    routes_of: dict[str, list[Xds]] = {}
+    for host, item in others:
+        scope = RouteScope(item, client, _IN_MESH, GATEWAY_PORT, registry, rules)
+        routes_of.setdefault(host, []).extend(build_routes(scope))
+        unused += scope.unused
+    result = _virtual_hosts(routes_of)
     for service in registry.services.values():
         for port in service.ports:
             routes: list[Xds] = []
             if service.host in owners:
                 owner = owners[service.host]
-                scope = RouteScope(owner, client, frozenset({MESH}), port, registry, rules)
+                scope = RouteScope(owner, client, _IN_MESH, port, registry, rules)
                 routes = build_routes(scope)
                 unused += scope.unused
             # Istio: a VirtualService that says nothing to this client leaves the service as it is.
@@ -147,31 +144,28 @@ def mesh_hosts(
     return result, unused
 
 
-def _other_hosts(
-    owners: Mapping[str, Parsed],
-    client: Client,
-    registry: Registry,
-    rules: Mapping[str, Rule],
-    unused: list[UnsupportedField],
-) -> list[Xds]:
-    """Hosts that VirtualServices add to those of the services, such as the shop's public one."""
-    result = []
-    for host, item in sorted(owners.items()):
-        if host in registry.services:
+def _owners(
+    items: Iterable[Parsed], registry: Registry
+) -> tuple[dict[str, Parsed], list[tuple[str, Parsed]], list[UnsupportedField]]:
+    """Who serves what inside the mesh: services by host, then pairs of other host and object."""
+    services: dict[str, Parsed] = {}
+    others: list[tuple[str, Parsed]] = []
+    unused: list[UnsupportedField] = []
+    for item in items:
+        if MESH not in gateway_names(item.spec.get("gateways"), item.ref.namespace):
             continue
-        if host == "*":
-            unused.append(_catch_all_host(item.ref))
-            continue
-        scope = RouteScope(item, client, frozenset({MESH}), GATEWAY_PORT, registry, rules)
-        routes = build_routes(scope)
-        unused += scope.unused
-        if routes:
-            result.append(_virtual_host(host, _host_domains(host), routes))
-    return result
-
-
-def _catch_all_host(ref: ObjectRef) -> UnsupportedField:
-    return UnsupportedField(ref, "spec.hosts", "the host * is not honoured inside the mesh")
+        for position, host in enumerate(item.spec.get("hosts") or []):
+            service = registry.find(host, item.ref.namespace) if host else None
+            first = services.setdefault(service.host, item) if service else item
+            if first is not item:
+                reason = f"inside the mesh {first.ref} is older and serves this host"
+            elif host == "*":
+                reason = "the host * is not honoured inside the mesh"
+            else:
+                others += [(host, item)] if host and not service else []
+                continue
+            unused.append(UnsupportedField(item.ref, f"spec.hosts[{position}]", reason))
+    return services, others, unused
 
 
 def _service_domains(service: Service, port: int, namespace: str) -> list[str]:
@@ -187,7 +181,7 @@ def _service_domains(service: Service, port: int, namespace: str) -> list[str]:
     return [*bare, *(f"{name}:{port}" for name in names)]
 
 
-def _virtual_host(name: str, domains: list[str], routes: list[Any]) -> Xds:
+def _virtual_host(name: str, domains: list[str], routes: list[Xds]) -> Xds:
     return {
         "name": name,
         "domains": domains,

@@ -76,7 +76,6 @@ def inbound_routes(pod: Pod, faults: list[Xds]) -> Xds:
         "route": {
             "cluster": name,
             "timeout": "0s",
-            "max_grpc_timeout": "0s",
             "retry_policy": {"retry_on": "reset-before-request", "num_retries": 2},
         },
     }

@@ -96,7 +96,6 @@ def default_route(service: Service, port: int, client: Client, rules: Mapping[st
     action: Xds = {
         "cluster": cluster_name(service_key(service, port), client),
         "timeout": "0s",
-        "max_grpc_timeout": "0s",
         "retry_policy": retry_policy(None, hashed=bool(hashing)),
     }
     if hashing:
@@ -140,8 +139,7 @@ def _forward(
     if not destinations:
         scope.report(path, "the route has no destination that is honoured, and is left out")
         return False
-    timeout = envoy_duration(route.get("timeout") or "0s")
-    action: Xds = {"timeout": timeout} | ({"max_grpc_timeout": "0s"} if timeout == "0s" else {})
+    action: Xds = {"timeout": envoy_duration(route.get("timeout") or "0s")}
     hashing: list[Xds] = []
     if len(destinations) == 1:
         where, entry = destinations[0]

@@ -1,8 +1,8 @@
 """Moving a configuration into the folder that Envoy watches, and seeing that it is taken.
 
 A file is written beside its place and moved into it, because Envoy notices nothing else. The
-order never lets a route point at a cluster that is not there: endpoints and clusters come before
-routes and listeners, and clusters go only after the routes that used them.
+order never lets a request meet something that is not there: clusters come before the routes that
+use them and go after them; an address that is a listener of ours is announced after it listens.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ class XdsFolder:
         self._envoy = envoy
         self._written: dict[Path, str] = {}
         self._clusters: dict[str, Xds] = {}
+        self._rejected: dict[str, int] = {}
+        self._listeners: frozenset[str] = frozenset()
+        self._listening = 0
         self._version = 0
 
     async def apply(self, config: MeshConfig) -> Outcome:
@@ -52,67 +55,104 @@ class XdsFolder:
         Raises:
             TargetError: When Envoy does not answer, or shows neither in time.
         """
-        self._version += 1
         offset = self._envoy.log_size()
-        before = await self._envoy.stats(_SUBSCRIPTIONS)
-        for key, assignment in config.endpoints.items():
-            self._write(Path(eds_path(self._settings, key)), [assignment])
-        cds = self._settings.xds / "cds.json"
+        before = self._rejected
+        fresh = config.listeners.keys() - self._listeners
+        early, late = self._in_turn(config, announce_late=bool(fresh))
+        self._write_endpoints(early)
         # What goes stays until the routes have changed.
         both = {**self._clusters, **config.clusters}
-        if self._write(cds, list(both.values())):
-            await self._taken({_CDS: cds}, before)
-        waiting: dict[str, Path] = {}
-        for name, routes in config.routes.items():
-            path = Path(rds_path(self._settings, name))
-            if self._write(path, [routes]):
-                waiting[f".rds.{name}"] = path
-        lds = self._settings.xds / "lds.json"
-        if self._write(lds, list(config.listeners.values())):
-            waiting[_LDS] = lds
-        if waiting:
-            await self._taken(waiting, before)
-        self._clusters = dict(config.clusters)
-        if self._write(cds, list(config.clusters.values())):
-            await self._taken({_CDS: cds}, before)
-        self._forget_old(config)
-        after = await self._envoy.stats(_SUBSCRIPTIONS)
-        if _rejections(after) == _rejections(before):
+        versions = {_CDS: self._write(self._settings.xds / "cds.json", list(both.values()))}
+        await self._taken(versions)
+        versions = {
+            f".rds.{name}": self._write(Path(rds_path(self._settings, name)), [routes])
+            for name, routes in config.routes.items()
+        }
+        listeners = list(config.listeners.values())
+        versions[_LDS] = self._write(self._settings.xds / "lds.json", listeners)
+        await self._taken(versions, listening=self._listening + len(fresh))
+        self._clusters, self._listeners = both, frozenset(config.listeners)
+        if self._rejected == before:
+            self._write_endpoints(late)
+            self._clusters = dict(config.clusters)
+            clusters = list(config.clusters.values())
+            await self._taken({_CDS: self._write(self._settings.xds / "cds.json", clusters)})
+            self._forget_old(config)
+            self._look(await self._envoy.stats(_SUBSCRIPTIONS))
+        if self._rejected == before:
             return Outcome(())
         reasons = self._envoy.rejections(offset)
         return Outcome(tuple(reasons) or ("Envoy rejected an update and did not say why",))
 
-    def _write(self, path: Path, resources: list[Xds]) -> bool:
-        """Move a file into place when its content is new."""
+    def _in_turn(
+        self, config: MeshConfig, *, announce_late: bool
+    ) -> tuple[dict[str, Xds], dict[str, Xds]]:
+        """The endpoints to write before everything else, and those to write after it.
+
+        A new cluster can not start without its endpoints. Others wait when listeners are new,
+        because they may have become endpoints.
+        """
+        early = {
+            key: assignment
+            for key, assignment in config.endpoints.items()
+            if not announce_late or Path(eds_path(self._settings, key)) not in self._written
+        }
+        return early, {k: v for k, v in config.endpoints.items() if k not in early}
+
+    def _write_endpoints(self, endpoints: Mapping[str, Xds]) -> None:
+        for key, assignment in endpoints.items():
+            self._write(Path(eds_path(self._settings, key)), [assignment])
+
+    def _write(self, path: Path, resources: list[Xds]) -> str:
+        """Move a file into place when its content is new; returns its version, or nothing."""
         content = json.dumps(resources, sort_keys=True)
         if self._written.get(path) == content:
-            return False
+            return ""
+        self._version += 1
         document = f'{{"version_info": "{self._version}", "resources": {content}}}'
         write_atomically(path, document)
         self._written[path] = content
-        return True
+        return str(self._version)
 
-    async def _taken(self, waiting: Mapping[str, Path], before: Mapping[str, Any]) -> None:
-        """Wait until each subscription (its name, or the end of it) took or rejected its file."""
+    async def _taken(self, versions: Mapping[str, str], listening: int = 0) -> None:
+        """Wait until Envoy took, or rejected, the new version of each subscription.
+
+        A subscription is named by the end of its statistics' prefix; no version, no wait. When
+        all is taken, also wait for new clusters to be warm and for ``listening`` listeners.
+        """
+        waiting = {name: version for name, version in versions.items() if version}
+        if not waiting:
+            return
         deadline = time.monotonic() + ACCEPT_LIMIT_S
-        version = str(self._version)
-        rejected = _rejections(before)
+        before = self._rejected
         while True:
             stats = await self._envoy.stats(_SUBSCRIPTIONS)
+            self._look(stats)
             missing = [
                 name
-                for name in waiting
-                if not _has(stats, name, version) and not _grew(stats, rejected, name)
+                for name, version in waiting.items()
+                if not _has(stats, name, version) and not _grew(stats, before, name)
             ]
-            if not missing and not stats.get("cluster_manager.warming_clusters"):
+            ready = not stats.get(_WARMING) and self._listening >= listening
+            if not missing and (ready or self._rejected != before):
                 return
             if time.monotonic() > deadline:
                 raise TargetError(
-                    f"Envoy took no notice of {', '.join(missing) or 'new clusters'} "
+                    f"Envoy took no notice of {', '.join(missing) or 'clusters and listeners'} "
                     f"within {ACCEPT_LIMIT_S:g} s",
                     hint=f"its log is {self._envoy.log}",
                 )
             await asyncio.sleep(_POLL_S)
+
+    def _look(self, stats: Mapping[str, Any]) -> None:
+        """Remember how often updates were rejected, and how many listeners were begun.
+
+        Statistics of what is gone are gone; the numbers that remain never fall.
+        """
+        for name, value in stats.items():
+            if value and name.endswith((".update_rejected", ".update_failure")):
+                self._rejected = {**self._rejected, name: int(value)}
+        self._listening = sum(int(stats.get(name, 0)) for name in _BEGUN)
 
     def _forget_old(self, config: MeshConfig) -> None:
         """Remove the files that nothing refers to any more."""
@@ -124,20 +164,17 @@ class XdsFolder:
             del self._written[path]
 
 
-_SUBSCRIPTIONS: Final = (
-    r"^(cluster_manager\.(cds\.|warming)|listener_manager\.lds\.|http\..*\.rds\.)"
-    r".*(version_text|update_rejected|update_failure|clusters)$"
-    r"|^cluster\..*update_(rejected|failure)$|^cluster_manager\.warming_clusters$"
+_WARMING: Final = "cluster_manager.warming_clusters"
+_BEGUN: Final = (
+    "listener_manager.listener_create_success",
+    "listener_manager.listener_create_failure",
 )
-
-
-def _rejections(stats: Mapping[str, Any]) -> dict[str, int]:
-    """How often each subscription rejected an update, or could not read it."""
-    return {
-        name: int(value)
-        for name, value in stats.items()
-        if name.endswith((".update_rejected", ".update_failure")) and value
-    }
+_SUBSCRIPTIONS: Final = (
+    r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds)\."
+    r".*(version_text|update_rejected|update_failure)$"
+    r"|^cluster\..*update_(rejected|failure)$"
+    r"|^cluster_manager\.warming_clusters$|^listener_manager\.listener_create_(success|failure)$"
+)
 
 
 def _has(stats: Mapping[str, Any], subscription: str, version: str) -> bool:
