@@ -1,0 +1,226 @@
+"""Finding what faults left behind, by name, and taking it away: a program and a function.
+
+``python -m runner.chaos.heal --namespace N (--run R [--fault F] | --all | --expired)`` prints a
+report as JSON and ends with 0 when it has looked again and nothing is left, with 5 when something
+is, and with 3 when it could not even look. It needs a kubeconfig and nothing else: no memory of an
+injection, no run folder, no process. It may run any number of times, at the same time as others.
+
+Pods that were killed are not healed: their Deployment does that, and ``ready`` among the effects of
+the fault is the evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from runner.chaos import virtualservice
+from runner.chaos.annotation import Object, fault_key
+from runner.chaos.client import (
+    ApiRefusalError,
+    Cluster,
+    KubeCluster,
+    edit_virtual_service,
+    one_line,
+    patiently,
+)
+from runner.errors import ExitCode, SeatrialError
+
+log = logging.getLogger(__name__)
+
+MAX_PASSES = 4
+SETTLE_S = 0.25
+"""Pause before looking again: a request of a killed injector may still be under way."""
+
+DEADLINE_S = 10.0
+CAME_BACK = "it came back each time it was removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is to be healed.
+
+    Attributes:
+        namespace: Where to look; everywhere (as far as allowed) when ``everywhere``.
+        run: Only faults of this run, unless empty.
+        fault: Only this fault of the run, unless empty.
+        expired: Only faults whose time is over. Copies without a readable tag count as such:
+            nobody can tell how long they should stay.
+        everywhere: Look in all namespaces.
+    """
+
+    namespace: str
+    run: str = ""
+    fault: str = ""
+    expired: bool = False
+    everywhere: bool = False
+
+    def keys(self, vs: Object, now_s: float) -> set[str]:
+        """Keys of the faults on ``vs`` that are in scope at Unix time ``now_s``."""
+        found = virtualservice.faults_on(vs)
+        if self.expired:
+            found = {key: tag for key, tag in found.items() if tag is None or tag.expired(now_s)}
+        if not self.run:
+            return set(found)
+        start = fault_key(self.run, self.fault)
+        return {
+            key
+            for key, tag in found.items()
+            if (key == start if self.fault else key.startswith(start))
+            and (tag is None or tag.run.lower() == self.run.lower())
+        }
+
+
+@dataclass(slots=True)
+class Healing:
+    """What a heal did; ``left`` and ``notes`` are sentences."""
+
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    looked_at: int = 0
+
+
+def heal(
+    cluster: Cluster,
+    scope: Scope,
+    *,
+    deadline_s: float = DEADLINE_S,
+    settle_s: float = SETTLE_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Healing:
+    """Remove every fault in ``scope``, and look again until a look finds nothing.
+
+    Args:
+        cluster: Where.
+        scope: What.
+        deadline_s: Bound for all of it, in seconds.
+        settle_s: Pause before looking again.
+        sleep: Waits.
+
+    Raises:
+        ApiRefusalError: When the objects cannot be listed: nobody knows what is left.
+    """
+    healer = _Healer(cluster, scope, time.monotonic() + deadline_s, sleep)
+    found, reasons = healer.look(), {}
+    for _ in range(MAX_PASSES):
+        reasons = {_subject(vs): healer.heal(vs, keys) for vs, keys in found}
+        sleep(settle_s)
+        found = healer.look()
+        if not found or time.monotonic() >= healer.until_s:
+            break
+    left = [f"{_subject(vs)}: {reasons.get(_subject(vs)) or CAME_BACK}" for vs, _ in found]
+    healer.report.left = left
+    return healer.report
+
+
+@dataclass(slots=True)
+class _Healer:
+    cluster: Cluster
+    scope: Scope
+    until_s: float
+    sleep: Callable[[float], None]
+    report: Healing = field(default_factory=Healing)
+
+    def look(self) -> list[tuple[Object, set[str]]]:
+        """The VirtualServices that carry something in scope, with the keys of what they carry."""
+        objects = self._everywhere() if self.scope.everywhere else self._list(self.scope.namespace)
+        self.report.looked_at = len(objects)
+        now_s = time.time()
+        in_scope = [(vs, self.scope.keys(vs, now_s)) for vs in objects]
+        return [(vs, keys) for vs, keys in in_scope if keys]
+
+    def heal(self, vs: Object, keys: set[str]) -> str:
+        """Why ``vs`` could not be healed; empty when it was, or is gone as a whole."""
+        try:
+            edit_virtual_service(
+                self.cluster,
+                vs,
+                lambda now: virtualservice.remove_faults(now, keys),
+                deadline_s=self._left_s(),
+                pause=self.sleep,
+            )
+        except ApiRefusalError as error:
+            return error.message
+        if _subject(vs) not in self.report.removed:
+            self.report.removed.append(_subject(vs))
+        return ""
+
+    def _everywhere(self) -> list[Object]:
+        try:
+            return self._list(None)
+        except ApiRefusalError as error:
+            if error.status != 403:
+                raise
+            self.report.notes = [f"only {self.scope.namespace} was looked at: {error.message}"]
+            return self._list(self.scope.namespace)
+
+    def _list(self, namespace: str | None) -> list[Object]:
+        found: list[Object] = patiently(
+            lambda: self.cluster.virtual_services(namespace),
+            deadline_s=self._left_s(),
+            pause=self.sleep,
+        )
+        return found
+
+    def _left_s(self) -> float:
+        return max(1.0, self.until_s - time.monotonic())
+
+
+def _subject(vs: Object) -> str:
+    metadata = vs["metadata"]
+    return f"virtualservice/{metadata['name']} in {metadata['namespace']}"
+
+
+# -- the program -------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Heal as the arguments say, print the report, and return the exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    options = _parser().parse_args(argv)
+    scope = Scope(
+        namespace=options.namespace,
+        run=options.run or "",
+        fault=options.fault or "",
+        expired=options.expired,
+        everywhere=options.everywhere,
+    )
+    try:
+        report = heal(
+            KubeCluster(options.kubeconfig, options.context), scope, deadline_s=options.deadline
+        )
+    except SeatrialError as error:
+        return _say({"error": one_line(error)}, ExitCode.INCONCLUSIVE)
+    code = ExitCode.LEFT_BROKEN if report.left else ExitCode.PASS
+    return _say(asdict(report), code)
+
+
+def _say(report: dict[str, object], code: ExitCode) -> int:
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+    return int(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runner.chaos.heal", description=__doc__)
+    parser.add_argument("--kubeconfig", default="", help="default: KUBECONFIG")
+    parser.add_argument("--context", default="", help="default: the current context")
+    parser.add_argument("--namespace", "-n", required=True)
+    parser.add_argument("--everywhere", action="store_true", help="look in all namespaces")
+    parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds")
+    parser.add_argument("--fault", help="only this fault of the run")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", help="what this run left")
+    which.add_argument("--all", action="store_true", help="whatever any run left")
+    which.add_argument("--expired", action="store_true", help="whatever is past its time")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

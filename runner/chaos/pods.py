@@ -1,0 +1,148 @@
+"""Which pods are killed, and whether they are back: decisions over pods as data. Pure.
+
+Only pods that do their work are candidates: running, ready, not already on their way out. The
+choice is drawn with a seed from the names in order, so the same seed and pods give the same choice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.errors import FaultError
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A pod as it was when it was chosen.
+
+    Attributes:
+        owner: UID of its controller; empty when nobody will replace it.
+    """
+
+    name: str
+    uid: str
+    node: str
+    owner: str
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    """A label selector for exactly these labels, as ``a=b,c=d``."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def service_selector(service: Object) -> str:
+    """The selector of a Service, as text.
+
+    Raises:
+        FaultError: When it selects nothing: then every pod of the namespace would be a candidate.
+    """
+    labels = (service.get("spec") or {}).get("selector") or {}
+    if not labels:
+        name = (service.get("metadata") or {}).get("name", "")
+        raise FaultError(
+            f"service/{name} has no selector, so there are no pods to choose from",
+            accepted="a Service with a selector, or a fault with 'selector'",
+        )
+    return selector_text(labels)
+
+
+def is_leaving(pod: Object) -> bool:
+    """Whether the pod is being deleted, or has ended."""
+    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return ended or bool((pod.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod runs, is ready, and is to stay."""
+    status = pod.get("status") or {}
+    ready = any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in status.get("conditions") or ()
+    )
+    return ready and status.get("phase") == "Running" and not is_leaving(pod)
+
+
+def candidates(pods: Iterable[Object]) -> list[Object]:
+    """The pods that may be chosen, in the order of their names."""
+    return sorted(filter(is_ready, pods), key=lambda pod: str(pod["metadata"]["name"]))
+
+
+def choose(
+    pods: Iterable[Object], *, selector: str, count: int, min_healthy: int, seed: int
+) -> list[Victim]:
+    """Draw ``count`` of the ready pods such that ``min_healthy`` ready ones are left.
+
+    Args:
+        pods: All pods that ``selector`` found.
+        selector: What they were found with; an empty one is refused.
+        count: Pods to kill.
+        min_healthy: Ready pods that must be left.
+        seed: Seed of the draw.
+
+    Raises:
+        FaultError: When no pod may be killed; nothing is ever killed in part.
+    """
+    if not selector.strip():
+        raise FaultError(
+            "a pod kill without a selector could hit any pod of the namespace",
+            accepted="a label selector, such as app=order-api",
+        )
+    ready = candidates(pods)
+    if count < 1 or len(ready) - count < max(min_healthy, 0):
+        raise FaultError(
+            f"{len(ready)} ready pods have {selector}; killing {count} of them would not leave "
+            f"{min_healthy}",
+            accepted="a count of at least 1 that leaves min_healthy ready pods",
+            hint="nothing was killed: scale out, wait until pods are ready, or lower min_healthy",
+        )
+    drawn = random.Random(seed).sample(ready, count)  # noqa: S311 - a repeatable draw is the point
+    return [victim_of(pod) for pod in drawn]
+
+
+def victim_of(pod: Object) -> Victim:
+    """What has to be known about a pod before it is killed."""
+    metadata = pod["metadata"]
+    return Victim(
+        name=str(metadata["name"]),
+        uid=str(metadata["uid"]),
+        node=str((pod.get("spec") or {}).get("nodeName") or ""),
+        owner=owner_of(pod),
+    )
+
+
+def owner_of(pod: Object) -> str:
+    """UID of the pod's controller; empty when it has none."""
+    owners: Sequence[Object] = (pod.get("metadata") or {}).get("ownerReferences") or ()
+    controllers = [owner for owner in owners if owner.get("controller", True)]
+    return str(controllers[0].get("uid", "")) if controllers else ""
+
+
+def replacements(
+    victims: Sequence[Victim], before: frozenset[str], pods: Iterable[Object]
+) -> list[Object]:
+    """Pods that are new since the kill and have the owner of a victim, oldest name first.
+
+    Args:
+        victims: The killed pods.
+        before: UIDs of all pods that were there before.
+        pods: The pods that are there now.
+    """
+    owners = {victim.owner for victim in victims if victim.owner}
+    new = [
+        pod
+        for pod in pods
+        if pod["metadata"]["uid"] not in before and owner_of(pod) in owners and not is_leaving(pod)
+    ]
+    return sorted(new, key=lambda pod: str(pod["metadata"]["name"]))
+
+
+def recovered(victims: Sequence[Victim], ready_before: int, pods: Sequence[Object]) -> bool:
+    """Whether no victim is left and as many pods are ready as before the kill."""
+    uids = {pod["metadata"]["uid"] for pod in pods}
+    gone = all(victim.uid not in uids for victim in victims)
+    return gone and sum(map(is_ready, pods)) >= ready_before
