@@ -54,7 +54,7 @@ GATES: dict[str, tuple[str | Path, ...]] = {
     "format": (BIN / "ruff", "format", "--check", "."),
     "lint": (BIN / "ruff", "check", "."),
     "types": (BIN / "mypy",),
-    "imports": (BIN / "lint-imports",),
+    "imports": (BIN / "lint-imports", "--no-logo"),
 }
 
 
