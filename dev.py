@@ -111,7 +111,7 @@ def test(arguments: Sequence[str]) -> int:
     setup(need_prometheus=True)
     steps = {
         "units": ("-n", "2", "-m", "not sandbox"),
-        "sandbox": ("-p", "no:xdist", "-m", "sandbox"),
+        "sandbox": ("-n", "0", "-m", "sandbox"),
     }
     codes, reports = [], []
     for name, options in steps.items():
