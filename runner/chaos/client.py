@@ -1,8 +1,9 @@
 """The Kubernetes API as faults need it: about eight requests, each with a bound in time.
 
 The one door to the ``kubernetes`` package, for faults and heals alike. Objects go in and out as
-plain dictionaries. It never falls back to another cluster: the kubeconfig and the context are named, or
-the first error says that they are not. Not for the supervisor of a run, which loads no client.
+plain dictionaries. It never falls back to another cluster: the kubeconfig and the context are
+named, or the first error says that they are not. Not for the supervisor of a run, which loads no
+client.
 """
 
 from __future__ import annotations
