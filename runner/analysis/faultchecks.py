@@ -1,0 +1,133 @@
+"""Was each fault injected, seen by those it was meant for, and gone afterwards?
+
+What a fault says about itself is only the first of the three: requests that the mesh flagged, and
+pods that came back under a new name, are what others saw. Undoing a fault is not done here.
+"""
+
+from __future__ import annotations
+
+import math
+
+from runner.analysis.checks import Check, phase_signal, was_or_were
+from runner.analysis.words import count, figure, listed
+from runner.model.evaluation import Finding
+from runner.model.plan import PlannedFault
+from runner.model.recording import FaultRecord, Recording, unhealed
+
+_FEWEST_EXPECTED_HITS = 20.0
+"""With fewer expected hits, chance alone explains any share."""
+
+
+def fault_injected(fault: PlannedFault, record: FaultRecord) -> Finding:
+    """The fault's own actions succeeded, and looked at what they had done."""
+    check = Check("fault-injected", f"{fault.id} was injected", fault)
+    done = {effect.what for effect in record.effects}
+    needed = {"killed"} if fault.fault.kind == "pod-kill" else {"injected", "verified"}
+    if record.failed_activities:
+        return check.unproven(f"A step of {fault.id} failed: {record.failed_activities[0]}.")
+    if not needed <= done:
+        skipped = [e.detail or e.subject for e in record.effects if e.what == "skipped"]
+        why = f" It was skipped: {skipped[0].rstrip('.')}." if skipped else ""
+        missing = " and ".join(sorted(needed - done))
+        return check.unproven(f"{fault.id} has no record of having been {missing}.{why}")
+    if record.journal_status != "completed":
+        status = record.journal_status or "missing"
+        return check.unproven(f"The Chaos Toolkit journal of {fault.id} is {status}.")
+    subjects = listed(sorted({e.subject for e in record.effects if e.what in needed}))
+    return check.passed(f"{fault.id} acted on {subjects}.")
+
+
+def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
+    """Somebody other than the fault itself noticed it."""
+    if fault.fault.kind == "pod-kill":
+        return _kill_seen(fault, record)
+    check = Check("fault-seen", f"{fault.id} was seen", fault)
+    flagged = recording.signals.fault_flags.get(fault.id) if recording.signals else None
+    if flagged is None or not math.isfinite(flagged):
+        return check.unproven(f"Nobody can tell whether {fault.id} hit any request: no data.")
+    if flagged <= 0:
+        return check.unproven(f"The mesh saw no request to {fault.fault.service} that was hit.")
+    expected = _expected_hits(fault, record, recording)
+    requests = f"{count(flagged, 'request')} to {fault.fault.service}"
+    seen = f"The mesh saw {requests} that {was_or_were(flagged)}"
+    if expected is not None and expected >= _FEWEST_EXPECTED_HITS:
+        seen += f" hit, where about {count(expected, 'request')} should have been"
+        spread = 4 * math.sqrt(expected)
+        if flagged < expected / 2 - spread:
+            return check.unproven(f"{seen}.", flagged)
+        if flagged > expected * 2 + spread:
+            return check.warned(f"{seen}.", flagged)
+        return check.passed(f"{seen}.", flagged)
+    return check.passed(f"{seen} hit.", flagged)
+
+
+def _kill_seen(fault: PlannedFault, record: FaultRecord) -> Finding:
+    check = Check("fault-seen", f"{fault.id} was seen", fault)
+    killed = {e.subject for e in record.effects if e.what == "killed"}
+    replaced = {e.subject for e in record.effects if e.what == "replaced"}
+    if not killed:
+        return check.unproven(f"{fault.id} killed no pod.", 0.0)
+    if len(replaced) < len(killed):
+        text = (
+            f"{count(len(killed), 'pod')} killed, but only {len(replaced)} replaced by a new one."
+        )
+        return check.unproven(text, float(len(replaced)))
+    text = f"{listed(sorted(killed))} {was_or_were(len(killed))} killed and replaced."
+    return check.passed(text, float(len(replaced)))
+
+
+def _expected_hits(fault: PlannedFault, record: FaultRecord, recording: Recording) -> float | None:
+    """Hits that the planned share would give; None where that cannot be told."""
+    broken = fault.fault
+    signals = recording.signals
+    if broken.kind == "pod-kill" or broken.headers or signals is None:
+        return None
+    requests = 0.0
+    for phase in recording.plan.phases:
+        if fault.id in phase.faults:
+            signal = phase_signal(signals, phase.index, "traffic", broken.service)
+            if signal is None or signal.samples is None:
+                return None
+            requests += signal.samples
+    return requests * broken.percent / 100 * _active_share(fault, record, recording)
+
+
+def _active_share(fault: PlannedFault, record: FaultRecord, recording: Recording) -> float:
+    """The share of its planned time for which a fault was in place."""
+    starts = [e.wall_s for e in record.effects if e.what == "injected"]
+    ends = [e.wall_s for e in record.effects if e.what == "removed"]
+    start_s = recording.offset_s(min(starts)) if starts else None
+    end_s = recording.offset_s(max(ends)) if ends else None
+    begun = fault.start_s if start_s is None else max(start_s, fault.start_s)
+    ended = fault.end_s if end_s is None else min(end_s, fault.end_s)
+    return max(0.0, ended - begun) / (fault.end_s - fault.start_s)
+
+
+def _pods_back(fault: PlannedFault, record: FaultRecord) -> Finding:
+    check = Check("fault-gone", f"{fault.id} is gone", fault)
+    service = fault.fault.service
+    killed = [effect.wall_s for effect in record.effects if effect.what == "killed"]
+    ready = [effect.wall_s for effect in record.effects if effect.what == "ready"]
+    if not killed or not ready:
+        return check.unproven(f"{service} was not seen to have all of its pods ready again.")
+    took = figure(max(ready) - min(killed), "s")
+    return check.passed(f"All pods of {service} were ready again {took} after the kill.")
+
+
+def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
+    """The fault was undone, somebody looked, and no request was hit any more."""
+    check = Check("fault-gone", f"{fault.id} is gone", fault)
+    done = [effect.what for effect in record.effects]
+    if fault.fault.kind == "pod-kill":
+        return _pods_back(fault, record)
+    if fault.id in unhealed(recording.events):
+        return check.unproven(f"{fault.id} has no record of having been undone.")
+    if "gone" not in done or "removed" not in done:
+        return check.unproven(f"Nobody saw that {fault.id} was gone.")
+    late = recording.signals.late_flags.get(fault.id) if recording.signals else None
+    if late is not None and (late > 0 or not math.isfinite(late)):
+        text = (
+            f"{count(late, 'request')} {was_or_were(late)} still hit after the end of {fault.id}."
+        )
+        return check.unproven(text, late)
+    return check.passed(f"{fault.id} was removed and hit no request after its end.")

@@ -1,0 +1,316 @@
+"""Objectives against what was seen: one finding for each, one part for each phase.
+
+An objective is judged in every phase that it names, each by itself, and the worst part decides.
+What cannot be judged is never a pass: no requests, too few, a figure that is not a number, a
+signal with gaps, a phase that was not reached; ``on_missing`` says what it is instead. Whether the
+run proved anything is not decided here but in ``validity``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.analysis.recovery import Recovery
+from runner.analysis.stats import statistic_s
+from runner.analysis.windows import LoadTable, phase_label
+from runner.analysis.words import capitalised, compared, count, figure
+from runner.model.evaluation import Finding, Part, Verdict, worst
+from runner.model.objective import Bound, Objective
+from runner.model.plan import Phase
+from runner.model.recording import PhaseSignal, Recording
+
+ALL_SERVICES = ""
+"""The service name under which signals stand that are about the ingress as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The figure of one phase, or why there is none.
+
+    Attributes:
+        value: In the unit of the bound; None when there is nothing to judge.
+        samples: Requests or scrapes that it rests on.
+        missing: Why there is no value, as the end of a sentence.
+        service: Service that decided, where the objective names none.
+    """
+
+    value: float | None
+    samples: float | None = None
+    missing: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that objectives are judged by."""
+
+    recording: Recording
+    table: LoadTable
+    signals: dict[tuple[int, str, str], PhaseSignal]
+    services: tuple[str, ...]
+    recoveries: tuple[Recovery, ...]
+
+
+def evidence_of(recording: Recording, table: LoadTable, recoveries: Sequence[Recovery]) -> Evidence:
+    """Index the signals of ``recording`` by phase, indicator and service."""
+    signals = recording.signals
+    known = () if signals is None else signals.phases
+    return Evidence(
+        recording=recording,
+        table=table,
+        signals={(signal.phase, signal.sli, signal.service): signal for signal in known},
+        services=() if signals is None else signals.services,
+        recoveries=tuple(recoveries),
+    )
+
+
+def judge(objective: Objective, evidence: Evidence) -> Finding:
+    """The finding about one objective."""
+    parts: list[tuple[Part, str, str]]
+    if objective.bound.sli == "recovery":
+        parts = [(_recovery_part(objective, one), "", "") for one in evidence.recoveries]
+    else:
+        parts = [
+            _phase_part(objective, phase, evidence)
+            for phase in evidence.recording.plan.phases_named(*objective.during)
+        ]
+    if not parts:
+        return _not_judged(objective)
+    verdict = worst(part.verdict for part, _, _ in parts)
+    deciding, phase_name, service = min(
+        (item for item in parts if item[0].verdict is verdict),
+        key=lambda item: _margin_or_zero(objective.bound, item[0].observed),
+    )
+    return _finding(
+        objective,
+        verdict=verdict,
+        reason=_reason(objective, deciding, len(parts)),
+        where=", ".join(filter(None, (deciding.label, service or objective.of))),
+        phase=phase_name,
+        service=service,
+        observed=deciding.observed,
+        margin_ratio=margin_ratio(objective.bound, deciding.observed),
+        samples=deciding.samples,
+        parts=tuple(part for part, _, _ in parts),
+    )
+
+
+def margin_ratio(bound: Bound, observed: float | None) -> float | None:
+    """Distance from ``observed`` to the bound as a share of it; negative when it was missed."""
+    if observed is None or not math.isfinite(observed) or bound.value == 0:
+        return None
+    distance = bound.value - observed
+    return (distance if bound.operator in ("<", "<=") else -distance) / bound.value
+
+
+def title_of(objective: Objective) -> str:
+    """The objective as a reader would say it, with its endpoint or service."""
+    subject = objective.of or objective.service
+    return f"{objective.objective} of {subject}" if subject else objective.objective
+
+
+def _margin_or_zero(bound: Bound, observed: float | None) -> float:
+    margin = margin_ratio(bound, observed)
+    return 0.0 if margin is None else margin
+
+
+def _not_judged(objective: Objective) -> Finding:
+    missing = Verdict(objective.on_missing)
+    what = (
+        "fault to recover from"
+        if objective.bound.sli == "recovery"
+        else (f"{' or '.join(objective.during)} phase")
+    )
+    return _finding(
+        objective,
+        verdict=missing,
+        reason=f"There was no {what} in this run, so nothing was judged.",
+    )
+
+
+def _finding(objective: Objective, *, verdict: Verdict, reason: str, **known: object) -> Finding:
+    bound = objective.bound
+    fields: dict[str, object] = {
+        "kind": "objective",
+        "check": "objective",
+        "title": title_of(objective),
+        "verdict": verdict,
+        "reason": reason,
+        "source": objective.effective_source,
+        "operator": bound.operator,
+        "bound": bound.value,
+        "warn": None if objective.warn is None else objective.warn_value,
+        "unit": bound.unit,
+        **known,
+    }
+    return Finding.model_validate(fields)
+
+
+# -- one phase -------------------------------------------------------------------------------------
+
+
+def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple[Part, str, str]:
+    if phase.start_s >= evidence.table.recorded_s:
+        seen = Seen(None, missing="the load had ended before this phase began")
+    elif objective.effective_source == "client":
+        seen = _client(objective, phase, evidence.table)
+    else:
+        seen = _mesh(objective, phase, evidence)
+    service = seen.service or objective.service or ""
+    verdict, reason = _verdict(objective, seen)
+    part = Part(
+        label=phase_label(evidence.recording.plan, phase),
+        start_s=phase.start_s,
+        end_s=phase.end_s,
+        verdict=verdict,
+        observed=None if seen.value is None or not math.isfinite(seen.value) else seen.value,
+        samples=seen.samples,
+        reason=reason,
+    )
+    return part, phase.name, service
+
+
+def _verdict(objective: Objective, seen: Seen) -> tuple[Verdict, str]:
+    """The verdict over one figure, and the reason where there is nothing to judge."""
+    missing = Verdict(objective.on_missing)
+    if seen.value is None:
+        return missing, seen.missing or "there is no figure"
+    if not math.isfinite(seen.value):
+        return missing, "the figure is not a number"
+    if seen.samples is None or seen.samples < objective.at_least:
+        known = count(seen.samples or 0, "sample")
+        return missing, f"{known} were seen, and at least {objective.at_least:,} are needed"
+    return _against(objective, seen.value), ""
+
+
+def _against(objective: Objective, value: float) -> Verdict:
+    if not objective.bound.holds(value):
+        return Verdict.FAIL
+    if objective.warn is not None:
+        stricter = objective.bound.model_copy(update={"value": objective.warn_value})
+        if not stricter.holds(value):
+            return Verdict.WARN
+    return Verdict.PASS
+
+
+def _client(objective: Objective, phase: Phase, table: LoadTable) -> Seen:
+    if objective.service is not None:
+        return Seen(None, missing="the load sees endpoints, not services; name one with 'of'")
+    seen = table.slice(phase.start_s, phase.end_s, objective.of)
+    if seen.requests == 0:
+        subject = f"requests to {objective.of}" if objective.of else "requests"
+        return Seen(None, 0.0, f"there were no {subject}")
+    match objective.bound.sli:
+        case "errors":
+            return Seen(seen.error_ratio, seen.requests)
+        case "traffic":
+            return Seen(seen.rate_per_s, seen.requests)
+        case _:
+            value = statistic_s(seen.latency_us, objective.bound.statistic)
+            return Seen(value, seen.successes, "no request succeeded")
+
+
+def _mesh(objective: Objective, phase: Phase, evidence: Evidence) -> Seen:
+    signals = evidence.recording.signals
+    if signals is None:
+        return Seen(None, missing="no signals were collected")
+    if signals.error:
+        return Seen(None, missing=f"the signals are missing: {signals.error}")
+    bound = objective.bound
+    sli = f"latency.{bound.statistic}" if bound.sli == "latency" else bound.sli
+    if bound.sli.startswith("saturation") and objective.service is None:
+        return _worst_service(bound, phase, evidence)
+    service = ALL_SERVICES if objective.service is None else objective.service
+    return _signal(evidence.signals.get((phase.index, sli, service)), sli)
+
+
+def _signal(signal: PhaseSignal | None, sli: str) -> Seen:
+    if signal is None:
+        return Seen(None, missing=f"the mesh has no figure of {sli} here")
+    if signal.state != "ok" or signal.value is None:
+        why = signal.message or {"empty": "there is no data", "gaps": "the data has gaps"}.get(
+            signal.state, "Prometheus gave no figure"
+        )
+        return Seen(None, signal.samples, why)
+    return Seen(signal.value, signal.samples)
+
+
+def _worst_service(bound: Bound, phase: Phase, evidence: Evidence) -> Seen:
+    """The service nearest to the bound or beyond it; one without a figure leaves all unproven."""
+    seen = {
+        service: _signal(evidence.signals.get((phase.index, bound.sli, service)), bound.sli)
+        for service in evidence.services
+        if has_pods(service)
+    }
+    known = {service: one.value for service, one in seen.items() if one.value is not None}
+    silent = [service for service in seen if service not in known]
+    sign = -1.0 if bound.operator in ("<", "<=") else 1.0
+    name = min(known, key=lambda service: sign * known[service], default=None)
+    if name is not None and not bound.holds(known[name]):
+        return Seen(known[name], seen[name].samples, service=name)
+    if silent:
+        return Seen(None, None, f"of {silent[0]}: {seen[silent[0]].missing}", silent[0])
+    if name is None:
+        return Seen(None, missing="no service was seen")
+    return Seen(known[name], seen[name].samples, service=name)
+
+
+def has_pods(service: str) -> bool:
+    """Whether ``service`` is one of the cluster's, not an outside host that the mesh knows."""
+    return "." not in service
+
+
+# -- recovery --------------------------------------------------------------------------------------
+
+
+def _recovery_part(objective: Objective, one: Recovery) -> Part:
+    observed = one.seconds
+    if observed is not None:
+        verdict = _against(objective, observed)
+    elif one.unwell and not objective.bound.holds(one.watched_s):
+        # It took longer than was watched, and that was too long already.
+        verdict, observed = Verdict.FAIL, one.watched_s
+    else:
+        verdict = Verdict(objective.on_missing)
+    return Part(
+        label=f"after {one.fault_id}",
+        start_s=one.start_s,
+        end_s=one.end_s,
+        verdict=verdict,
+        observed=observed,
+        reason=one.reason,
+    )
+
+
+# -- sentences -------------------------------------------------------------------------------------
+
+_SUBJECT = {
+    "errors": "the share of failed requests",
+    "traffic": "all requests, failed ones included,",
+    "saturation.cpu": "CPU use against requests",
+    "saturation.memory": "the highest memory use against limits",
+    "recovery": "the time until the objectives held again",
+}
+
+
+def _reason(objective: Objective, part: Part, parts: int) -> str:
+    bound = objective.bound
+    if bound.sli == "latency":
+        subject = f"{bound.statistic} of the latency of successful requests"
+    else:
+        subject = _SUBJECT[bound.sli]
+    if part.observed is None or (part.reason and part.verdict is not Verdict.FAIL):
+        return f"Nothing could be said about {subject} ({part.label}): {part.reason}."
+    observed, limit = compared(part.observed, bound.value, bound.unit)
+    if part.reason:
+        return f"{capitalised(part.reason)} ({part.label}); the bound is {bound.operator} {limit}."
+    worst_of = f", the worst of {parts} phases" if parts > 1 and bound.sli != "recovery" else ""
+    text = f"{capitalised(subject)} was {observed} ({part.label}{worst_of})"
+    if part.verdict is Verdict.FAIL:
+        return f"{text}; the bound is {bound.operator} {limit}."
+    if part.verdict is Verdict.WARN:
+        near = figure(objective.warn_value, bound.unit)
+        return f"{text}: within the bound of {limit}, but past the warning at {near}."
+    return f"{text}, within the bound of {limit}."

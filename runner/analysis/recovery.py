@@ -1,0 +1,140 @@
+"""How long the service took to keep its promises again after a fault.
+
+The clock starts at the planned end of a fault; for a pod kill, which has no end, at the kill. The
+promises are the experiment's own objectives on latency and errors as the load sees them, as far
+as they hold in a baseline or a recovery. They *hold again* from the first 5 s window from which on
+they hold in every window until the next fault or the end of the record. One second of trouble
+later on, which spoils five windows, is no relapse: at a bound of 0.1 % a single stray failure
+would be one. A window without requests is a window in which nothing holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from runner.analysis.stats import statistic_s
+from runner.analysis.windows import LoadTable, Slice, first_second, joined
+from runner.model.objective import Objective
+from runner.model.plan import PlannedFault
+from runner.model.recording import Recording
+
+WINDOW_S = 5
+"""Length of the sliding window, in seconds; also how many windows one bad second spoils."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What is known about the recovery from one fault.
+
+    Attributes:
+        fault_id: The fault.
+        start_s: Offset at which the clock starts.
+        end_s: Offset at which the view ends: the next fault, or the end of the record.
+        seconds: Time until the promises held again; None when that was not seen.
+        watched_s: How long they were watched.
+        unwell: Whether the promises were seen broken to the very end.
+        reason: Why ``seconds`` is None; empty otherwise.
+    """
+
+    fault_id: str
+    start_s: float
+    end_s: float
+    seconds: float | None
+    watched_s: float
+    unwell: bool = False
+    reason: str = ""
+
+
+def promises(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
+    """Those of ``objectives`` that tell whether the service is well."""
+    return tuple(
+        objective
+        for objective in objectives
+        if objective.effective_source == "client"
+        and objective.bound.sli in ("latency", "errors")
+        and {"baseline", "recovery"} & set(objective.during)
+    )
+
+
+def recovery_of(
+    fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Objective]
+) -> Recovery:
+    """When the promises ``kept`` held again after ``fault``."""
+    start_s = _clock_start_s(fault, recording)
+    end_s = min([table.recorded_s, *_later_starts(fault, start_s, recording)])
+    watched_s = max(0.0, end_s - start_s)
+
+    def unknown(reason: str, *, unwell: bool = False) -> Recovery:
+        return Recovery(fault.id, start_s, end_s, None, watched_s, unwell, reason)
+
+    if not kept:
+        return unknown("no objective on latency or errors says what well means")
+    holding = _holding(table, start_s, end_s, kept)
+    if not holding:
+        return unknown(f"only {watched_s:.0f} s were seen after the fault, too short to tell")
+    first = _first_lasting(holding)
+    if first is None:
+        why = f"the objectives did not hold again within the {watched_s:.0f} s that were seen"
+        return unknown(why, unwell=True)
+    seconds = first_second(start_s) + first - start_s if first else 0.0
+    return Recovery(fault.id, start_s, end_s, seconds, watched_s)
+
+
+def _clock_start_s(fault: PlannedFault, recording: Recording) -> float:
+    if fault.fault.kind != "pod-kill":
+        return fault.end_s
+    for record in recording.faults:
+        if record.id == fault.id:
+            kills = [effect.wall_s for effect in record.effects if effect.what == "killed"]
+            offset_s = recording.offset_s(min(kills)) if kills else None
+            if offset_s is not None:
+                return max(0.0, offset_s)
+    return fault.start_s
+
+
+def _later_starts(fault: PlannedFault, start_s: float, recording: Recording) -> list[float]:
+    """Where other faults cut off the view: at their start, or at once if one is active already."""
+    others = [other for other in recording.plan.faults if other.id != fault.id]
+    return [max(start_s, other.start_s) for other in others if other.end_s > start_s]
+
+
+def _holding(
+    table: LoadTable, start_s: float, end_s: float, kept: Sequence[Objective]
+) -> list[bool]:
+    """For each whole second from ``start_s`` on: whether all promises hold in the window there."""
+    # The last second may be cut by the end of the view: only whole ones make a window.
+    whole_end_s = float(math.floor(end_s + 1e-6))
+    result: list[bool] = []
+    for objective in kept:
+        seconds = table.per_second(start_s, whole_end_s, objective.of)
+        windows = [
+            _holds(objective, joined(seconds[at : at + WINDOW_S]))
+            for at in range(len(seconds) - WINDOW_S + 1)
+        ]
+        result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
+    return result
+
+
+def _holds(objective: Objective, seen: Slice) -> bool:
+    bound = objective.bound
+    if bound.sli == "errors":
+        value = seen.error_ratio
+    else:
+        value = statistic_s(seen.latency_us, bound.statistic)
+    return value is not None and bound.holds(value)
+
+
+def _first_lasting(holding: Sequence[bool]) -> int | None:
+    """Index of the first window from which on the promises hold; None when there is none."""
+    first, at, held_for = 0, 0, 0
+    for holds, run in groupby(holding):
+        length = sum(1 for _ in run)
+        at += length
+        if holds:
+            held_for = length
+        elif length > WINDOW_S or held_for < WINDOW_S:
+            first = at
+    return first if first < len(holding) else None
