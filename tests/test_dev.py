@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -166,6 +167,20 @@ def test_make_offers_every_command_and_help_names_it(capsys: pytest.CaptureFixtu
     assert dev.main([]) == 0
     shown = re.findall(r"^  (\w+) ", capsys.readouterr().out, re.MULTILINE)
     assert shown == list(dev.COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["dev.py", "bootstrap.py"])
+def test_an_old_python_gets_a_message_not_a_syntax_error(name: str) -> None:
+    """Goal: Python 3.8 reads the bootstrap far enough to refuse. Method: its grammar and modules."""
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+    roots = {
+        alias.name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert not roots - {*sys.stdlib_module_names}
+    assert "tomllib" not in roots
 
 
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
