@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from runner.targets.sandbox.apiclient import (
     GATEWAYS,
     NAMESPACES,
     NODES,
+    PODS,
     SERVICES,
     VIRTUALSERVICES,
     ApiClient,
@@ -115,16 +116,23 @@ async def versions(
     return found
 
 
-async def remove_objects(client: ApiClient, applied: Iterable[Obj]) -> None:
-    """Delete what this sandbox had created on a foreign API server, the newest first."""
+async def leave(client: ApiClient, applied: Iterable[Obj]) -> None:
+    """Take our things along from a foreign API server, after all parts have stopped.
+
+    That is what this sandbox had created (the newest first), and the node with its pods: their
+    processes have ended, and no kubelet is left that could say so.
+    """
     for obj in reversed(list(applied)):
-        metadata = obj["metadata"]
-        with contextlib.suppress(ApiError):
-            await client.delete(
-                resource_of(obj), metadata["name"], metadata.get("namespace"), grace_s=0
-            )
+        await _delete(client, resource_of(obj), obj["metadata"])
+    pods, _ = await client.list(PODS, fields=f"spec.nodeName={NODE_NAME}")
+    for pod in pods:
+        await _delete(client, PODS, pod["metadata"])
+    await _delete(client, NODES, {"name": NODE_NAME})
+
+
+async def _delete(client: ApiClient, resource: Resource, metadata: Mapping[str, Any]) -> None:
     with contextlib.suppress(ApiError):
-        await client.delete(NODES, NODE_NAME)
+        await client.delete(resource, metadata["name"], metadata.get("namespace"), grace_s=0)
 
 
 async def _get_json(session: aiohttp.ClientSession, port: int, path: str) -> dict[str, Any]:

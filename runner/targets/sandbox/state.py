@@ -329,14 +329,15 @@ def log_files(home: Path) -> Iterator[tuple[str, Path]]:
 def start_mark(pid: int) -> str | None:
     """What tells a live process from a later one with the same id; None when it is gone.
 
-    The mark is the kernel's start time of the process. A zombie counts as gone.
+    The mark is the kernel's start time of the process. A zombie counts as gone, unless some of
+    its threads are still on their way out: until then they hold its ports.
     """
     try:
         # The name in parentheses may hold anything; the state is the first field after it.
         fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else fields[19]
 
 
 def _make_private(home: Path) -> None:

@@ -150,8 +150,9 @@ class Supervisor:
         # Missing programs first: nothing has been started yet.
         self._prometheus = PrometheusProcess(settings, find_prometheus())
         self._envoy = EnvoyProcess(settings, find_envoy())
+        # Prometheus looks at its targets for the first time 5 s after its start, whatever is done.
+        await asyncio.gather(self._prometheus.start(), self._envoy.start())
         await self._provide_api()
-        await asyncio.gather(self._envoy.start(), self._prometheus.start())
         self._start_parts()
         self._board.set(pids=self._pids)
         self._parts.start("watch", self._watch())
@@ -252,9 +253,9 @@ class Supervisor:
             await self._parts.stop(name, limit_s=limit_s)
             if name in stop_child:
                 await _quietly(f"stop of {name}", stop_child[name](), 8.0)
-        if self._api_server is not None and self._applied:
+        if self._api_server is not None and self._clients:
             client = self._client("seatrial")
-            await _quietly("clean-up", attach.remove_objects(client, self._applied), 10.0)
+            await _quietly("leaving the API server", attach.leave(client, self._applied), 10.0)
         for client in self._clients:
             await _quietly("close of a client", client.close(), 2.0)
         if self._api is not None:
