@@ -164,18 +164,46 @@ def create(store: Store, place: Place, body: Any, options: WriteOptions) -> Obj:
     _check_namespace(store, place, name)
     if store.get(place.kind, place.namespace, name) is not None:
         raise already_exists(place.kind, name)
-    return _commit(store, place.kind, _newborn(store, place, obj, name), None, options)
+    return _commit(store, place, _newborn(store, place, obj, name), None, options)
 
 
-def create_applied(store: Store, place: Place, config: Obj, options: WriteOptions) -> Obj:
-    """Store a new object from a server-side apply."""
-    check_name(place.kind, place.name)
-    _check_namespace(store, place, place.name)
-    fresh = _newborn(store, place, config, place.name)
-    owned = ownership.first_applied(place.kind, place.api_version, config, options.manager, now())
-    fresh["metadata"]["managedFields"] = owned
-    check_object(place.kind, fresh)
-    return fresh if options.dry_run else store.put(place.kind, fresh)
+def apply(store: Store, place: Place, config: Obj, options: WriteOptions) -> tuple[Obj, bool]:
+    """Server-side apply: create the object or merge into it; and whether it was created.
+
+    Raises:
+        StatusError: 404, 409 or 422.
+    """
+    author = _author(place, options, ownership.APPLY)
+    live = store.get(place.kind, place.namespace, place.name)
+    if live is None:
+        if options.subresource:
+            raise not_found(place.kind, place.name)
+        if config["metadata"].get("uid") or config["metadata"].get("resourceVersion"):
+            raise conflict(place.kind, place.name, "uid and resourceVersion name no object")
+        check_name(place.kind, place.name)
+        _check_namespace(store, place, place.name)
+        content, books = ownership.applied(place.kind, None, config, author, force=True)
+        fresh = _newborn(store, place, content, place.name)
+        fresh["metadata"]["managedFields"] = books
+        check_object(place.kind, fresh)
+        return (fresh if options.dry_run else store.put(place.kind, fresh)), True
+    _check_versions(place, live, config["metadata"])
+    if options.subresource:
+        config = {key: value for key, value in config.items() if key == options.subresource}
+        config["metadata"] = {}
+    merged, books = ownership.applied(place.kind, live, config, author, force=options.force)
+    obj = settled(place, live, merged, options)
+    check_object(place.kind, obj, live)
+    obj = obj | {"metadata": obj["metadata"] | {"managedFields": books}}
+    if _same(live, obj) and ownership.same_books(live, obj):
+        return live, False
+    return finish(store, place.kind, _generation(live, obj), dry_run=options.dry_run), False
+
+
+def _author(place: Place, options: WriteOptions, operation: str) -> ownership.Author:
+    return ownership.Author(
+        options.manager, operation, place.api_version, now(), options.subresource
+    )
 
 
 def _newborn(store: Store, place: Place, obj: Obj, name: str) -> Obj:
@@ -265,7 +293,11 @@ def change(store: Store, place: Place, live: Obj, wanted: Obj, options: WriteOpt
     Raises:
         StatusError: 409 when ``wanted`` was made from an older version; 422 when it is not valid.
     """
-    stated = wanted["metadata"]
+    _check_versions(place, live, wanted["metadata"])
+    return _commit(store, place, settled(place, live, wanted, options), live, options)
+
+
+def _check_versions(place: Place, live: Obj, stated: Obj) -> None:
     if stated.get("uid") and stated["uid"] != live["metadata"]["uid"]:
         why = (
             f"Precondition failed: UID in precondition: {stated['uid']},"
@@ -275,7 +307,6 @@ def change(store: Store, place: Place, live: Obj, wanted: Obj, options: WriteOpt
     version = stated.get("resourceVersion")
     if version and version != live["metadata"]["resourceVersion"]:
         raise conflict(place.kind, place.name)
-    return _commit(store, place.kind, settled(place, live, wanted, options), live, options)
 
 
 def settled(place: Place, live: Obj, wanted: Obj, options: WriteOptions) -> Obj:
@@ -283,8 +314,10 @@ def settled(place: Place, live: Obj, wanted: Obj, options: WriteOptions) -> Obj:
     kind = place.kind
     metadata = {k: v for k, v in wanted["metadata"].items() if k not in SYSTEM_METADATA}
     system = {k: live["metadata"][k] for k in SYSTEM_METADATA if k in live["metadata"]}
-    if "managedFields" in live["metadata"] and metadata.get("managedFields") != []:
-        system["managedFields"] = live["metadata"]["managedFields"]
+    if not isinstance(metadata.get("managedFields"), list):
+        metadata.pop("managedFields", None)
+        if "managedFields" in live["metadata"]:
+            system["managedFields"] = live["metadata"]["managedFields"]
     for key in ("labels", "annotations", "finalizers", "ownerReferences"):
         if not metadata.get(key):
             metadata.pop(key, None)
@@ -307,19 +340,23 @@ def settled(place: Place, live: Obj, wanted: Obj, options: WriteOptions) -> Obj:
     return result
 
 
-def _commit(store: Store, kind: Kind, obj: Obj, live: Obj | None, options: WriteOptions) -> Obj:
+def _commit(store: Store, place: Place, obj: Obj, live: Obj | None, options: WriteOptions) -> Obj:
     """Check, keep the books (generation, field owners), store unless nothing changed."""
+    kind = place.kind
     check_object(kind, obj, live)
-    if live is not None and _same(live, obj):
+    if live is not None and _same(live, obj) and ownership.same_books(live, obj):
         return live
-    metadata = dict(obj["metadata"])
-    if live is not None and "generation" in metadata and _intent(live) != _intent(obj):
-        metadata["generation"] += 1
-    obj = obj | {"metadata": metadata}
-    metadata["managedFields"] = ownership.updated(
-        kind, live, obj, options.manager, now(), options.subresource
-    )
-    return finish(store, kind, obj, dry_run=options.dry_run)
+    books = ownership.updated(kind, live, obj, _author(place, options, ownership.UPDATE))
+    obj = obj | {"metadata": obj["metadata"] | {"managedFields": books}}
+    return finish(store, kind, _generation(live, obj), dry_run=options.dry_run)
+
+
+def _generation(live: Obj | None, obj: Obj) -> Obj:
+    """The object with its generation raised when what is wanted of it has changed."""
+    metadata = obj["metadata"]
+    if live is None or "generation" not in metadata or _intent(live) == _intent(obj):
+        return obj
+    return obj | {"metadata": metadata | {"generation": metadata["generation"] + 1}}
 
 
 def finish(store: Store, kind: Kind, obj: Obj, *, dry_run: bool) -> Obj:

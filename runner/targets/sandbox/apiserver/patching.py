@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
-from runner.targets.sandbox.apiserver import ownership
 from runner.targets.sandbox.apiserver.bodies import APPLY, JSON_PATCH, MERGE, PATCH_TYPES, STRATEGIC
 from runner.targets.sandbox.apiserver.errors import StatusError, bad_request
 from runner.targets.sandbox.apiserver.lifecycle import (
     Place,
     WriteOptions,
+    apply,
     bare,
     change,
-    create_applied,
     existing,
     show,
 )
@@ -79,37 +78,9 @@ def patch_scale(store: Store, place: Place, media: str, body: Any, options: Writ
 
 
 def _apply(store: Store, place: Place, body: Any, options: WriteOptions) -> tuple[Obj, bool]:
-    """Server-side apply: create what is missing, else merge by field ownership."""
-    config = bare(place, body)
     if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
-        raise bad_request("apply needs apiVersion and kind in the body")
+        raise bad_request("apply needs an object with apiVersion and kind")
+    config = bare(place, body)
     if config["metadata"].get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
-    live = store.get(place.kind, place.namespace, place.name)
-    if live is None:
-        if options.subresource:
-            raise existing_error(store, place)
-        return create_applied(store, place, config, options), True
-    return apply_to(store, place, live, config, options), False
-
-
-def existing_error(store: Store, place: Place) -> StatusError:
-    """The 404 of a place without an object."""
-    try:
-        existing(store, place)
-    except StatusError as error:
-        return error
-    return StatusError(500, "unreachable")
-
-
-def apply_to(store: Store, place: Place, live: Obj, config: Obj, options: WriteOptions) -> Obj:
-    """Apply a configuration to a live object.
-
-    Raises:
-        StatusError: 409 with the conflicting fields and their managers, unless forced.
-    """
-    merged, _books = ownership.applied(place.kind, live, config, options.manager)
-    return change(store, place, live, merged, options)
-
-
-__all__ = ["patch_object", "patch_scale", "patch_type"]
+    return apply(store, place, config, options)
