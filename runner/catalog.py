@@ -6,24 +6,29 @@ lists the known ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
 from runner.model.objective import Objective
+from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
 from runner.ports import FaultInjector, LoadEngine, Ports, SignalSource, Target
 from runner.process import SystemClock
 from runner.store import RunDir
 
+if TYPE_CHECKING:
+    from runner.targets.doctor import Symptom
 
-def _locust(locustfile: Path) -> LoadEngine:
+
+def _locust(folders: Sequence[Path]) -> LoadEngine:
     from runner.load.engine import LocustEngine
 
-    return LocustEngine(locustfile)
+    return LocustEngine(folders)
 
 
 def _chaos_toolkit() -> FaultInjector:
@@ -38,7 +43,7 @@ def _prometheus() -> SignalSource:
     return PrometheusSource()
 
 
-LOAD_ENGINES: dict[str, Callable[[Path], LoadEngine]] = {"locust": _locust}
+LOAD_ENGINES: dict[str, Callable[[Sequence[Path]], LoadEngine]] = {"locust": _locust}
 FAULT_INJECTORS: dict[str, Callable[[], FaultInjector]] = {"chaostoolkit": _chaos_toolkit}
 SIGNAL_SOURCES: dict[str, Callable[[], SignalSource]] = {"prometheus": _prometheus}
 
@@ -73,6 +78,26 @@ def make_target(choice: TargetChoice) -> Target:
     return ClusterTarget(choice.name, cluster_spec(choice))
 
 
+def locate_target(choice: TargetChoice) -> TargetInfo | None:
+    """Where the target is, without starting anything; None when it is a sandbox that is not up."""
+    if choice.name == SANDBOX:
+        from runner.targets.sandbox_target import sandbox_info
+
+        return sandbox_info(choice.sandbox_name)
+    from runner.targets.cluster import cluster_info
+
+    return cluster_info(choice.name, cluster_spec(choice))
+
+
+def examine(choice: TargetChoice) -> tuple[Symptom, ...]:
+    """What ``doctor`` finds on this machine, and on the target if it is up."""
+    from runner.targets.doctor import examine_machine, examine_target
+
+    target = locate_target(choice)
+    of_target = () if target is None else examine_target(target)
+    return (*examine_machine(sandbox=choice.name == SANDBOX), *of_target)
+
+
 def cluster_spec(choice: TargetChoice) -> ClusterSpec:
     """The configuration of a target that is not the sandbox."""
     spec = choice.config.targets.get(choice.name)
@@ -87,12 +112,12 @@ def cluster_spec(choice: TargetChoice) -> ClusterSpec:
     return spec
 
 
-def make_ports(choice: TargetChoice, locustfile: Path) -> Ports:
-    """The real world for one run."""
+def make_ports(choice: TargetChoice, folders: Sequence[Path]) -> Ports:
+    """The real world for one run; the Locust file is looked for in ``folders``."""
     return Ports(
         clock=SystemClock(),
         target=make_target(choice),
-        load=LOAD_ENGINES["locust"](locustfile),
+        load=LOAD_ENGINES["locust"](folders),
         faults=FAULT_INJECTORS["chaostoolkit"](),
         signals=SIGNAL_SOURCES["prometheus"](),
     )

@@ -124,20 +124,21 @@ def load_experiment(path: Path) -> Source:
 
 def find_locustfile(name: str, experiment_path: Path) -> Path | None:
     """The Locust file ``name``: beside the experiment, or in ``locustfiles/`` near it."""
-    for folder in _locustfile_folders(experiment_path):
+    for folder in locustfile_folders(experiment_path):
         candidate = folder / name
         if candidate.is_file():
             return candidate.resolve()
     return None
 
 
-def _locustfile_folders(experiment_path: Path) -> tuple[Path, ...]:
+def locustfile_folders(experiment_path: Path) -> tuple[Path, ...]:
+    """Where a locustfile that the experiment names is looked for, in this order."""
     here = experiment_path.resolve().parent
     return here, here.parent / "locustfiles", Path.cwd() / "locustfiles", Path.cwd()
 
 
 def _no_locustfile(experiment: Experiment, path: Path) -> str:
-    folder = _locustfile_folders(path)[1]
+    folder = locustfile_folders(path)[1]
     known = sorted(p.name for p in folder.glob("*.py"))
     guess = closest(experiment.load.locustfile, known)
     hint = f"; did you mean {guess!r}?" if guess else ""
@@ -180,6 +181,11 @@ def _parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
         raise InvalidFileError(
             f"{path} is nested too deeply; accepted: {MAX_DEPTH} levels"
         ) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file that is somebody else's, such as a kubeconfig."""
+    return _parse(_read(path), path)[0]
 
 
 def _yaml_problem(error: MarkedYAMLError) -> str:

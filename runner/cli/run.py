@@ -35,7 +35,13 @@ from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
 from runner.process import SystemClock
 from runner.progress import StopRequest
-from runner.source import Source, find_experiment, load_config, load_experiment
+from runner.source import (
+    Source,
+    find_experiment,
+    load_config,
+    load_experiment,
+    locustfile_folders,
+)
 from runner.store import RunDir, Store
 
 _RECORDED_PACKAGES = (
@@ -97,7 +103,7 @@ def run_command(
     choice = TargetChoice(
         name=target, config=load_config(config), sandbox_name=sandbox_name, keep=keep
     )
-    ports = make_ports(choice, source.locustfile)
+    ports = make_ports(choice, locustfile_folders(source.path))
     run = Store(results).create_run(source.experiment.name, ports.clock.wall_s())
     end = _conduct(source, plan, ports, run)
     return _conclude(run, Store(results), end, output)

@@ -46,6 +46,11 @@ def safe(value: object, style: str = "") -> Text:
     )
 
 
+def safe_lines(lines: Sequence[str]) -> Text:
+    """One safe line below the other; an en dash when there is none."""
+    return Text("\n").join(safe(line) for line in lines) if lines else safe(fmt.NOTHING)
+
+
 def make_table(*headers: str, title: str = "", right: Sequence[int] = ()) -> Table:
     """An empty table with ``headers``; columns in ``right`` hold numbers."""
     table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.cli.tables import console, make_table, safe
+from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
@@ -38,7 +38,7 @@ def print_plan(plan: Plan) -> None:
             fmt.clock_offset(phase.start_s),
             fmt.clock_offset(phase.end_s),
             fmt.span(phase.duration_s),
-            safe("\n".join(_objectives_in(phase, experiment.objectives)) or fmt.NOTHING),
+            safe_lines(_objectives_in(phase, experiment.objectives)),
         )
     out.print(phases)
     if plan.faults:

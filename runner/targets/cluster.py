@@ -1,0 +1,164 @@
+"""A real cluster as a target: a context that ``seatrial.yaml`` names, never the current one.
+
+The run's children get a kubeconfig of their own with that one context, in a private folder that is
+removed at the end; plug-ins that log in (``exec``) keep working, because the entry is copied whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.errors import TargetError
+from runner.model.plan import Plan
+from runner.model.recording import TargetInfo
+from runner.model.target import ClusterSpec
+from runner.targets.inspection import read_objects
+from runner.targets.preflight import problems
+from runner.targets.reachability import check_ingress, check_prometheus
+from runner.targets.snapshot import write_snapshot
+
+_PATH_KEYS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def kubeconfig_paths(spec: ClusterSpec) -> list[Path]:
+    """The kubeconfig files to look into, in kubectl's order."""
+    if spec.kubeconfig:
+        return [Path(spec.kubeconfig).expanduser()]
+    listed = [Path(p) for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
+    return listed or [Path.home() / ".kube" / "config"]
+
+
+def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
+    """A kubeconfig with ``context`` only, merged from ``paths`` as kubectl merges them.
+
+    Raises:
+        TargetError: When no file has that context; lists those there are.
+    """
+    merged: dict[str, dict[str, Any]] = {"contexts": {}, "clusters": {}, "users": {}}
+    for path in paths:
+        for section, entries in _sections(path).items():
+            for name, entry in entries.items():
+                merged[section].setdefault(name, entry)  # The first file that has it wins.
+    chosen = merged["contexts"].get(context)
+    if chosen is None:
+        known = ", ".join(sorted(merged["contexts"])) or "none"
+        raise TargetError(
+            f"there is no context {context!r} in {', '.join(map(str, paths))}", accepted=known
+        )
+    cluster, user = chosen.get("cluster", ""), chosen.get("user", "")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "contexts": [{"name": context, "context": chosen}],
+        "clusters": [{"name": cluster, "cluster": merged["clusters"].get(cluster, {})}],
+        "users": [{"name": user, "user": merged["users"].get(user, {})}],
+    }
+
+
+def _sections(path: Path) -> dict[str, dict[str, Any]]:
+    from runner.source import read_yaml
+
+    data = read_yaml(path) if path.exists() else {}
+    if not isinstance(data, dict):
+        raise TargetError(f"{path} is not a kubeconfig")
+    sections = {}
+    for section in ("contexts", "clusters", "users"):
+        entries = data.get(section) or ()
+        sections[section] = {
+            str(entry["name"]): _absolute(entry.get(section[:-1]) or {}, path.parent)
+            for entry in entries
+        }
+    return sections
+
+
+def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """``entry`` with its paths made absolute, since it moves to another folder."""
+    return {
+        key: str((folder / str(value)).resolve()) if key in _PATH_KEYS and value else value
+        for key, value in entry.items()
+    }
+
+
+def write_kubeconfig(spec: ClusterSpec, folder: Path) -> tuple[Path, str]:
+    """Write the one context into ``folder`` (mode 0600); returns the file and the API server."""
+    import json
+
+    config = one_context(kubeconfig_paths(spec), spec.context)
+    path = folder / "kubeconfig"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump(config, out)  # JSON is YAML, and needs no writer of its own.
+    return path, str(config["clusters"][0]["cluster"].get("server", ""))
+
+
+def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -> TargetInfo:
+    """Where the cluster is. Without ``kubeconfig``, the user's own file is named."""
+    paths = kubeconfig_paths(spec)
+    server = one_context(paths, spec.context)["clusters"][0]["cluster"].get("server", "")
+    return TargetInfo(
+        kind="cluster",
+        name=name,
+        namespace=spec.namespace,
+        ingress_url=spec.ingress,
+        host=spec.host,
+        prometheus_url=spec.prometheus,
+        kubeconfig=str(kubeconfig or _holder(paths, spec.context)),
+        context=spec.context,
+        identity=f"{spec.context} at {server}",
+    )
+
+
+def _holder(paths: Sequence[Path], context: str) -> Path:
+    """The first file that has ``context``."""
+    for path in paths:
+        if path.exists() and context in _sections(path)["contexts"]:
+            return path
+    return paths[0]
+
+
+class ClusterTarget:
+    """The cluster that ``spec`` names.
+
+    Args:
+        name: The target's name in ``seatrial.yaml``.
+        spec: Its context and addresses.
+    """
+
+    def __init__(self, name: str, spec: ClusterSpec) -> None:
+        self._name = name
+        self._spec = spec
+        self._private: Path | None = None
+        self._info: TargetInfo | None = None
+
+    def open(self) -> TargetInfo:
+        self._private = Path(tempfile.mkdtemp(prefix="seatrial-"))
+        kubeconfig, _ = write_kubeconfig(self._spec, self._private)
+        info = cluster_info(self._name, self._spec, kubeconfig)
+        check_ingress(info)
+        check_prometheus(info)
+        self._info = info
+        return info
+
+    def preflight(self, plan: Plan) -> Sequence[str]:
+        info = self._opened()
+        return problems(plan, read_objects(info), info.namespace)
+
+    def snapshot(self, folder: Path) -> None:
+        write_snapshot(read_objects(self._opened()), folder)
+
+    def close(self) -> None:
+        self._info = None
+        if self._private is not None:
+            shutil.rmtree(self._private, ignore_errors=True)
+            self._private = None
+
+    def _opened(self) -> TargetInfo:
+        if self._info is None:
+            raise TargetError(f"the target {self._name!r} has not been opened")
+        return self._info

@@ -1,0 +1,80 @@
+"""Do the ingress and Prometheus of a target answer? Bounded, and over plain ``http.client``.
+
+Nothing here judges the answers beyond "somebody who speaks HTTP is there".
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from urllib.parse import urlsplit
+
+from runner.errors import TargetError
+from runner.model.recording import TargetInfo
+
+BOUND_S = 5.0
+_GATEWAY_ERRORS = (502, 503, 504)
+
+
+def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, bytes]:
+    """Status and the first 64 KiB of the body of a GET, without following redirects.
+
+    Raises:
+        OSError: When there is no answer in time.
+    """
+    parts = urlsplit(url)
+    address = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(
+            address, parts.port, timeout=timeout_s, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(address, parts.port, timeout=timeout_s)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request("GET", path, headers={"Host": host} if host else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read(65_536)
+    except http.client.HTTPException as error:
+        raise OSError(f"{type(error).__name__} from {url}") from error
+    finally:
+        connection.close()
+
+
+def check_ingress(target: TargetInfo) -> None:
+    """The ingress answers, with whatever status.
+
+    Raises:
+        TargetError: When it does not.
+    """
+    try:
+        get(target.ingress_url, host=target.host)
+    except OSError as error:
+        raise TargetError(
+            f"the ingress of {target.name} at {target.ingress_url} does not answer: {error}",
+            hint="is the target up, and is the address right?",
+        ) from error
+
+
+def check_prometheus(target: TargetInfo) -> None:
+    """Prometheus answers a query.
+
+    Raises:
+        TargetError: When it does not, or is something else.
+    """
+    url = f"{target.prometheus_url.rstrip('/')}/api/v1/query?query=vector(1)"
+    try:
+        status, body = get(url)
+        answered = status == 200 and json.loads(body).get("status") == "success"
+    except (OSError, ValueError) as error:
+        raise TargetError(
+            f"Prometheus of {target.name} at {target.prometheus_url} does not answer: {error}",
+            hint="without it there are no signals, and so no verdict about the mesh",
+        ) from error
+    if not answered:
+        raise TargetError(
+            f"{target.prometheus_url} answered a query with HTTP {status}: not a Prometheus?"
+        )

@@ -1,0 +1,114 @@
+"""The sandbox as a target: used if it is up, else started for the run and taken down after it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from runner.errors import TargetBusyError, TargetError
+from runner.model.plan import Plan
+from runner.model.recording import TargetInfo
+from runner.targets.inspection import read_objects
+from runner.targets.preflight import problems
+from runner.targets.reachability import check_ingress, check_prometheus
+from runner.targets.sandbox import control
+from runner.targets.snapshot import write_snapshot
+
+START_BOUND_S = 90.0
+
+
+def sandbox_info(name: str) -> TargetInfo | None:
+    """Where the sandbox ``name`` is; None when it is not up."""
+    info = control.status(name)
+    return _target_info(info) if info is not None and info.state == "ready" else None
+
+
+def _target_info(info: control.SandboxInfo) -> TargetInfo:
+    return TargetInfo(
+        kind="sandbox",
+        name=info.name,
+        namespace=info.namespace,
+        ingress_url=info.ingress_url,
+        host=info.host,
+        prometheus_url=info.prometheus_url,
+        kubeconfig=str(info.kubeconfig),
+        context=info.context,
+        identity=f"{info.context} at {info.api_url}",
+    )
+
+
+class SandboxTarget:
+    """The sandbox called ``name``, or one of the run's own.
+
+    Args:
+        name: A sandbox of this name is used if it is up.
+        keep: Start it under this very name if it is not up, and leave it up.
+    """
+
+    def __init__(self, name: str, *, keep: bool = False) -> None:
+        self._name = name
+        self._keep = keep
+        self._owned = False
+        self._lock: TextIO | None = None
+        self._info: TargetInfo | None = None
+
+    def open(self) -> TargetInfo:
+        info = control.status(self._name)
+        if info is None or info.state != "ready":
+            info = self._start()
+        target = _target_info(info)
+        self._take_lock(info.home)
+        check_ingress(target)
+        check_prometheus(target)
+        self._info = target
+        return target
+
+    def preflight(self, plan: Plan) -> Sequence[str]:
+        target = self._opened()
+        return problems(plan, read_objects(target), target.namespace)
+
+    def snapshot(self, folder: Path) -> None:
+        write_snapshot(read_objects(self._opened()), folder)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if self._owned:
+            control.down(self._name)
+            self._owned = False
+        self._info = None
+
+    def _start(self) -> control.SandboxInfo:
+        if self._keep:
+            return control.up(self._name, timeout_s=START_BOUND_S)
+        # A name of its own: nobody else can come to depend on a sandbox that this run takes down.
+        self._name = f"{self._name}-run-{os.getpid()}"
+        self._owned = True
+        return control.up(self._name, owner_pid=os.getpid(), timeout_s=START_BOUND_S)
+
+    def _take_lock(self, home: Path) -> None:
+        """One run at a time; the kernel frees the lock when its holder dies."""
+        lock = (home / "run.lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise TargetBusyError(
+                f"another run (process {holder}) is using the sandbox {self._name!r}",
+                hint="wait for it, or use another sandbox with --sandbox-name",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _opened(self) -> TargetInfo:
+        if self._info is None:
+            raise TargetError(f"the sandbox {self._name!r} has not been opened")
+        return self._info
