@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import secrets
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
-from runner.errors import TargetError
+from runner.errors import TargetBusyError, TargetError
 from runner.targets.sandbox.apiclient import (
     DEPLOYMENTS,
     DESTINATIONRULES,
@@ -43,6 +45,8 @@ _KINDS: Final = {
         DEPLOYMENTS,
     )
 }
+HEARTBEAT_LIMIT_S: Final = 30.0
+_FEW: Final = 3
 _FILE_KEYS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -96,6 +100,43 @@ async def check_reachable(client: ApiClient) -> None:
             f"the API server {client.endpoint.server} cannot be used: {error.message}",
             hint="is it running, and is the kubeconfig's credential valid there?",
         ) from error
+
+
+async def check_bare(client: ApiClient) -> None:
+    """Refuse an API server that belongs to somebody: ours would run, and end, his pods.
+
+    Raises:
+        TargetError: When it has nodes of its own.
+        TargetBusyError: When another sandbox is attached to it (or was, some seconds ago).
+    """
+    nodes, _ = await client.list(NODES)
+    strangers = [node["metadata"]["name"] for node in nodes if not _is_ours(node)]
+    if strangers:
+        raise TargetError(
+            f"the API server {client.endpoint.server} is a cluster's, with nodes of its own: "
+            + ", ".join(strangers[:_FEW]),
+            accepted="an API server without nodes",
+            hint="to test a cluster, name it as the target of the run instead",
+        )
+    if any(_heartbeat_age_s(node) < HEARTBEAT_LIMIT_S for node in nodes):
+        raise TargetBusyError(
+            f"another sandbox is attached to the API server {client.endpoint.server}",
+            hint=f"take it down; a killed one is forgotten after {HEARTBEAT_LIMIT_S:g} s",
+        )
+
+
+def _is_ours(node: Obj) -> bool:
+    return bool(node["metadata"]["name"] == NODE_NAME)
+
+
+def _heartbeat_age_s(node: Obj) -> float:
+    """Seconds since the node last said that it is ready; infinite when it does not say so."""
+    for condition in node.get("status", {}).get("conditions") or ():
+        if condition.get("type") == "Ready" and condition.get("status") == "True":
+            with contextlib.suppress(KeyError, ValueError):
+                seen = datetime.fromisoformat(condition["lastHeartbeatTime"])
+                return (datetime.now(UTC) - seen).total_seconds()
+    return math.inf
 
 
 async def versions(

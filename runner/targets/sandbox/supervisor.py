@@ -88,6 +88,7 @@ class Supervisor:
         self._stop_asked = asyncio.Event()
         self._clients: list[ApiClient] = []
         self._api: ApiServerHandle | None = None
+        self._is_guest = False
         self._applied: list[manifests.Object] = []
         self._processes = PodProcesses()
         self._pods: Informer | None = None
@@ -177,6 +178,9 @@ class Supervisor:
         client = self._client("seatrial")
         self._board.set(api_url=client.endpoint.server, context=client.endpoint.context)
         await attach.check_reachable(client)
+        if self._api_server is not None:
+            await attach.check_bare(client)
+            self._is_guest = True
 
     def _start_parts(self) -> None:
         settings, envoy, prometheus = self._settings, self._envoy, self._prometheus
@@ -253,7 +257,7 @@ class Supervisor:
             await self._parts.stop(name, limit_s=limit_s)
             if name in stop_child:
                 await _quietly(f"stop of {name}", stop_child[name](), 8.0)
-        if self._api_server is not None and self._clients:
+        if self._is_guest:
             client = self._client("seatrial")
             await _quietly("leaving the API server", attach.leave(client, self._applied), 10.0)
         for client in self._clients:
@@ -308,5 +312,7 @@ async def _quietly(what: str, work: Coroutine[Any, Any, Any], limit_s: float) ->
             await work
     except TimeoutError:
         log.warning("%s took longer than %g s", what, limit_s)
+    except SeatrialError as error:
+        log.warning("%s failed: %s", what, error.message)
     except Exception:
         log.exception("%s failed", what)
