@@ -100,8 +100,7 @@ def _why(verdict: Verdict, findings: Sequence[Finding]) -> str:
     was = "was" if len(deciding) == 1 else "were"
     how = "missed" if verdict is Verdict.FAIL else "not proven"
     of_all = f"{len(deciding)} of {count(len(objectives), 'objective')} {was} {how}"
-    first = deciding[0]
-    return f"{of_all}. {first.title}: {first.reason}"
+    return f"{of_all}. {_reasons(deciding)}"
 
 
 def _reasons(findings: Sequence[Finding]) -> str:

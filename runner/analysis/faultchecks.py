@@ -125,7 +125,9 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     if "gone" not in done or "removed" not in done:
         return check.unproven(f"Nobody saw that {fault.id} was gone.")
     late = recording.signals.late_flags.get(fault.id) if recording.signals else None
-    if late is not None and (late > 0 or not math.isfinite(late)):
+    if late is not None and not late <= 0:
+        if not math.isfinite(late):
+            return check.unproven(f"Nobody can tell whether {fault.id} still hit requests.")
         text = (
             f"{count(late, 'request')} {was_or_were(late)} still hit after the end of {fault.id}."
         )

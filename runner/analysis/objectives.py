@@ -83,11 +83,12 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
         (item for item in parts if item[0].verdict is verdict),
         key=lambda item: _margin_or_zero(objective.bound, item[0].observed),
     )
+    where = ", ".join(filter(None, (deciding.label, service or objective.of)))
     return _finding(
         objective,
         verdict=verdict,
-        reason=_reason(objective, deciding, len(parts)),
-        where=", ".join(filter(None, (deciding.label, service or objective.of))),
+        reason=_reason(objective, deciding, where, len(parts)),
+        where=where,
         phase=phase_name,
         service=service,
         observed=deciding.observed,
@@ -288,26 +289,31 @@ def _recovery_part(objective: Objective, one: Recovery) -> Part:
 
 _SUBJECT = {
     "errors": "the share of failed requests",
-    "traffic": "all requests, failed ones included,",
+    "traffic": "the rate of all requests, failed ones included,",
     "saturation.cpu": "CPU use against requests",
     "saturation.memory": "the highest memory use against limits",
     "recovery": "the time until the objectives held again",
 }
+_STATISTIC = {"avg": "mean", "min": "lowest", "max": "highest"}
 
 
-def _reason(objective: Objective, part: Part, parts: int) -> str:
-    bound = objective.bound
+def _subject(bound: Bound) -> str:
     if bound.sli == "latency":
-        subject = f"{bound.statistic} of the latency of successful requests"
-    else:
-        subject = _SUBJECT[bound.sli]
+        statistic = _STATISTIC.get(bound.statistic, bound.statistic)
+        return f"the {statistic} latency of successful requests"
+    return _SUBJECT[bound.sli]
+
+
+def _reason(objective: Objective, part: Part, where: str, parts: int) -> str:
+    bound = objective.bound
+    subject = _subject(bound)
     if part.observed is None or (part.reason and part.verdict is not Verdict.FAIL):
-        return f"Nothing could be said about {subject} ({part.label}): {part.reason}."
+        return f"Nothing could be said about {subject} ({where}): {part.reason}."
     observed, limit = compared(part.observed, bound.value, bound.unit)
     if part.reason:
-        return f"{capitalised(part.reason)} ({part.label}); the bound is {bound.operator} {limit}."
-    worst_of = f", the worst of {parts} phases" if parts > 1 and bound.sli != "recovery" else ""
-    text = f"{capitalised(subject)} was {observed} ({part.label}{worst_of})"
+        return f"{capitalised(part.reason)} ({where}); the bound is {bound.operator} {limit}."
+    worst_of = f"; the worst of {parts}" if parts > 1 else ""
+    text = f"{capitalised(subject)} was {observed} ({where}{worst_of})"
     if part.verdict is Verdict.FAIL:
         return f"{text}; the bound is {bound.operator} {limit}."
     if part.verdict is Verdict.WARN:
