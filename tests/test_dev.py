@@ -171,7 +171,7 @@ def test_make_offers_every_command_and_help_names_it(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", ["dev.py", "bootstrap.py"])
 def test_an_old_python_gets_a_message_not_a_syntax_error(name: str) -> None:
-    """Goal: Python 3.8 reads the bootstrap far enough to refuse. Method: its grammar and modules."""
+    """Goal: Python 3.8 can read the bootstrap, to refuse. Method: its grammar, its modules."""
     tree = ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 8))
     roots = {
         alias.name.split(".")[0]
