@@ -86,7 +86,7 @@ VIRTUAL_SERVICE = {
     "hosts": [STRING],
     "gateways": [STRING],
     "http": [HTTP_ROUTE],
-    "exportTo": [one_of("*", ".")],
+    "exportTo": [one_of("*")],
 }
 
 CONSISTENT_HASH = {
@@ -152,7 +152,7 @@ DESTINATION_RULE = {
     "subsets": [
         {"name": STRING, "labels": {"*": STRING}, "trafficPolicy": TRAFFIC_POLICY_WITH_PORTS}
     ],
-    "exportTo": [one_of("*", ".")],
+    "exportTo": [one_of("*")],
 }
 
 GATEWAY = {
@@ -195,7 +195,6 @@ ENVOY_FILTER = {
             },
         }
     ],
-    "priority": ANYTHING,
 }
 
 SCHEMAS: dict[str, Schema] = {
