@@ -11,12 +11,18 @@ from collections.abc import Mapping
 
 from runner.model.plan import Plan, PlannedStage
 
+_SOON_S = 0.001
+
 
 def users_due(plan: Plan, offset_s: float) -> int | None:
     """Users that should run at ``offset_s``; None when the load is over."""
     if offset_s >= plan.duration_s:
         return None
-    return math.floor(plan.users_at(max(0.0, offset_s)) + 0.5)
+    line = plan.users_at(max(0.0, offset_s))
+    stage = _stage_at(plan, offset_s)
+    # On the half, a ramp has made its step, up or down.
+    down = stage is not None and stage.users_to < stage.users_from
+    return math.ceil(line - 0.5) if down else math.floor(line + 0.5)
 
 
 def next_change_s(plan: Plan, offset_s: float) -> float:
@@ -33,7 +39,8 @@ def next_change_s(plan: Plan, offset_s: float) -> float:
     up = stage.users_to >= stage.users_from
     edge = users + 0.5 if up else users - 0.5
     crossing_s = stage.start_s + abs(edge - stage.users_from) / stage.spawn_rate
-    return min(crossing_s, stage.ramp_end_s) if crossing_s > offset_s else stage.ramp_end_s
+    # Rounding may put the crossing just behind us: then look again soon.
+    return min(crossing_s if crossing_s > offset_s else offset_s + _SOON_S, stage.ramp_end_s)
 
 
 def class_to_start(
