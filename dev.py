@@ -65,20 +65,24 @@ def child_environment(environment: Mapping[str, str], root: Path) -> dict[str, s
     return {**environment, "PATH": path, "VIRTUAL_ENV": str(root / ".venv")}
 
 
-def run(*command: str | Path) -> int:
+def run(*command: str | Path, answers_signals: bool = False) -> int:
     """Run ``command`` in the foreground and return its exit code.
 
-    Signals: a Ctrl-C reaches the child by itself, and SIGTERM is handed on; both times this process
-    stays until the child has cleaned up after itself.
+    A Ctrl-C reaches the child by itself, and SIGTERM is handed on; both times this process stays
+    until the child has cleaned up after itself. Then it ends too, unless the exit code of the child
+    is the answer to the signal (``answers_signals``).
     """
-    handlers: dict[signal.Signals, Callable[..., None]] = {
-        signal.SIGINT: lambda *_: None,
-        signal.SIGTERM: lambda *_: child.terminate(),
-    }
+    received: list[int] = []
+
+    def take(number: int, _frame: object) -> None:
+        received.append(number)
+        if number == signal.SIGTERM:
+            child.terminate()
+
     with subprocess.Popen(
         [str(part) for part in command], cwd=ROOT, env=child_environment(os.environ, ROOT)
     ) as child:
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        before = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             code = child.wait(STEP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -87,6 +91,8 @@ def run(*command: str | Path) -> int:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+    if received and not answers_signals:
+        sys.exit(128 + received[0])
     return code if code >= 0 else 128 - code
 
 
@@ -101,7 +107,8 @@ def gates(*names: str) -> int:
 def demo(arguments: Sequence[str]) -> int:
     """Take one experiment through the built-in sandbox, from its file to its verdict."""
     setup(need_prometheus=True)
-    code = run(BIN / "seatrial", "run", DEMO_EXPERIMENT, *arguments)
+    seatrial = BIN / "seatrial"
+    code = run(seatrial, "run", DEMO_EXPERIMENT, *arguments, answers_signals=True)
     say(f"demo: exit code of seatrial: {code} ({VERDICTS.get(code, 'unknown')})")
     return code
 
@@ -129,9 +136,7 @@ def test(arguments: Sequence[str]) -> int:
 def tests_verdict(codes: Sequence[int], *, chosen: bool) -> int:
     """Return 0 when every step passed; a step without tests fails unless somebody chose tests."""
     bad = [code for code in codes if code not in ({0, NO_TESTS} if chosen else {0})]
-    if bad:
-        return INTERRUPTED if INTERRUPTED in bad else 1
-    return 0 if 0 in codes else 1
+    return 0 if 0 in codes and not bad else 1
 
 
 def closing_line(reports: Sequence[str]) -> str:
