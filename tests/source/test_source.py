@@ -1,0 +1,156 @@
+"""Experiment files: every mistake at its place, all at once, and never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.errors import InvalidFileError, SeatrialError, UsageError
+from runner.source import find_experiment, load_config, load_experiment
+
+GOOD = """\
+name: good
+description: A question.
+load:
+  locustfile: shop.py
+  stages: [{duration: 2m, users: 100, spawn_rate: 10}]
+warmup: 10s
+faults:
+  - {kind: http-abort, service: payment-api, at: 30s, duration: 30s, status: 503, percent: 50}
+objectives:
+  - latency.p95 < 500ms
+  - {objective: errors < 1%, during: [baseline, recovery]}
+guards:
+  - {abort_when: errors > 60%, for: 30s}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "locustfiles").mkdir()
+    (tmp_path / "locustfiles" / "shop.py").touch()
+    (tmp_path / "experiments").mkdir()
+    return tmp_path / "experiments"
+
+
+def write(folder: Path, text: str, name: str = "good") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InvalidFileError) as caught:
+        load_experiment(path)
+    return caught.value.message
+
+
+def test_a_good_file_is_an_experiment(folder: Path) -> None:
+    source = load_experiment(write(folder, GOOD))
+    assert source.experiment.faults[0].at == 30
+    assert source.experiment.objectives[1].during == ("baseline", "recovery")
+    assert source.locustfile == (folder.parent / "locustfiles" / "shop.py").resolve()
+    assert source.text == GOOD
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        ("users: 100", "usres: 100", "5:27", "did you mean 'users'? accepted: duration, users"),
+        ("users: 100", 'users: "100"', "5:34", "accepted: a whole number without quotes"),
+        ("duration: 2m", "duration: 120", "5:23", "120 has no unit"),
+        ("http-abort", "http-abrot", "8:12", "did you mean 'http-abort'? accepted: pod-kill"),
+        ("percent: 50", "percent: 500", "8:92", "500 is not a percentage"),
+        ("status: 503, ", "", "8:5", "faults[0] lacks the key 'status'"),
+        ("payment-api", "Payment", "8:33", "'Payment' is not a name"),
+        ("latency.p95 < 500ms", "latency.p95 < 500", "10:5", "the bound '500' of latency"),
+        ("[baseline, ", "[baselin, ", "11:39", "did you mean 'baseline'?"),
+        ("name: good", "name: other", "1:7", "is not the file's; accepted: 'good'"),
+        ("shop.py", "shpo.py", "4:15", "did you mean 'shop.py'?"),
+        ("at: 30s", "at: 3h", "8:50", "the load ends at 120s"),
+        ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
+        ("description: A question.", "description: [a", "3:5", "this is not YAML"),
+    ],
+)
+def test_a_mistake_is_answered_at_its_line_and_column(
+    folder: Path, old: str, new: str, where: str, said: str
+) -> None:
+    message = refusal(write(folder, GOOD.replace(old, new, 1)))
+    (line,) = [line for line in message.splitlines() if said in line]
+    assert line.split(": ")[0].endswith(f"good.yaml:{where}")
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_the_file(folder: Path) -> None:
+    text = GOOD.replace("users", "usres").replace("http-abort", "http").replace("60%", "60")
+    lines = [line for line in refusal(write(folder, text)).splitlines() if "good.yaml:" in line]
+    assert [line.split(":")[1] for line in lines[:4]] == ["5", "5", "8", "13"]
+    assert refusal(write(folder, text)).splitlines()[-1].startswith("4 mistakes in ")
+
+
+def test_the_line_is_shown_with_a_caret_below_the_place(folder: Path) -> None:
+    lines = refusal(write(folder, GOOD.replace("10s", "10"))).splitlines()
+    assert lines[1] == "    6 | warmup: 10"
+    assert lines[2] == "      |         ^"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "3", "null", "a: &x [*x]", "!!python/object:os.system x", "\x00", "name: *nobody"],
+)
+def test_what_is_no_experiment_at_all_is_refused(folder: Path, text: str) -> None:
+    assert "good.yaml" in refusal(write(folder, text))
+
+
+def test_a_huge_file_is_refused_unread(folder: Path) -> None:
+    with pytest.raises(UsageError, match="at most 262144 bytes"):
+        load_experiment(write(folder, "#" * 300_000))
+
+
+def test_yaml_1_2_leaves_words_and_times_alone(folder: Path) -> None:
+    """Goal: NO is text. Method: as a description it must come through as written."""
+    text = GOOD.replace("A question.", "NO")
+    assert load_experiment(write(folder, text)).experiment.description == "NO"
+
+
+def test_an_unknown_name_gets_a_guess_and_the_known_ones(folder: Path) -> None:
+    write(folder, GOOD)
+    with pytest.raises(UsageError) as caught:
+        find_experiment("goood", folder)
+    assert "did you mean 'good'?" in caught.value.message
+    assert caught.value.accepted.endswith("one of: good")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_mutated_file_is_a_plan_or_an_error_with_a_position(
+    folder: Path, data: st.DataObject
+) -> None:
+    """Goal: never a traceback. Method: cut, double or replace a piece of a good file."""
+    start = data.draw(st.integers(0, len(GOOD)))
+    end = data.draw(st.integers(start, min(len(GOOD), start + 12)))
+    piece = data.draw(st.sampled_from(["", ":", "- ", "{", "'", "\n", " ", "0", "é", "\t", "&a "]))
+    path = write(folder, GOOD[:start] + piece + GOOD[end:])
+    said = "good.yaml"
+    try:
+        load_experiment(path)
+    except SeatrialError as error:
+        said = error.message
+    assert "good.yaml" in said
+
+
+def test_a_config_names_targets(tmp_path: Path) -> None:
+    path = tmp_path / "seatrial.yaml"
+    path.write_text(
+        "targets:\n  staging: {context: stage, namespace: ecommerce, "
+        "ingress: 'https://shop', prometheus: 'http://prom:9090'}\n"
+    )
+    assert load_config(path).targets["staging"].context == "stage"
+    path.write_text("targets:\n  staging: {contxt: stage}\n")
+    with pytest.raises(InvalidFileError, match="did you mean 'context'"):
+        load_config(path)
+    assert load_config(tmp_path / "absent.yaml").targets == {}

@@ -1,0 +1,144 @@
+"""The results folder: round trips, atomicity, and folders that are torn or foreign."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.errors import RecordingError, UsageError
+from runner.model.recording import Event, Manifest, Signals
+from runner.store import RunDir, Store, write_atomically
+
+
+def event(action: str) -> Event:
+    return Event(wall_s=1.5, offset_s=0.5, source="run", action=action, kind="note")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return Store(tmp_path).create_run("normal", 1_700_000_000.0)
+
+
+def test_a_run_folder_is_named_by_time_and_never_reused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    runs = {store.create_run("normal", 1_700_000_000.0).path for _ in range(20)}
+    assert len(runs) == 20
+    assert all(path.name.startswith("2023-11-14T221320Z-") for path in runs)
+
+
+def test_the_journal_reads_back_in_order(run: RunDir) -> None:
+    for action in ("a", "b", "c"):
+        run.append_event(event(action))
+    assert [e.action for e in run.read_events()] == ["a", "b", "c"]
+
+
+def test_a_torn_last_line_is_what_a_killed_writer_leaves(run: RunDir) -> None:
+    run.append_event(event("a"))
+    with run.events_path.open("a") as out:
+        out.write('{"wall_s": 1.')
+    assert [e.action for e in run.read_events()] == ["a"]
+
+
+def test_damage_in_the_middle_is_refused_with_its_line(run: RunDir) -> None:
+    run.events_path.write_text('{"wall\n' + event("a").model_dump_json() + "\n")
+    with pytest.raises(RecordingError, match=r"events\.jsonl:1 is damaged"):
+        run.read_events()
+
+
+def test_rows_of_a_second_add_up_and_failures_too(run: RunDir) -> None:
+    lines = [
+        {"kind": "start", "wall_s": 1.0},
+        {"kind": "rows", "second": 3, "users": 5, "rows": [["GET /", "success", [[10, 2]]]]},
+        {
+            "kind": "rows",
+            "second": 3,
+            "users": 6,
+            "rows": [["GET /", "success", [[10, 1], [12, 4]]]],
+        },
+        {"kind": "failures", "failures": [["GET /", "http_5xx", "HTTP 503", 2]], "dropped": 1},
+        {"kind": "failures", "failures": [["GET /", "http_5xx", "HTTP 503", 3]], "dropped": 0},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run.load_dir / "seconds.jsonl").write_text(text)
+    record = run.read_load()
+    assert sum(row.count for row in record.rows) == 7
+    assert record.users == {3: 6}
+    assert record.failures == {("GET /", "http_5xx", "HTTP 503"): 5}
+    assert record.dropped_failures == 1
+    assert not record.finished
+
+
+def test_a_kubeconfig_path_never_reaches_the_folder(run: RunDir) -> None:
+    """Goal: no path to a credential in the results. Method: a manifest with one."""
+    target = {
+        "kind": "sandbox",
+        "name": "x",
+        "namespace": "n",
+        "ingress_url": "http://i",
+        "host": "h",
+        "prometheus_url": "http://p",
+        "kubeconfig": "/secret/kubeconfig",
+    }
+    manifest = Manifest.model_validate(
+        {
+            "run_id": run.run_id,
+            "experiment": "normal",
+            "experiment_sha256": "0",
+            "state": "planned",
+            "created_at": "now",
+            "target": target,
+        }
+    )
+    run.write_manifest(manifest)
+    assert "secret" not in run.manifest_path.read_text()
+    assert run.read_manifest().run_id == run.run_id
+
+
+def test_a_foreign_folder_is_refused_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"is not a run folder: it has no plan\.json"):
+        RunDir(tmp_path).recording()
+
+
+def test_another_versions_file_is_refused_with_the_field(run: RunDir) -> None:
+    write_atomically(run.signals_path, '{"services": ["a"], "future": 1}')
+    with pytest.raises(RecordingError, match="is not a signals of this version: future"):
+        run.read_signals()
+
+
+def test_absent_signals_are_none_and_not_empty(run: RunDir) -> None:
+    assert run.read_signals() is None
+    run.write_signals(Signals(services=("a",)))
+    assert run.read_signals() == Signals(services=("a",))
+
+
+def test_a_failed_activity_of_chaos_toolkit_is_not_lost(run: RunDir) -> None:
+    folder = run.fault_dir("01-x")
+    item = {
+        "activity": {"name": "inject"},
+        "status": "failed",
+        "exception": ["Traceback\n", "ActivityFailed: no route\n"],
+    }
+    write_atomically(folder / "journal.json", json.dumps({"status": "completed", "run": [item]}))
+    record = run._read_fault("01-x")
+    assert record.journal_status == "completed"
+    assert record.failed_activities == ("inject: ActivityFailed: no route",)
+
+
+def test_latest_points_at_the_newest_run_and_names_find_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for wall_s in (1_700_000_000.0, 1_700_000_100.0):
+        run = store.create_run("normal", wall_s)
+        write_atomically(run.plan_path, "{}")
+        store.link_latest(run)
+    for name in ("latest", "normal", run.run_id, run.run_id[-4:], str(run.path)):
+        assert store.find(name).run_id == run.run_id
+    assert len(list(store.runs())) == 2
+
+
+def test_an_unknown_run_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Store(tmp_path).find("nonsense")
+    assert "no run in" in caught.value.message
+    assert caught.value.accepted.endswith("newest: none yet")
