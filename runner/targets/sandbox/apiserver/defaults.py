@@ -6,6 +6,7 @@ Only those defaults that somebody reads: kubectl, the controllers, the mesh. A p
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -15,6 +16,8 @@ from runner.targets.sandbox.apiserver.kinds import Kind
 
 def with_defaults(kind: Kind, obj: Obj) -> Obj:
     """The object with the defaults of its kind; the argument is not changed."""
+    if kind.plural == "secrets":
+        return _secret(obj)
     fill = _BY_KIND.get(kind.plural) if not kind.custom else None
     if fill is None or not isinstance(obj.get("spec"), dict):
         return obj
@@ -120,6 +123,16 @@ def _service(spec: Obj) -> None:
             port.setdefault("protocol", "TCP")
             if "port" in port:
                 port.setdefault("targetPort", port["port"])
+
+
+def _secret(obj: Obj) -> Obj:
+    """Plain ``stringData`` becomes ``data``."""
+    result = {"type": "Opaque"} | {key: obj[key] for key in obj if key != "stringData"}
+    plain = obj.get("stringData") or {}
+    if plain:
+        encoded = {key: base64.b64encode(str(plain[key]).encode()).decode() for key in plain}
+        result["data"] = (obj.get("data") or {}) | encoded
+    return result
 
 
 def _namespace(spec: Obj) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -12,6 +13,8 @@ from runner.targets.sandbox.apiobjects import Obj
 from runner.targets.sandbox.apiserver.errors import StatusError, bad_request
 from runner.targets.sandbox.apiserver.kinds import NODES
 from runner.targets.sandbox.apiserver.store import Store
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 LOG_MAX_S = 1800.0
@@ -64,16 +67,18 @@ async def pass_log(
     query = {name: request.query[name] for name in PASSED_ON if name in request.query}
     timeout = aiohttp.ClientTimeout(total=LOG_MAX_S, sock_connect=CONNECT_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {token}"}
+    response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     try:
         async with session.get(url, params=query, headers=headers, timeout=timeout) as answer:
             if answer.status >= 400:
                 text = (await answer.text())[:2000]
                 raise StatusError(answer.status, text.strip() or f"kubelet: {answer.status}")
-            response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
-            await response.write_eof()
-            return response
-    except (aiohttp.ClientConnectorError, TimeoutError) as error:
-        raise StatusError(502, f"cannot reach the kubelet at {url}: {error}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        if not response.prepared:
+            raise StatusError(502, f"cannot reach the kubelet at {url}: {error}") from error
+        log.info("the log at %s broke off: %r", url, error)
+    await response.write_eof()
+    return response

@@ -1,12 +1,14 @@
-"""The server's OpenAPI v3 documents: as much as kubectl reads before it applies or explains."""
+"""The server's OpenAPI v3 documents: as much as kubectl reads before it applies or explains.
+
+The fields of built-in kinds are those that ``wire`` knows; of the others, only the outline is told.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
 from runner.targets.sandbox.apiserver.errors import StatusError
 from runner.targets.sandbox.apiserver.kinds import GROUPS, Kind, kinds_of, versions_of
+from runner.targets.sandbox.apiserver.wire import Field, message
 
 RELEASE = "v1.32.0+seatrial"
 
@@ -47,8 +49,8 @@ def document(group: str, version: str) -> Obj | None:
     paths: Obj = {}
     schemas: Obj = {}
     for kind in kinds:
-        reference = f"{group or 'io.k8s.api.core'}.{version}.{kind.kind}"
-        schemas[reference] = _schema(kind, version)
+        reference = f"{group or 'core'}.{version}.{kind.kind}"
+        schemas[reference] = _schema(kind, version, schemas)
         scope = "/namespaces/{namespace}" if kind.namespaced else ""
         base = f"/{_path(group, version)}{scope}/{kind.plural}"
         paths[base] = {"post": _operation(kind, version, reference)}
@@ -81,30 +83,23 @@ def _operation(kind: Kind, version: str, reference: str) -> Obj:
     }
 
 
-def _text(description: str) -> Obj:
-    return {"type": "string", "description": description}
-
-
-def _schema(kind: Kind, version: str) -> Obj:
-    properties: dict[str, Any] = {
-        "apiVersion": _text("The group and version of this object."),
-        "kind": _text("The kind of this object."),
-        "metadata": {
-            "type": "object",
-            "description": "Name, namespace, labels, annotations, owners and versions.",
-            "x-kubernetes-preserve-unknown-fields": True,
-        },
-        "spec": {
-            "type": "object",
-            "description": f"What is wanted of this {kind.kind}.",
-            "x-kubernetes-preserve-unknown-fields": True,
-        },
+def _schema(kind: Kind, version: str, schemas: Obj) -> Obj:
+    """The schema of a kind; the messages that it is made of are added to ``schemas``."""
+    fields = message(f"{kind.api_version(version)}/{kind.kind}") or {}
+    properties: Obj = {
+        "apiVersion": _STRING | {"description": "The group and version of this object."},
+        "kind": _STRING | {"description": "The kind of this object."},
+        "metadata": _reference("ObjectMeta", schemas),
+        "spec": _ANYTHING | {"description": f"What is wanted of this {kind.kind}."},
     }
+    for field in fields.values():
+        if field.type != "-":
+            properties[field.name] = _property(field, schemas)
+    if fields and "spec" not in {field.name for field in fields.values()}:
+        del properties["spec"]
     if "status" in kind.subresources:
-        properties["status"] = {
-            "type": "object",
-            "description": f"What was observed of this {kind.kind}.",
-            "x-kubernetes-preserve-unknown-fields": True,
+        properties["status"] = _ANYTHING | {
+            "description": f"What was observed of this {kind.kind}."
         }
     return {
         "type": "object",
@@ -112,3 +107,36 @@ def _schema(kind: Kind, version: str) -> Obj:
         "properties": properties,
         "x-kubernetes-group-version-kind": [_gvk(kind, version)],
     }
+
+
+_STRING: Obj = {"type": "string"}
+_ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_SCALARS: dict[str, Obj] = {
+    "s": _STRING,
+    "q": _STRING,
+    "y": _STRING | {"format": "byte"},
+    "t": _STRING | {"format": "date-time"},
+    "i": {"type": "integer"},
+    "b": {"type": "boolean"},
+    "x": _STRING | {"format": "int-or-string"},
+}
+
+
+def _property(field: Field, schemas: Obj) -> Obj:
+    inner = _SCALARS.get(field.type) or _reference(field.type, schemas)
+    if field.many:
+        return {"type": "array", "items": inner}
+    return {"type": "object", "additionalProperties": inner} if field.mapped else inner
+
+
+def _reference(name: str, schemas: Obj) -> Obj:
+    if name not in schemas:
+        properties: Obj = {}
+        schemas[name] = {"type": "object", "properties": properties}
+        for field in (message(name) or {}).values():
+            if field.inline:
+                _reference(field.type, schemas)
+                properties |= schemas[field.type]["properties"]
+            elif field.type != "-":
+                properties[field.name] = _property(field, schemas)
+    return {"$ref": f"#/components/schemas/{name}"}
