@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # The fixture ``sandbox_info``: one sandbox for all tests that need a mesh.
-pytest_plugins = ("sandboxes",)
+pytest_plugins = ("sandboxes", "bare_api")
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"

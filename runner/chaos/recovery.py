@@ -23,6 +23,7 @@ def follow(
     killed_at_s: float,
     until_s: float,
     effects: str = "",
+    pause: Callable[[float], None] = time.sleep,
 ) -> float | None:
     """Look at the pods until all are back, or until the Unix time ``until_s``.
 
@@ -33,6 +34,7 @@ def follow(
         killed_at_s: Unix time of the kill.
         until_s: Bound.
         effects: File for the record of effects; ``replaced`` per new pod and ``ready`` at the end.
+        pause: Waits between looks.
 
     Returns:
         Seconds from the kill until as many pods were ready as before; None when they were not.
@@ -57,7 +59,7 @@ def follow(
                 return round(took_s, 3)
         if time.time() >= until_s:
             return None
-        time.sleep(LOOK_EVERY_S)
+        pause(LOOK_EVERY_S)
 
 
 def _note(pod: Object, seen: set[str], killed_at_s: float, effects: str) -> None:

@@ -144,6 +144,7 @@ def child_environment(
             "KUBECONFIG": str(Path(target.kubeconfig).resolve()),
             "TMPDIR": str(private),
             "PYTHONUNBUFFERED": "1",
+        "TERM": "dumb",  # Otherwise the tool colours its log.
         }
     )
 

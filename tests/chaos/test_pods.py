@@ -1,0 +1,143 @@
+"""Which pods are killed, and when they count as back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaos_objects import pod, service
+
+from runner.chaos import pods
+from runner.chaos.client import ApiRefusalError
+from runner.chaos.recovery import follow
+from runner.errors import FaultError
+
+SELECTOR = "app=order-api"
+
+
+def choose(
+    found: list[Any], count: int = 1, min_healthy: int = 1, seed: int = 1, selector: str = SELECTOR
+) -> list[str]:
+    drawn = pods.choose(found, selector=selector, count=count, min_healthy=min_healthy, seed=seed)
+    return [victim.name for victim in drawn]
+
+
+def test_only_pods_at_work_are_candidates() -> None:
+    """Goal: no pod dies twice. Method: one pod of each other state."""
+    leaving = pod("c")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-20T10:00:00Z"
+    done = pod("d")
+    done["status"]["phase"] = "Succeeded"
+    found = [pod("b"), pod("a"), leaving, done, pod("e", ready=False)]
+    assert [p["metadata"]["name"] for p in pods.candidates(found)] == ["a", "b"]
+    assert {choose(found, seed=seed)[0] for seed in range(20)} == {"a", "b"}
+
+
+def test_seed_decides_and_the_order_of_the_list_does_not() -> None:
+    """Goal: a choice can be repeated. Method: the same pods in another order, other seeds."""
+    found = [pod(name) for name in "abcdefgh"]
+    first = choose(found, count=3, seed=7)
+    assert choose(found[::-1], count=3, seed=7) == first
+    assert len(set(first)) == 3
+    assert len({tuple(choose(found, count=3, seed=seed)) for seed in range(10)}) > 1
+
+
+@pytest.mark.parametrize(("count", "min_healthy"), [(2, 1), (1, 2), (3, 0), (0, 0)])
+def test_nothing_is_killed_when_too_few_would_be_left(count: int, min_healthy: int) -> None:
+    """Goal: all or nothing. Method: two ready pods, and wishes that they cannot meet."""
+    with pytest.raises(FaultError, match="2 ready pods have app=order-api"):
+        choose([pod("a"), pod("b"), pod("c", ready=False)], count=count, min_healthy=min_healthy)
+
+
+def test_selector_is_required() -> None:
+    """Goal: never the whole namespace. Method: no selector, and a Service that has none."""
+    with pytest.raises(FaultError, match="without a selector"):
+        choose([pod("a"), pod("b")], selector=" ")
+    without = service()
+    without["spec"]["selector"] = {}
+    with pytest.raises(FaultError, match="service/order-api has no selector"):
+        pods.service_selector(without)
+    assert pods.service_selector(service()) == SELECTOR
+
+
+def test_victim_carries_what_identifies_it() -> None:
+    """Goal: deletion by UID, replacement by owner. Method: the fields of a chosen pod."""
+    victims = pods.choose([pod("a")], selector=SELECTOR, count=1, min_healthy=0, seed=0)
+    assert victims == [pods.Victim(name="a", uid="uid-a", node="node-a", owner="rs-1")]
+    orphan = pod("b")
+    orphan["metadata"].pop("ownerReferences")
+    assert pods.owner_of(orphan) == ""
+
+
+def test_replacement_is_new_and_of_the_same_owner() -> None:
+    """Goal: an old or foreign pod is no replacement. Method: one of each."""
+    victim = pods.victim_of(pod("a"))
+    now = [pod("b"), pod("x", owner="rs-2"), pod("c", ready=False)]
+    new = pods.replacements([victim], frozenset({"uid-a", "uid-b"}), now)
+    assert [p["metadata"]["name"] for p in new] == ["c"]
+
+
+def effects_of(path: Path) -> list[tuple[str, str]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [(line["what"], line["subject"]) for line in lines]
+
+
+def test_pods_are_followed_until_as_many_are_ready_as_before(tmp_path: Path) -> None:
+    """Goal: replaced and ready are seen, in order. Method: a kill, look by look, a lost answer."""
+    before = [pod("a"), pod("b")]
+    victim = pods.victim_of(pod("a"))
+    looks: list[Any] = [
+        [pod("a"), pod("b")],
+        ApiRefusalError("list", 503, "busy"),
+        [pod("b"), pod("c", ready=False)],
+        [pod("b"), pod("c")],
+    ]
+
+    def look() -> list[Any]:
+        answer = looks.pop(0)
+        if isinstance(answer, ApiRefusalError):
+            raise answer
+        found: list[Any] = answer
+        return found
+
+    file = tmp_path / "effects.jsonl"
+    took_s = follow(
+        look,
+        [victim],
+        before,
+        killed_at_s=0.0,
+        until_s=float("inf"),
+        effects=str(file),
+        pause=lambda seconds: None,
+    )
+    assert took_s is not None
+    assert looks == []
+    assert effects_of(file) == [("replaced", "pod/c"), ("ready", "pods/a")]
+
+
+def test_pods_that_do_not_come_back_give_no_ready(tmp_path: Path) -> None:
+    """Goal: no data is not a pass. Method: the bound is reached with one pod of two."""
+    file = tmp_path / "effects.jsonl"
+    took_s = follow(
+        lambda: [pod("b")],
+        [pods.victim_of(pod("a"))],
+        [pod("a"), pod("b")],
+        killed_at_s=0.0,
+        until_s=0.0,
+        effects=str(file),
+        pause=lambda seconds: None,
+    )
+    assert took_s is None
+    assert effects_of(file) == []
+
+
+def test_refusal_for_good_ends_the_watch() -> None:
+    """Goal: a missing permission is said. Method: listing is forbidden."""
+
+    def look() -> list[Any]:
+        raise ApiRefusalError("list pods", 403, "no")
+
+    with pytest.raises(ApiRefusalError, match="403"):
+        follow(look, [], [], killed_at_s=0.0, until_s=0.0)
