@@ -72,6 +72,9 @@ class Connection(asyncio.Protocol):
         self.parser.feed_data(data)
 
     def on_message_complete(self) -> None:
+        # A proxy that answers before it has read the body (an injected abort) closes afterwards.
+        if self.transport is not None and not self.parser.should_keep_alive():
+            self.transport.close()
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_result(self.parser.get_status_code())
 
