@@ -14,18 +14,21 @@ from runner import __version__
 from runner.errors import ExitCode, SeatrialError
 
 _COMMANDS = {
-    "list": "runner.cli.experiments:list_command",
-    "validate": "runner.cli.experiments:validate_command",
-    "plan": "runner.cli.experiments:plan_command",
-    "schema": "runner.cli.experiments:schema_command",
-    "run": "runner.cli.run:run_command",
-    "evaluate": "runner.cli.judge:evaluate_command",
-    "report": "runner.cli.judge:report_command",
-    "heal": "runner.cli.care:heal_command",
-    "doctor": "runner.cli.care:doctor_command",
-    "sandbox": "runner.cli.sandbox:sandbox_group",
+    "list": (
+        "experiments:list_command",
+        "List the experiments, with their length, load and faults.",
+    ),
+    "validate": ("experiments:validate_command", "Check experiment files."),
+    "plan": ("experiments:plan_command", "Show what a run would do, and when."),
+    "run": ("run:run_command", "Run an experiment: load, faults, signals, verdict, report."),
+    "evaluate": ("judge:evaluate_command", "Judge a recorded run again."),
+    "report": ("judge:report_command", "Render the report of a run again."),
+    "heal": ("care:heal_command", "Remove faults that a run left behind."),
+    "sandbox": ("sandbox:sandbox_group", "A mesh of real parts on this machine."),
+    "doctor": ("care:doctor_command", "Check this machine and the target for what a run needs."),
+    "schema": ("experiments:schema_command", "Print the JSON Schema of experiment files."),
 }
-"""Name to where it lives. The order is the order of ``--help``."""
+"""Name to where it lives and its line in ``--help``, so that help imports no command."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -50,11 +53,15 @@ class _LazyGroup(click.Group):
         where = _COMMANDS.get(cmd_name)
         if where is None:
             return None
-        module, _, name = where.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        module, _, name = where[0].partition(":")
+        command = getattr(importlib.import_module(f"runner.cli.{module}"), name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{where} is not a command")
+            raise TypeError(f"{where[0]} is not a command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

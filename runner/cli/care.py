@@ -113,7 +113,7 @@ def _journal_heals(folder: RunDir | None) -> None:
 @config_option
 @output_option
 def doctor_command(target: str, sandbox_name: str, config: Path, output: str) -> int:
-    """Check this machine, and the target if it is up, for what a run needs.
+    """Check this machine and the target for what a run needs; the target only if it is up.
 
     Exit code 3 when something that is needed is missing.
 

@@ -145,7 +145,19 @@ def schema_text(kind: str) -> str:
         during = schema["$defs"]["Objective"]["properties"]["during"]
         during["anyOf"] = [{"$ref": "#/$defs/Phase"}, {"const": "all"}, _list_of_phases(during)]
         schema["$defs"]["Phase"] = during.pop("items")
+    _write_default_durations(schema)
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_default_durations(schema: Any) -> None:
+    """A default is shown as the file would spell it: ``10s``, not 10.0."""
+    from runner.model.units import format_duration
+
+    if isinstance(schema, dict):
+        if schema.get("type") == "string" and isinstance(schema.get("default"), float):
+            schema["default"] = format_duration(schema["default"])
+        for inner in schema.values():
+            _write_default_durations(inner)
 
 
 def _list_of_phases(during: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""The command line in process: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from runner.cli import main
+from runner.cli.app import _COMMANDS, cli
+from tests.conftest import Golden
+
+Run = Callable[..., tuple[int, str, str]]
+COMMANDS = [*_COMMANDS, *(f"sandbox {name}" for name in ("up", "status", "down", "logs"))]
+
+GOOD = """\
+name: good
+description: A question.
+load: {locustfile: shop.py, stages: [{duration: 2m, users: 100}]}
+faults:
+  - {kind: http-abort, service: payment-api, at: 30s, duration: 30s, status: 503}
+objectives: [errors < 1%]
+"""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*argv: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(argv))
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("experiments", "locustfiles"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "locustfiles" / "shop.py").touch()
+    (tmp_path / "experiments" / "good.yaml").write_text(GOOD)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_as_agreed_and_shows_an_example(run: Run, golden: Golden, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert "Example:\n" in out
+    assert "seatrial " in out.split("Example:")[1]
+    golden(f"cli/help-{command.replace(' ', '-') or 'seatrial'}.txt", out)
+
+
+def test_the_lines_of_the_overview_are_the_commands_own() -> None:
+    """Goal: help imports no command, yet does not lie. Method: compare both texts' beginnings."""
+    for name, (_, line) in _COMMANDS.items():
+        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        assert command is not None
+        assert (command.help or "").replace("\n", " ").startswith(line.rstrip(".")), name
+
+
+def test_list_gives_names_and_lengths_as_json(run: Run, folder: Path) -> None:
+    code, out, _ = run("list", "-o", "json")
+    (entry,) = json.loads(out)
+    assert code == 0
+    assert (entry["name"], entry["duration_s"], entry["users_max"]) == ("good", 120, 100)
+    assert entry["faults"] == ["http-abort payment-api"]
+
+
+def test_list_shows_a_broken_file_beside_the_others(run: Run, folder: Path) -> None:
+    (folder / "experiments" / "bad.yaml").write_text("name: bad\n")
+    code, out, _ = run("list", "-o", "json")
+    bad, good = json.loads(out)
+    assert code == 0
+    assert "lacks the key" in bad["error"]
+    assert good["name"] == "good"
+
+
+def test_validate_says_valid_and_exits_with_0(run: Run, folder: Path) -> None:
+    code, out, _ = run("validate")
+    assert (code, out) == (0, "experiments/good.yaml: valid\n")
+
+
+def test_validate_answers_a_mistake_with_2_on_standard_error(run: Run, folder: Path) -> None:
+    (folder / "experiments" / "good.yaml").write_text(GOOD.replace("users", "usres"))
+    code, out, err = run("validate", "good")
+    assert code == 2
+    assert out == ""
+    assert "good.yaml:3:53: unknown key 'usres'" in err
+    assert "did you mean 'users'?" in err
+
+
+def test_validate_as_json_names_every_file(run: Run, folder: Path) -> None:
+    (folder / "experiments" / "bad.yaml").write_text("name: bad\n")
+    code, out, _ = run("validate", "-o", "json")
+    assert code == 2
+    assert [(r["path"], r["valid"]) for r in json.loads(out)] == [
+        ("experiments/bad.yaml", False),
+        ("experiments/good.yaml", True),
+    ]
+
+
+def test_validating_nothing_is_not_a_success(run: Run, folder: Path) -> None:
+    (folder / "experiments" / "good.yaml").unlink()
+    assert run("validate")[0] == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "validate"])
+def test_an_unknown_experiment_is_2_with_a_guess(run: Run, folder: Path, command: str) -> None:
+    code, _, err = run(command, "goood")
+    assert code == 2
+    assert "there is no experiment 'goood' in experiments/; did you mean 'good'?" in err
+
+
+def test_a_plan_touches_nothing_and_shows_everything(run: Run, folder: Path) -> None:
+    code, out, _ = run("plan", "good", "--time-scale", "0.5")
+    assert code == 0
+    assert "REHEARSAL: every duration is multiplied by 0.5." in out
+    assert "answer 100 % of requests to payment-api with 503" in out
+    assert not (folder / "results").exists()
+
+
+def test_a_plan_as_json_is_the_plan(run: Run, folder: Path) -> None:
+    code, out, _ = run("plan", "good", "-o", "json")
+    plan = json.loads(out)
+    assert code == 0
+    assert [p["name"] for p in plan["phases"]] == ["baseline", "fault", "recovery"]
+    assert plan["faults"][0]["undo_by_s"] == 75
+
+
+def test_the_plan_of_the_demo_is_as_agreed(run: Run, golden: Golden) -> None:
+    code, out, _ = run("plan", "first-voyage")
+    assert code == 0
+    golden("cli/plan-first-voyage.txt", out)
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "1.5", "half"])
+def test_an_impossible_time_scale_is_2(run: Run, folder: Path, scale: str) -> None:
+    assert run("plan", "good", "--time-scale", scale)[0] == 2
+
+
+def test_an_unknown_command_is_2_with_a_guess(run: Run) -> None:
+    code, _, err = run("validat")
+    assert code == 2
+    assert "Did you mean 'validate'?" in err
+
+
+def test_an_unknown_target_is_2_and_lists_the_known_ones(run: Run, folder: Path) -> None:
+    (folder / "seatrial.yaml").write_text(
+        "targets: {staging: {context: c, namespace: n, ingress: http://i, prometheus: http://p}}\n"
+    )
+    code, _, err = run("run", "good", "--target", "stagin")
+    assert code == 2
+    assert "did you mean 'staging'?" in err
+    assert "accepted: sandbox, staging" in err
+
+
+def test_judging_a_run_that_is_not_there_is_2(run: Run, folder: Path) -> None:
+    code, _, err = run("evaluate", "latest")
+    assert code == 2
+    assert "newest: none yet" in err
+
+
+def test_heal_asks_what(run: Run, folder: Path) -> None:
+    code, _, err = run("heal")
+    assert code == 2
+    assert "a RUN, --all or --expired" in err
+
+
+@pytest.mark.parametrize("kind", ["experiment", "config"])
+def test_the_committed_schema_is_the_models(run: Run, kind: str) -> None:
+    """Goal: no drift. Method: the command's output equals the file in docs/."""
+    code, out, _ = run("schema", kind)
+    assert code == 0
+    committed = Path(__file__).parents[2] / "docs" / f"{kind}.schema.json"
+    assert committed.read_text() == out, f"run: seatrial schema {kind} > docs/{kind}.schema.json"
+
+
+def test_a_bug_says_so_and_is_70(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: no traceback. Method: a listing that cannot work, as a bug would have it."""
+
+    def broken(folder: Path) -> list[Path]:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("runner.cli.experiments.experiment_files", broken)
+    code, _, err = run("list")
+    assert code == 70
+    assert "bug: ZeroDivisionError: oops" in err
+    assert "Traceback" not in err
+
+
+def test_every_shipped_experiment_satisfies_the_schema(run: Run) -> None:
+    """Goal: editors and seatrial agree. Method: a JSON Schema validator over experiments/."""
+    schema = json.loads(run("schema")[1])
+    assert schema["$defs"]["Guard"]["properties"]["for"]["default"] == "10s"
+    paths = sorted(Path("experiments").glob("*.yaml"))
+    assert {p.stem for p in paths} >= {"normal", "order-pod-kill", "payment-delay", "payment-abort"}
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in paths:
+        assert list(validator.iter_errors(YAML(typ="safe").load(path.read_text()))) == [], path
+    wrong = {"name": "x", "description": "d", "load": {"locustfile": "x", "stages": []}}
+    assert list(validator.iter_errors(wrong)) != []
+
+
+@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_experiment_is_valid_and_named_for_editors(run: Run, path: Path) -> None:
+    assert run("validate", str(path))[0] == 0
+    first = path.read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../docs/experiment.schema.json"
