@@ -20,6 +20,8 @@ Activity = dict[str, Any]
 
 GATE_STRATEGY = "before-method-only"
 ROLLBACK_STRATEGY = "always"
+END_MARGIN_S = 2.0
+"""The child ends by itself this much before it would be ended by force."""
 
 
 def compile_fault(
@@ -46,7 +48,8 @@ def compile_fault(
         where["context"] = target.context
     match fault.fault:
         case PodKill():
-            parts = _pod_kill(fault, fault.fault, where, starts_at_wall_s, expires_at_s)
+            watch_until_s = max(ends_at_s, expires_at_s - END_MARGIN_S)
+            parts = _pod_kill(fault, fault.fault, where, starts_at_wall_s, watch_until_s)
         case HttpDelay() | HttpAbort():
             name = {"run": run_id, "fault": fault.id}
             parts = _http(fault.fault, where, name, (starts_at_wall_s, ends_at_s, expires_at_s))

@@ -144,7 +144,7 @@ def child_environment(
             "KUBECONFIG": str(Path(target.kubeconfig).resolve()),
             "TMPDIR": str(private),
             "PYTHONUNBUFFERED": "1",
-        "TERM": "dumb",  # Otherwise the tool colours its log.
+            "TERM": "dumb",  # Otherwise the tool colours its log.
         }
     )
 
@@ -157,6 +157,8 @@ def heal_target(
     *,
     everywhere: bool = False,
     python: str = sys.executable,
+    attempts: int = HEAL_ATTEMPTS,
+    deadline_s: float = HEAL_DEADLINE_S,
 ) -> HealReport:
     """Remove what faults left on ``target``, and look again; bounded in time.
 
@@ -167,6 +169,8 @@ def heal_target(
         expired_only: Without a run: only what is past its time.
         everywhere: Look in all namespaces, as far as that is allowed.
         python: Interpreter that has this package.
+        attempts: Heals that are started before giving up.
+        deadline_s: Bound of each, in seconds.
 
     Returns:
         What was removed, and what could not be.
@@ -175,7 +179,7 @@ def heal_target(
         LeftBrokenError: When nobody could even look.
     """
     argv = [python, "-P", "-m", "runner.chaos.heal", "--namespace", target.namespace]
-    argv += ["--deadline", f"{HEAL_DEADLINE_S:g}"]
+    argv += ["--deadline", f"{deadline_s:g}"]
     argv += ["--context", target.context] if target.context else []
     if run_id is not None:
         argv += ["--run", run_id] + (["--fault", fault_id] if fault_id else [])
@@ -184,14 +188,14 @@ def heal_target(
     argv += ["--everywhere"] if everywhere else []
     problem = "it was never tried"
     removed: list[str] = []
-    for attempt in range(HEAL_ATTEMPTS):
+    for attempt in range(attempts):
         time.sleep(attempt)
-        code, answer = _run_heal(argv, target)
+        code, answer = _run_heal(argv, target, deadline_s)
         if "error" in answer:
             problem = str(answer["error"])
             continue
         removed += [item for item in answer["removed"] if item not in removed]
-        if code == ExitCode.PASS or attempt == HEAL_ATTEMPTS - 1:
+        if code == ExitCode.PASS or attempt == attempts - 1:
             return HealReport(removed=tuple(removed), left=tuple(answer["left"]))
         problem = "; ".join(answer["left"])
     raise LeftBrokenError(
@@ -200,7 +204,7 @@ def heal_target(
     )
 
 
-def _run_heal(argv: list[str], target: TargetInfo) -> tuple[int, dict[str, Any]]:
+def _run_heal(argv: list[str], target: TargetInfo, deadline_s: float) -> tuple[int, dict[str, Any]]:
     """Exit code and report of one heal; the report is ``{"error": …}`` when there is none."""
     with tempfile.TemporaryDirectory(prefix="seatrial-heal-") as private:
         try:
@@ -208,7 +212,7 @@ def _run_heal(argv: list[str], target: TargetInfo) -> tuple[int, dict[str, Any]]
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=HEAL_DEADLINE_S + HEAL_START_S,
+                timeout=deadline_s + HEAL_START_S,
                 env=child_environment(os.environ, target, Path(private)),
                 cwd=private,
                 # Ctrl-C in the terminal must not reach it: an undo is finished.

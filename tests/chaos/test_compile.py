@@ -1,0 +1,89 @@
+"""Faults as Chaos Toolkit experiments: golden files, the tool's own validation, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from chaos_plans import planned
+from chaoslib.experiment import ensure_experiment_is_valid
+from conftest import Golden
+
+from runner.chaos.compile import compile_fault
+from runner.errors import FaultError
+from runner.model.plan import PlannedFault
+from runner.model.recording import TargetInfo
+
+RUN = "2026-11-20T092337Z-ab12"
+START_S = 1_800_000_000.5
+TARGET = TargetInfo(
+    kind="cluster",
+    name="staging",
+    namespace="ecommerce",
+    ingress_url="http://192.0.2.1",
+    host="api.c4ang.com",
+    prometheus_url="http://192.0.2.2:9090",
+    kubeconfig="secret/place/kubeconfig",
+    context="staging-eu",
+)
+FAULTS = {
+    "http-abort": planned("http-abort", percent=50),
+    "http-delay": planned("http-delay", delay="1500ms", percent=0.1, headers={"x-probe": "1"}),
+    "pod-kill": planned(
+        "pod-kill", "order-api", number=3, count=2, grace_period="5s", duration_s=30.0
+    ),
+    "pod-kill-by-selector": planned(
+        "pod-kill", "order-api", selector="app.kubernetes.io/name=order-service", min_healthy=0
+    ),
+}
+
+
+def compiled(fault: PlannedFault) -> dict[str, Any]:
+    return compile_fault(fault, TARGET, RUN, START_S)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_experiment_is_what_was_looked_at(name: str, golden: Golden) -> None:
+    """Goal: the exchange format is stable. Method: one golden experiment for each kind."""
+    golden(f"chaos/{name}.json", compiled(FAULTS[name]))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_chaos_toolkit_accepts_it(name: str) -> None:
+    """Goal: an ordinary experiment. Method: the library's validation, which imports each function
+    and binds its arguments, on the experiment as it is read from its file."""
+    ensure_experiment_is_valid(json.loads(json.dumps(compiled(FAULTS[name]))))
+
+
+@pytest.mark.parametrize("name", ["http-abort", "http-delay"])
+def test_fault_is_always_undone_and_looked_at_again(name: str) -> None:
+    """Goal: no fault outlives its experiment. Method: the rollbacks, and that they always play."""
+    experiment = compiled(FAULTS[name])
+    assert [a["name"] for a in experiment["rollbacks"]] == ["remove-fault", "verify-removal"]
+    assert experiment["runtime"]["rollbacks"] == {"strategy": "always"}
+    injected = experiment["method"][1]["provider"]["arguments"]
+    for undo in experiment["rollbacks"]:
+        arguments = undo["provider"]["arguments"]
+        assert arguments == {key: injected[key] for key in ("namespace", "context", "run", "fault")}
+
+
+def test_times_are_absolute() -> None:
+    """Goal: the tool's start-up costs no accuracy. Method: start, end and expiry of a fault."""
+    wait, inject, _, hold = compiled(FAULTS["http-abort"])["method"]
+    assert wait["provider"]["arguments"] == {"wall_s": START_S}
+    assert inject["provider"]["arguments"]["expires_at_wall_s"] == START_S + 5 + 15
+    assert hold["provider"]["arguments"]["until_wall_s"] == START_S + 5
+
+
+def test_no_path_stands_in_the_experiment() -> None:
+    """Goal: experiments can be shared. Method: search for the kubeconfig's path."""
+    assert all("secret" not in json.dumps(compiled(fault)) for fault in FAULTS.values())
+
+
+def test_fault_on_nothing_is_refused() -> None:
+    """Goal: 0 % is no fault. Method: a percentage that only a broken plan can hold."""
+    good = FAULTS["http-abort"]
+    broken = good.model_copy(update={"fault": good.fault.model_copy(update={"percent": 0.0})})
+    with pytest.raises(FaultError, match=r"01-http-abort hits 0 %"):
+        compiled(broken)
