@@ -219,15 +219,32 @@ def pod(name: str, app: str = "web", grace_s: int = 0) -> Obj:
     }
 
 
+def _container_status(name: str) -> Obj:
+    image = "seatrial.dev/shop:1"
+    status = {"name": name, "ready": True, "restartCount": 0, "image": image, "imageID": image}
+    return status | {"state": {"running": {"startedAt": "2026-01-02T03:04:05Z"}}}
+
+
 READY_STATUS: Obj = {
     "phase": "Running",
     "podIP": "127.64.0.2",
     "conditions": [{"type": "Ready", "status": "True"}],
-    "containerStatuses": [
-        {"name": "app", "ready": True, "restartCount": 0, "state": {"running": {}}},
-        {"name": "istio-proxy", "ready": True, "restartCount": 0, "state": {"running": {}}},
-    ],
+    "containerStatuses": [_container_status("app"), _container_status("istio-proxy")],
 }
+
+
+# The Python client refuses a node that lacks one of these.
+NODE_INFO = (
+    "architecture",
+    "bootID",
+    "containerRuntimeVersion",
+    "kernelVersion",
+    "kubeProxyVersion",
+    "machineID",
+    "operatingSystem",
+    "osImage",
+    "systemUUID",
+)
 
 
 def node(name: str, kubelet_port: int) -> Obj:
@@ -239,7 +256,7 @@ def node(name: str, kubelet_port: int) -> Obj:
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "conditions": [{"type": "Ready", "status": "True"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
-            "nodeInfo": {"kubeletVersion": "v1.32.0"},
+            "nodeInfo": dict.fromkeys(NODE_INFO, "test") | {"kubeletVersion": "v1.32.0"},
         },
     }
 
