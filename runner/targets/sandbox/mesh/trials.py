@@ -19,8 +19,9 @@ from runner.targets.sandbox.settings import SandboxSettings
 
 log = logging.getLogger(__name__)
 
-ISTIO_KINDS = ("virtual_services", "destination_rules", "gateways", "envoy_filters")
-"""The fields of :class:`MeshInput` whose objects Envoy can reject."""
+ISTIO_KINDS = ("gateways", "destination_rules", "virtual_services", "envoy_filters")
+"""The fields of :class:`MeshInput` whose objects Envoy can reject. What others refer to stands
+first, so that an object is tried when all that it needs to have an effect is there."""
 
 
 class Key(NamedTuple):
@@ -78,11 +79,11 @@ class Trials:
     async def _one_by_one(
         self, wanted: MeshInput, chosen: dict[Key, Object], suspects: list[Key]
     ) -> MeshConfig:
-        """Go back to what was good, then try each change alone, the oldest object first."""
+        """Go back to what was good, then try each change alone, by kind and age."""
         base = {key: obj for key, obj in chosen.items() if key not in suspects}
         base |= {key: self._good[key] for key in suspects if key in self._good}
         config, self._trouble = await self._apply(wanted, base)
-        for key in sorted(suspects, key=lambda key: _age(chosen[key])):
+        for key in sorted(suspects, key=lambda key: _turn(key, chosen[key])):
             attempt = {**base, key: chosen[key]}
             tried, reasons = await self._apply(wanted, attempt)
             if not reasons:
@@ -123,5 +124,6 @@ def _key(kind: str, obj: Object) -> Key:
     return Key(kind, str(meta.get("namespace", "")), str(meta.get("name", "")))
 
 
-def _age(obj: Object) -> str:
-    return str((obj.get("metadata") or {}).get("creationTimestamp", ""))
+def _turn(key: Key, obj: Object) -> tuple[int, str]:
+    created = str((obj.get("metadata") or {}).get("creationTimestamp", ""))
+    return ISTIO_KINDS.index(key.kind), created
