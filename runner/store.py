@@ -25,6 +25,7 @@ from runner.model.recording import (
     Effect,
     Event,
     FaultRecord,
+    GeneratorSecond,
     LoadRecord,
     LoadRow,
     Manifest,
@@ -283,7 +284,9 @@ def read_load_record(folder: Path) -> LoadRecord:
     rows: list[LoadRow] = []
     users: dict[int, int] = {}
     failures: dict[tuple[str, str, str], int] = {}
-    dropped, finished = 0, False
+    generator: dict[int, GeneratorSecond] = {}
+    notes: list[str] = []
+    dropped, interrupted, finished = 0, 0, False
     for record in _json_lines(folder / "seconds.jsonl"):
         match record.get("kind"):
             case "rows":
@@ -294,11 +297,27 @@ def read_load_record(folder: Path) -> LoadRecord:
                     key = (endpoint, outcome, text)
                     failures[key] = failures.get(key, 0) + count
                 dropped += record["dropped"]
+            case "generator":
+                generator[record["second"]] = GeneratorSecond(
+                    record["cpu_ratio"], record["lag_s"], record["rss_bytes"]
+                )
+            case "note":
+                notes.append(record["text"])
             case "end":
                 finished = True
+                interrupted = record.get("interrupted", 0)
             case _:
                 pass  # "start", which only a live reader needs
-    return LoadRecord(tuple(rows), users, failures, dropped, finished)
+    return LoadRecord(
+        rows=tuple(rows),
+        users=users,
+        failures=failures,
+        dropped_failures=dropped,
+        finished=finished,
+        generator=generator,
+        notes=tuple(notes),
+        interrupted=interrupted,
+    )
 
 
 def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:

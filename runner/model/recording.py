@@ -7,7 +7,7 @@ model. Offsets are seconds from the start of the load; a wall-clock anchor stand
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
@@ -139,6 +139,21 @@ class LoadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorSecond:
+    """How the load generator itself fared in one second.
+
+    Attributes:
+        cpu_ratio: CPU time of its process over time passed; 1 is one core.
+        lag_s: How late its own timer fired, and so what a send may have been late as well.
+        rss_bytes: Memory of its process.
+    """
+
+    cpu_ratio: float
+    lag_s: float
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadRecord:
     """Everything the load generator wrote down.
 
@@ -148,6 +163,10 @@ class LoadRecord:
         failures: ``(endpoint, outcome, error text)`` to the number of times it was seen.
         dropped_failures: Failures whose text was not kept, because there were too many texts.
         finished: Whether the generator closed its record in an orderly way.
+        generator: Second to the generator's own account.
+        notes: Sentences about the record that its reader must know.
+        interrupted: Users that were ended by force within a task; the request that each had under
+            way is not on record.
     """
 
     rows: tuple[LoadRow, ...]
@@ -155,6 +174,9 @@ class LoadRecord:
     failures: Mapping[tuple[str, str, str], int]
     dropped_failures: int = 0
     finished: bool = False
+    generator: Mapping[int, GeneratorSecond] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    interrupted: int = 0
 
 
 SignalState = Literal["ok", "gaps", "empty", "error"]

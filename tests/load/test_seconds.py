@@ -8,7 +8,7 @@ import pytest
 from runner.errors import LoadError
 from runner.load.recorder import Batch
 from runner.load.seconds import SECONDS_FILE, SecondsReader, SecondsWriter
-from runner.model.recording import LoadRow
+from runner.model.recording import GeneratorSecond, LoadRow
 from runner.ports import LoadProgress
 from runner.store import read_load_record
 
@@ -42,6 +42,8 @@ def test_the_file_is_what_the_store_reads(writer: SecondsWriter, path: Path) -> 
     assert record.users == {0: 10, 1: 10, 2: 12}
     assert record.failures == {failure_key: 5}
     assert (record.dropped_failures, record.finished) == (6, True)
+    assert record.generator == {2: GeneratorSecond(0.25, 0.001, 1 << 20)}
+    assert (record.notes, record.interrupted) == (("something to know",), 3)
     assert lines(path)[0] == {"kind": "start", "wall_s": 1_700_000_000.25}
     assert lines(path)[-1] == {
         "kind": "end",
