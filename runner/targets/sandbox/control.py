@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from runner.errors import TargetBusyError, TargetError, UsageError
+from runner.errors import MissingPartError, TargetBusyError, TargetError, UsageError
 from runner.targets.sandbox.allocation import check_ports
 from runner.targets.sandbox.options import Request, check_options
 from runner.targets.sandbox.state import (
@@ -43,7 +44,7 @@ _STOP_LIMIT_S: Final = 20.0
 _LAST_LINES: Final = 3
 
 # The supervisors that this process has started, so that it can reap them when they end.
-_started: dict[Path, subprocess.Popen[bytes]] = {}
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def up(
@@ -70,7 +71,7 @@ def up(
         root: Where the sandboxes' folders are; None for the user's usual place.
 
     Raises:
-        MissingPartError: When Envoy or Prometheus is not on this machine.
+        MissingPartError: When Envoy or Prometheus is not on this machine, or it is not Linux.
         TargetBusyError: When it is up already with other ports than those asked for.
         TargetError: When a port is taken, a part fails, or time runs out; nothing is left then.
         UsageError: For a name, port or option that cannot be meant.
@@ -80,12 +81,24 @@ def up(
     check_ports(ports)
     if api_server is not None and not api_server.is_file():
         raise UsageError(f"there is no kubeconfig {api_server}")
+    if platform.system() != "Linux":
+        raise MissingPartError(
+            "the sandbox runs on Linux only: there is no Envoy for this platform",
+            hint="run it in a Linux container or virtual machine, or test a cluster",
+        )
     remove_leftovers(home.parent)
     present = status(name, root=root)
     if present is not None:
         return _join(present, ports, timeout_s, progress)
     request = Request(name, home, ports, options, api_server, owner_pid, timeout_s)
-    lock = create_home(home)
+    try:
+        lock = create_home(home)
+    except TargetBusyError:
+        # Somebody else has begun to start the same one a moment before us.
+        present = status(name, root=root)
+        if present is None:
+            raise
+        return _join(present, ports, timeout_s, progress)
     try:
         process = _spawn(_command(request, lock), home, lock)
     except BaseException:
@@ -148,9 +161,8 @@ def down(name: str = "default", timeout_s: float = 30.0, *, root: Path | None = 
             _signal(pid, signal.SIGKILL)
             _wait_unlocked(home, time.monotonic() + 5.0)
     _remove(home)
-    if home in _started and _started[home].poll() is not None:
-        del _started[home]
     _wait_gone({child: mark for child, mark in marks.items() if mark}, name)
+    _reap()
     if is_held(home):
         raise TargetError(
             f"the sandbox {name!r} could not be taken down",
@@ -229,8 +241,14 @@ def _spawn(command: list[str], home: Path, lock: Lock) -> subprocess.Popen[bytes
             start_new_session=True,
             pass_fds=(lock.descriptor,),
         )
-    _started[home] = process
+    _reap()
+    _started.append(process)
     return process
+
+
+def _reap() -> None:
+    """Forget the supervisors of ours that have ended, so that none stays a zombie."""
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _join(

@@ -86,6 +86,14 @@ def objects(kubeconfig: Path, resource: Resource, namespace: str | None = None) 
     return asyncio.run(read())
 
 
+def put_node(kubeconfig: Path, name: str) -> None:
+    async def put() -> None:
+        async with ApiClient.from_kubeconfig(kubeconfig) as client:
+            await client.create(NODES, {"metadata": {"name": name}})
+
+    asyncio.run(put())
+
+
 def pods(info: SandboxInfo) -> list[Obj]:
     return objects(info.kubeconfig, PODS, info.namespace)
 
@@ -321,9 +329,16 @@ def test_two_side_by_side_and_the_end_of_one(sandbox_info: SandboxInfo, own: Pat
 
 
 def test_a_killed_supervisor_leaves_no_orphan(own: Path) -> None:
+    """Prometheus is killed and it shows; the supervisor is killed and all is gone."""
     info = control.up("doomed", root=own, owner_pid=os.getpid())
-    marks = processes(info)
-    assert len(marks) == 15
+    os.kill(info.pids["prometheus"], signal.SIGKILL)
+    failed = until(
+        lambda: control.status("doomed", root=own), lambda info: info and info.state == "failed"
+    )
+    assert failed is not None
+    assert failed.message == "prometheus ended by itself (killed by signal 9)"
+    marks = processes(failed)
+    assert len(marks) >= 14
     os.kill(info.pids["supervisor"], signal.SIGKILL)
     assert until(lambda: still_there(marks), lambda left: not left) == []
     assert taken_ports(info) == []
@@ -349,6 +364,8 @@ def test_a_sandbox_attaches_to_another_api_server(own: Path, tmp_path: Path) -> 
         assert "api" not in info.ports
         assert len(objects(home / "kubeconfig", PODS, "ecommerce")) == 12
         assert get(info.ingress_url, "/api/v1/orders")[0] == 200
+        with pytest.raises(TargetBusyError, match="another sandbox is attached"):
+            control.up("rival", root=own, api_server=home / "kubeconfig", owner_pid=os.getpid())
         marks = processes(info)
         owner.communicate(b"\n", timeout=10)
         assert until(lambda: still_there(marks), lambda left: not left) == []
@@ -357,6 +374,9 @@ def test_a_sandbox_attaches_to_another_api_server(own: Path, tmp_path: Path) -> 
         assert objects(home / "kubeconfig", PODS, "ecommerce") == []
         assert objects(home / "kubeconfig", NODES) == []
         assert server.poll() is None
+        put_node(home / "kubeconfig", "somebodys-node")
+        with pytest.raises(TargetError, match="nodes of its own: somebodys-node"):
+            control.up("guest", root=own, api_server=home / "kubeconfig", owner_pid=os.getpid())
     finally:
         owner.kill()
         owner.communicate()
@@ -379,6 +399,23 @@ def test_asked_to_end_while_it_starts(own: Path) -> None:
 
 
 # -- bad days --------------------------------------------------------------------------------
+
+
+def test_an_interrupted_up_leaves_nothing(own: Path) -> None:
+    """Ctrl-C in the caller, while it shows what the sandbox is waiting for."""
+    seen: list[SandboxInfo | None] = []
+
+    def interrupt(words: str) -> None:
+        if "pods not ready" in words:
+            seen.append(control.status("hasty", root=own))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        control.up("hasty", root=own, owner_pid=os.getpid(), progress=interrupt)
+    assert seen[0] is not None
+    assert still_there(processes(seen[0])) == []
+    assert taken_ports(seen[0]) == []
+    assert not own.exists()
 
 
 def test_a_taken_port_is_a_clear_error(own: Path) -> None:
