@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.model.evaluation import Evaluation, Finding, Verdict
+from runner.model.evaluation import Evaluation, Verdict
 from runner.reports import format as fmt
 
 STYLES = {
@@ -41,9 +41,8 @@ def print_table(table: Table) -> None:
 
 def safe(value: object, style: str = "") -> Text:
     """Text that no escape sequence or markup can get out of."""
-    return Text(
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)), style
-    )
+    kept = (c if c.isprintable() or c == "\u00a0" else "\ufffd" for c in str(value))
+    return Text("".join(kept), style)
 
 
 def safe_lines(lines: Sequence[str]) -> Text:
@@ -77,32 +76,42 @@ def experiments_table(entries: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def findings_table(evaluation: Evaluation) -> Table:
-    """Every finding of ``evaluation``: objectives first, then validity."""
-    table = make_table("", "Check", "Where", "Observed", "Bound", "Margin", "Why", right=(3, 4, 5))
-    for kind in ("objective", "validity"):
-        for finding in (f for f in evaluation.findings if f.kind == kind):
-            table.add_row(*_finding_cells(finding))
-        table.add_section()
+def objectives_table(evaluation: Evaluation) -> Table:
+    """The objectives: what was promised, what was seen, and how far apart they are."""
+    headers = ("", "Objective", "Where", "Observed", "Bound", "Margin")
+    table = make_table(*headers, title="Objectives", right=(3, 4, 5))
+    for finding in evaluation.findings:
+        if finding.kind == "objective":
+            style = STYLES[finding.verdict]
+            bound = fmt.quantity(finding.bound, finding.unit)
+            table.add_row(
+                safe(MARKS[finding.verdict], style),
+                safe(finding.title),
+                safe(finding.where or fmt.NOTHING),
+                safe(fmt.quantity(finding.observed, finding.unit), style),
+                safe(f"{finding.operator} {bound}"),
+                safe(fmt.percent(finding.margin_ratio)),
+            )
     return table
 
 
-def _finding_cells(finding: Finding) -> list[Text]:
-    style = STYLES[finding.verdict]
-    bound = fmt.quantity(finding.bound, finding.unit)
-    return [
-        safe(MARKS[finding.verdict], style),
-        safe(finding.title),
-        safe(finding.where or fmt.NOTHING),
-        safe(fmt.quantity(finding.observed, finding.unit), style),
-        safe(f"{finding.operator} {bound}" if finding.operator else bound),
-        safe(fmt.percent(finding.margin_ratio)),
-        safe(finding.reason),
-    ]
+def validity_table(evaluation: Evaluation) -> Table:
+    """Whether the run proves anything: each condition with its sentence."""
+    table = make_table("", "Condition", "Seen", title="Validity")
+    for finding in evaluation.findings:
+        if finding.kind == "validity":
+            mark = safe(MARKS[finding.verdict], STYLES[finding.verdict])
+            table.add_row(mark, safe(finding.title), safe(finding.reason))
+    return table
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The verdict table on standard output."""
+    """The verdict on standard output: objectives, validity, what is wrong, one sentence."""
     out = console()
-    out.print(findings_table(evaluation))
+    out.print(objectives_table(evaluation))
+    out.print(validity_table(evaluation))
+    for finding in evaluation.findings:
+        if finding.kind == "objective" and finding.verdict is not Verdict.PASS:
+            mark = f"{MARKS[finding.verdict]} {finding.title}: "
+            out.print(safe(mark, STYLES[finding.verdict]) + safe(finding.reason))
     out.print(safe(evaluation.sentence, STYLES[evaluation.verdict]))

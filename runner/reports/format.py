@@ -33,6 +33,8 @@ def seconds(value: float | None) -> str:
     if value is None:
         return NOTHING
     magnitude = abs(value)
+    if magnitude == 0:
+        return f"0{_SPACE}s"
     if magnitude < 1e-3:
         return f"{_digits(value * 1e6)}{_SPACE}µs"
     if magnitude < 1:

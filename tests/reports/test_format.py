@@ -11,7 +11,7 @@ from runner.reports import format as fmt
     ("value", "text"),
     [
         (None, "–"),
-        (0.0, "0 µs"),
+        (0.0, "0 s"),
         (0.000312, "312 µs"),
         (0.0832, "83.2 ms"),
         (0.49996, "500 ms"),
