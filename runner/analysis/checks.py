@@ -60,3 +60,8 @@ def phase_signal(signals: Signals, phase: int, sli: str, service: str) -> PhaseS
         if (signal.phase, signal.sli, signal.service) == (phase, sli, service):
             return signal
     return None
+
+
+def has_pods(service: str) -> bool:
+    """Whether ``service`` is one of the cluster's, not an outside host that the mesh knows."""
+    return "." not in service

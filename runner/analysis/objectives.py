@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.analysis.checks import has_pods
 from runner.analysis.recovery import Recovery
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, phase_label
@@ -256,11 +257,6 @@ def _worst_service(bound: Bound, phase: Phase, evidence: Evidence) -> Seen:
     if name is None:
         return Seen(None, missing="no service was seen")
     return Seen(known[name], seen[name].samples, service=name)
-
-
-def has_pods(service: str) -> bool:
-    """Whether ``service`` is one of the cluster's, not an outside host that the mesh knows."""
-    return "." not in service
 
 
 # -- recovery --------------------------------------------------------------------------------------

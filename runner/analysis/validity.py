@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from runner.analysis.checks import Check, phase_signal
+from runner.analysis.checks import Check, has_pods, phase_signal
 from runner.analysis.faultchecks import fault_gone, fault_injected, fault_seen
-from runner.analysis.objectives import ALL_SERVICES, has_pods
+from runner.analysis.objectives import ALL_SERVICES
 from runner.analysis.windows import LoadTable, phase_label, seconds_of
 from runner.analysis.words import count, figure
 from runner.model.evaluation import Finding, Verdict

@@ -1,0 +1,278 @@
+"""One Prometheus, asked politely: the door to ``prometheus-api-client``.
+
+Every question has a timeout, all questions of one collection share a deadline, answers are bounded
+in size and kept as they came, and what the library drops (warnings, infos) is caught by a hook on
+our own session. Whatever goes wrong is a :class:`runner.errors.SignalError`. What the answers mean
+is not known here.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from runner.errors import SignalError
+from runner.ports import Clock
+
+if TYPE_CHECKING:
+    import requests
+
+MOST_POINTS = 11_000
+"""Prometheus refuses a range query with more points per series than this."""
+
+MOST_BYTES = 256 << 20
+"""An answer larger than this is refused while it is read."""
+
+_CHUNK = 1 << 16
+_RETRIES = 2
+_BACKOFF = 0.2
+_RETRY_ON_STATUS = (429, 502, 503, 504)
+_CONNECT_TIMEOUT_S = 3.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class UnreachableError(SignalError):
+    """Prometheus does not answer at all: further questions are pointless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One series of an answer.
+
+    Attributes:
+        labels: All labels but the metric's name.
+        points: ``(unix time, value)``, in order; a value may be NaN or infinite.
+    """
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Prometheus said to one question.
+
+    Attributes:
+        series: Empty when nothing matched.
+        warnings: Its warnings, such as partial results.
+    """
+
+    series: tuple[Sampled, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class PromClient:
+    """Questions to one Prometheus, with a deadline over all of them.
+
+    Args:
+        url: Base URL.
+        clock: For the deadline.
+        timeout_s: Bound of one question.
+        total_s: Bound of all questions together, counted from now.
+        rawdir: Folder for the answers as they came (gzip) and an ``index.jsonl``; None keeps none.
+        session: Session to use, with its credentials; None makes a plain one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        timeout_s: float,
+        total_s: float,
+        rawdir: Path | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
+        import requests
+        from prometheus_api_client.prometheus_connect import PrometheusConnect
+        from urllib3.util.retry import Retry
+
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._deadline_s = clock.monotonic_s() + total_s
+        self._total_s = total_s
+        self._rawdir = rawdir
+        self._asked = 0
+        self._dead = ""
+        self._body = b""
+        self._status = 0
+        self._url = url.rstrip("/")
+        self._own = session is None
+        self._session = requests.Session() if session is None else session
+        if self._own and urlsplit(url).hostname in _LOOPBACK:
+            self._session.trust_env = False  # A proxy would look for itself on its own loopback.
+        # Streamed, so that the hook reads the body: bounded in time and size.
+        self._streamed = self._session.stream
+        self._session.stream = True
+        self._session.hooks["response"].append(self._read)
+        retry = Retry(
+            total=_RETRIES,
+            read=0,  # Who was too slow once will not be faster when asked again.
+            backoff_factor=_BACKOFF,
+            status_forcelist=_RETRY_ON_STATUS,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        self._prometheus = PrometheusConnect(url=self._url, retry=retry, session=self._session)
+
+    def close(self) -> None:
+        """Close the connections. A session that was given stays usable."""
+        self._session.hooks["response"].remove(self._read)
+        self._session.stream = self._streamed
+        if self._own:
+            self._session.close()
+
+    def query(self, name: str, promql: str, at_s: float | None = None) -> Answer:
+        """The value of ``promql`` at one instant.
+
+        Args:
+            name: What is asked, for the kept answer's file name.
+            promql: An expression; one that gives a matrix gives its raw samples.
+            at_s: Unix time; None for Prometheus' now.
+
+        Raises:
+            SignalError: When there is no usable answer.
+        """
+        params = {} if at_s is None else {"time": f"{at_s:.3f}"}
+        send = functools.partial(self._prometheus.custom_query, promql, params=dict(params))
+        found = self._ask(name, promql, params, send)
+        return Answer(_series(found, promql), self._warnings())
+
+    def query_range(
+        self, name: str, promql: str, start_s: float, end_s: float, step_s: int
+    ) -> Answer:
+        """The values of ``promql`` from ``start_s`` to ``end_s``, one each ``step_s`` seconds.
+
+        The library rounds both ends to whole seconds; so they are cut to whole ones here, inwards.
+        More points than Prometheus gives at once are asked for in pieces and put together.
+
+        Raises:
+            SignalError: When there is no usable answer.
+        """
+        merged: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+        warnings: list[str] = []
+        for first, last in _pieces(math.ceil(start_s), math.floor(end_s), step_s):
+            params = {"start": str(first), "end": str(last), "step": str(step_s)}
+            send = functools.partial(
+                self._prometheus.custom_query_range,
+                promql,
+                datetime.fromtimestamp(first, UTC),
+                datetime.fromtimestamp(last, UTC),
+                str(step_s),
+            )
+            found = self._ask(name, promql, params, send)
+            for one in _series(found, promql):
+                merged.setdefault(tuple(sorted(one.labels.items())), []).extend(one.points)
+            warnings += [text for text in self._warnings() if text not in warnings]
+        series = tuple(Sampled(dict(key), tuple(points)) for key, points in merged.items())
+        return Answer(series, tuple(warnings))
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def _ask(self, name: str, promql: str, params: dict[str, str], send: Callable[..., Any]) -> Any:
+        import requests
+        from prometheus_api_client.exceptions import PrometheusApiClientException
+        from urllib3.exceptions import HTTPError
+
+        if self._dead:
+            raise UnreachableError(self._dead)
+        left_s = self._deadline_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            raise UnreachableError(
+                f"Prometheus at {self._url} took more than {self._total_s:g} s for all answers"
+            )
+        self._body, self._status = b"", 0
+        timeout_s = min(self._timeout_s, left_s)
+        try:
+            return send(timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), timeout_s))
+        except PrometheusApiClientException as error:
+            raise SignalError(f"Prometheus refused {promql}: {self._said()}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise SignalError(
+                f"{self._url} answered {promql} with something that is not Prometheus' JSON"
+            ) from error
+        except (requests.RequestException, HTTPError) as error:
+            self._dead = f"Prometheus at {self._url} does not answer: {_last_cause(error)}"
+            raise UnreachableError(self._dead) from error
+        finally:
+            self._keep(name, promql, params)
+
+    def _read(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Hook: read the whole body within the bounds, and put it back for the library."""
+        import requests
+
+        deadline_s = min(self._clock.monotonic_s() + self._timeout_s, self._deadline_s)
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MOST_BYTES:
+                response.close()
+                raise requests.RequestException(f"the answer is larger than {MOST_BYTES} bytes")
+            if self._clock.monotonic_s() > deadline_s:
+                response.close()
+                raise requests.Timeout(f"the answer was not whole after {self._timeout_s:g} s")
+        response.raw.release_conn()
+        self._body, self._status = b"".join(chunks), response.status_code
+        response.raw = io.BytesIO(self._body)
+
+    def _said(self) -> str:
+        """Prometheus' own words about its refusal, or the beginning of what came instead."""
+        try:
+            return str(json.loads(self._body)["error"])
+        except (ValueError, KeyError, TypeError):
+            text = " ".join(self._body[:200].decode("utf-8", "replace").split())
+            return f"status {self._status}{': ' if text else ''}{text}"
+
+    def _warnings(self) -> tuple[str, ...]:
+        record = json.loads(self._body)
+        return tuple(str(text) for text in record.get("warnings") or ())
+
+    def _keep(self, name: str, promql: str, params: dict[str, str]) -> None:
+        self._asked += 1
+        if self._rawdir is None:
+            return
+        self._rawdir.mkdir(parents=True, exist_ok=True)
+        file = f"{self._asked:04d}-{name}.json.gz"
+        (self._rawdir / file).write_bytes(gzip.compress(self._body, 6, mtime=0))
+        record = {"file": file, "status": self._status, "query": promql, **params}
+        with (self._rawdir / "index.jsonl").open("a", encoding="utf-8") as index:
+            index.write(json.dumps(record) + "\n")
+
+
+def _pieces(first: int, last: int, step: int) -> list[tuple[int, int]]:
+    """Ranges of at most ``MOST_POINTS`` points each that continue one grid."""
+    length = (MOST_POINTS - 1) * step
+    return [(start, min(last, start + length)) for start in range(first, last + 1, length + step)]
+
+
+def _series(found: Any, promql: str) -> tuple[Sampled, ...]:
+    try:
+        return tuple(_sampled(item) for item in found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SignalError(f"the answer to {promql} is neither a vector nor a matrix") from error
+
+
+def _sampled(item: dict[str, Any]) -> Sampled:
+    points: Sequence[Any] = item["values"] if "values" in item else [item["value"]]
+    labels = {name: value for name, value in item["metric"].items() if name != "__name__"}
+    # Python reads Prometheus' "NaN", "+Inf" and "-Inf" as they are meant.
+    return Sampled(labels, tuple((float(at_s), float(value)) for at_s, value in points))
+
+
+def _last_cause(error: BaseException) -> str:
+    """The innermost reason: the outer ones only say that retries were exhausted."""
+    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    if isinstance(reason, BaseException):
+        return _last_cause(reason)
+    return str(error).split(">: ")[-1] or type(error).__name__

@@ -1,0 +1,199 @@
+"""The golden signals as PromQL, one dialect per mesh: data, and how it is filled in. No I/O.
+
+A request inside of a mesh is counted twice, by the proxy of the caller (``reporter="source"``) and
+by that of the callee (``destination``). What callers experience is the source's view, and only the
+source sees refusals that never reach a callee: an injected abort (``FI``), a full connection pool
+(``UO``), no healthy host (``UH``). So latency, traffic and errors are read at the source, always.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from string import Template
+from types import MappingProxyType
+from typing import Final, Literal
+
+Unit = Literal["s", "per_s", "ratio"]
+
+_REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A query that is asked over the whole run, for all services in one answer.
+
+    Attributes:
+        sli: Indicator, such as ``latency.p95``.
+        unit: Unit after ``factor``.
+        template: PromQL with ``$namespace``, ``$window`` and, per service, ``$pods``.
+        factor: What the answer is multiplied with to be in ``unit``.
+    """
+
+    sli: str
+    unit: Unit
+    template: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one mesh, and the exporters beside it, name things.
+
+    Attributes:
+        name: The mesh.
+        service_label: Label of the called service.
+        workload_label: Label of the called workload, whose name its pods' names begin with.
+        code_label: Label of the HTTP status.
+        flags_label: Label of the proxy's response flags.
+        requests: Selector of the request counter, source view.
+        buckets: Selector of the latency histogram's buckets over requests without error.
+        durations: Selector of the same histogram's sum.
+        ingress: Matcher for what came through the ingress gateway.
+        flagged: Selector of requests to ``$service`` with the response flag ``$flag``.
+        failed_code: Regular expression of a status that is an error; 0 means no answer at all.
+        unknown: Values of ``service_label`` that are no service.
+        latency_factor: What turns a latency into seconds.
+        cpu: Selector of the CPU counter of the containers of ``$pods``.
+        cpu_capacity: Expression of the CPU that these pods request, in cores.
+        memory: Expression of their memory use as a share of their limits.
+        pods: Regular expression of the pods of workload ``$workload``.
+        charts: Queries over the run that answer for all services at once.
+        service_charts: Queries over the run that are asked for each service.
+        fault_flags: Kind of fault to the flag on requests that it hit.
+    """
+
+    name: str
+    service_label: str
+    workload_label: str
+    code_label: str
+    flags_label: str
+    requests: str
+    buckets: str
+    durations: str
+    ingress: Mapping[str, str]
+    flagged: str
+    failed_code: str
+    unknown: frozenset[str]
+    latency_factor: float
+    cpu: str
+    cpu_capacity: str
+    memory: str
+    pods: str
+    charts: tuple[Chart, ...]
+    service_charts: tuple[Chart, ...]
+    fault_flags: Mapping[str, str]
+
+
+_ISTIO_ALL: Final = 'reporter="source",destination_service_namespace="$namespace"'
+_ISTIO_FAILED: Final = "5..|0"
+_ISTIO_RATE: Final = "sum by (destination_service_name) (rate(istio_requests_total{%s%s}[$window]))"
+_ISTIO_LATENCY: Final = (
+    "histogram_quantile(%s, sum by (destination_service_name, le) (rate("
+    'istio_request_duration_milliseconds_bucket{%s,response_code!~"%s"}[$window])))'
+)
+_ISTIO_PROBLEMS: Final = _ISTIO_RATE % (_ISTIO_ALL, f',response_code=~"{_ISTIO_FAILED}"')
+_ISTIO_TRAFFIC: Final = _ISTIO_RATE % (_ISTIO_ALL, "")
+
+_RANDOM: Final = "[bcdfghjklmnpqrstvwxz2456789]"
+
+# The empty container and POD are sums and pause containers of the kubelet, not containers.
+_CONTAINERS: Final = 'namespace="$namespace",pod=~"$pods",container!="",container!="POD"'
+_CPU: Final = f"container_cpu_usage_seconds_total{{{_CONTAINERS}}}"
+_CPU_REQUESTED: Final = (
+    'sum(kube_pod_container_resource_requests{namespace="$namespace",pod=~"$pods",resource="cpu"})'
+)
+_MEMORY: Final = (
+    f"sum(container_memory_working_set_bytes{{{_CONTAINERS}}}) / "
+    "sum(kube_pod_container_resource_limits{"
+    'namespace="$namespace",pod=~"$pods",resource="memory"})'
+)
+
+ISTIO: Final = Dialect(
+    name="istio",
+    service_label="destination_service_name",
+    workload_label="destination_workload",
+    code_label="response_code",
+    flags_label="response_flags",
+    requests=f"istio_requests_total{{{_ISTIO_ALL}}}",
+    buckets=(
+        "istio_request_duration_milliseconds_bucket{"
+        f'{_ISTIO_ALL},response_code!~"{_ISTIO_FAILED}"}}'
+    ),
+    durations=(
+        f'istio_request_duration_milliseconds_sum{{{_ISTIO_ALL},response_code!~"{_ISTIO_FAILED}"}}'
+    ),
+    ingress=MappingProxyType({"source_workload": "istio-ingressgateway"}),
+    # Flags are combined, as in "DI,URX".
+    flagged=(
+        f'istio_requests_total{{{_ISTIO_ALL},destination_service_name="$service",'
+        'response_flags=~".*$flag.*"}'
+    ),
+    failed_code=_ISTIO_FAILED,
+    unknown=frozenset({"", "unknown", "PassthroughCluster", "BlackHoleCluster"}),
+    latency_factor=1e-3,
+    cpu=_CPU,
+    cpu_capacity=_CPU_REQUESTED,
+    memory=_MEMORY,
+    # StatefulSet; DaemonSet; Deployment with its ReplicaSet's hash. Random names have no vowels, so
+    # that "order" does not match the pods of "order-api".
+    pods=f"$workload-[0-9]+|$workload(-{_RANDOM}+)?-{_RANDOM}{{5}}",
+    charts=(
+        *(
+            Chart(f"latency.{name}", "s", _ISTIO_LATENCY % (ratio, _ISTIO_ALL, _ISTIO_FAILED), 1e-3)
+            for name, ratio in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99"))
+        ),
+        Chart("traffic", "per_s", _ISTIO_TRAFFIC),
+        # A service without a failure has no series of failures: that is 0, not nothing.
+        Chart("errors", "ratio", f"({_ISTIO_PROBLEMS} or {_ISTIO_TRAFFIC} * 0) / {_ISTIO_TRAFFIC}"),
+    ),
+    service_charts=(
+        Chart("saturation.cpu", "ratio", f"sum(rate({_CPU}[$window])) / {_CPU_REQUESTED}"),
+        Chart("saturation.memory", "ratio", _MEMORY),
+    ),
+    fault_flags=MappingProxyType({"http-abort": "FI", "http-delay": "DI"}),
+)
+
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({"istio": ISTIO})
+
+
+def filled(template: str, **values: str) -> str:
+    """``template`` with its ``$names`` replaced; each value is escaped as a PromQL string.
+
+    Args:
+        template: PromQL in which a name stands inside of double quotes, or for a duration.
+        values: Text by name.
+
+    Raises:
+        KeyError: When a name in the template has no value.
+    """
+    return Template(template).substitute({name: escaped(value) for name, value in values.items()})
+
+
+def escaped(value: str) -> str:
+    """``value`` as it stands between double quotes in PromQL."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def literal(value: str) -> str:
+    """A regular expression (RE2) that matches ``value`` and nothing else."""
+    return _REGEX_SPECIAL.sub(r"\\\1", value)
+
+
+def pods_of(dialect: Dialect, workloads: Iterable[str]) -> str:
+    """A regular expression of all pods of ``workloads``. PromQL anchors it at both ends."""
+    return "|".join(
+        Template(dialect.pods).substitute(workload=literal(name)) for name in sorted(set(workloads))
+    )
+
+
+def with_matchers(selector: str, matchers: Mapping[str, str]) -> str:
+    """``selector``, which ends in ``}``, with more labels that must be equal."""
+    more = "".join(f',{label}="{escaped(value)}"' for label, value in sorted(matchers.items()))
+    return f"{selector.removesuffix('}')}{more}}}"
+
+
+def seconds(duration_s: float) -> str:
+    """A PromQL duration; milliseconds are its finest unit."""
+    return f"{max(1, round(duration_s * 1000))}ms"

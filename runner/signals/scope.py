@@ -1,0 +1,60 @@
+"""What every part of one collection needs: whom to ask, about what, and when. Nothing is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runner.model.plan import Phase, Plan
+from runner.signals.client import PromClient
+from runner.signals.queries import Dialect, filled
+
+MOST_CHART_POINTS = 600
+_WINDOW_SCRAPES = 5
+FEWEST_SCRAPES = 4
+"""A window with fewer scrapes than this says too little about what happened in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One collection.
+
+    Attributes:
+        client: The Prometheus.
+        dialect: How the mesh names things.
+        namespace: The target's namespace.
+        plan: The plan.
+        zero_s: Prometheus' time at offset 0, its skew included.
+        end_s: Offset up to which the run is looked at.
+        interval_s: Seconds between two scrapes.
+    """
+
+    client: PromClient
+    dialect: Dialect
+    namespace: str
+    plan: Plan
+    zero_s: float
+    end_s: float
+    interval_s: float
+
+    def fill(self, template: str, **values: str) -> str:
+        """A query of the dialect, for this namespace."""
+        return filled(template, namespace=self.namespace, **values)
+
+    def phases(self) -> Iterator[tuple[Phase, float, float]]:
+        """Each phase that was reached, and the Prometheus times at which it began and ended."""
+        for phase in self.plan.phases:
+            if phase.start_s < self.end_s:
+                end_s = min(phase.end_s, self.end_s)
+                yield phase, self.zero_s + phase.start_s, self.zero_s + end_s
+
+    @property
+    def chart_step_s(self) -> int:
+        """Whole seconds between the points of a chart: never more than 600 points."""
+        return max(1, math.ceil(self.interval_s), math.ceil(self.end_s / (MOST_CHART_POINTS - 1)))
+
+    @property
+    def chart_window_s(self) -> float:
+        """Length of the rate window of a chart: some scrapes, and no hole between two points."""
+        return max(_WINDOW_SCRAPES * self.interval_s, float(self.chart_step_s))
