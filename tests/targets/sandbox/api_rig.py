@@ -220,9 +220,8 @@ def pod(name: str, app: str = "web", grace_s: int = 0) -> Obj:
 
 
 def _container_status(name: str) -> Obj:
-    image = "seatrial.dev/shop:1"
-    status = {"name": name, "ready": True, "restartCount": 0, "image": image, "imageID": image}
-    return status | {"state": {"running": {"startedAt": "2026-01-02T03:04:05Z"}}}
+    running = {"startedAt": "2026-01-02T03:04:05Z"}
+    return {"name": name, "ready": True, "state": {"running": running}}
 
 
 READY_STATUS: Obj = {
@@ -231,20 +230,6 @@ READY_STATUS: Obj = {
     "conditions": [{"type": "Ready", "status": "True"}],
     "containerStatuses": [_container_status("app"), _container_status("istio-proxy")],
 }
-
-
-# The Python client refuses a node that lacks one of these.
-NODE_INFO = (
-    "architecture",
-    "bootID",
-    "containerRuntimeVersion",
-    "kernelVersion",
-    "kubeProxyVersion",
-    "machineID",
-    "operatingSystem",
-    "osImage",
-    "systemUUID",
-)
 
 
 def node(name: str, kubelet_port: int) -> Obj:
@@ -256,7 +241,7 @@ def node(name: str, kubelet_port: int) -> Obj:
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "conditions": [{"type": "Ready", "status": "True"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
-            "nodeInfo": dict.fromkeys(NODE_INFO, "test") | {"kubeletVersion": "v1.32.0"},
+            "nodeInfo": {"kubeletVersion": "v1.32.0"},
         },
     }
 

@@ -37,8 +37,60 @@ def initial_status(kind: Kind, obj: Obj) -> Obj | None:
     if kind.plural == "services":
         return {"loadBalancer": {}}
     if kind.group in {"apps", "batch"}:
-        return {}
+        return dict.fromkeys(_COUNTS.get(kind.plural, ()), 0)
     return None
+
+
+_COUNTS: dict[str, tuple[str, ...]] = {
+    "replicasets": ("replicas",),
+    "statefulsets": ("replicas",),
+    "daemonsets": (
+        "currentNumberScheduled",
+        "desiredNumberScheduled",
+        "numberMisscheduled",
+        "numberReady",
+    ),
+}
+_NODE_INFO = (
+    "architecture",
+    "bootID",
+    "containerRuntimeVersion",
+    "kernelVersion",
+    "kubeProxyVersion",
+    "kubeletVersion",
+    "machineID",
+    "operatingSystem",
+    "osImage",
+    "systemUUID",
+)
+_CONTAINER_STATUS: Obj = {
+    "image": "",
+    "imageID": "",
+    "ready": False,
+    "restartCount": 0,
+    "state": {},
+    "lastState": {},
+}
+
+
+def with_full_status(kind: Kind, obj: Obj) -> Obj:
+    """The object with those fields of its status that Kubernetes shows even when empty.
+
+    Clients that check types (the Python client) refuse an object without them.
+    """
+    status = obj.get("status")
+    if not isinstance(status, dict):
+        return obj
+    if kind.plural == "nodes" and isinstance(status.get("nodeInfo"), dict):
+        full = dict.fromkeys(_NODE_INFO, "") | status["nodeInfo"]
+        return obj | {"status": status | {"nodeInfo": full}}
+    if kind.plural == "pods" and isinstance(status.get("containerStatuses"), list):
+        statuses = [
+            _CONTAINER_STATUS | one if isinstance(one, dict) else one
+            for one in status["containerStatuses"]
+        ]
+        return obj | {"status": status | {"containerStatuses": statuses}}
+    return obj
 
 
 def _pod(spec: Obj) -> None:

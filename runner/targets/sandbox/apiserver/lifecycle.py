@@ -15,7 +15,11 @@ from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
 from runner.targets.sandbox.apiserver import ownership
-from runner.targets.sandbox.apiserver.defaults import initial_status, with_defaults
+from runner.targets.sandbox.apiserver.defaults import (
+    initial_status,
+    with_defaults,
+    with_full_status,
+)
 from runner.targets.sandbox.apiserver.deletion import collect
 from runner.targets.sandbox.apiserver.errors import (
     StatusError,
@@ -233,7 +237,7 @@ def _newborn(store: Store, place: Place, obj: Obj, name: str) -> Obj:
         spec = fresh["spec"]
         address = spec.get("clusterIP") or _service_address(store)
         fresh["spec"] = spec | {"clusterIP": address, "clusterIPs": [address]}
-    return fresh
+    return with_full_status(kind, fresh)
 
 
 def _service_address(store: Store) -> str:
@@ -328,7 +332,7 @@ def settled(place: Place, live: Obj, wanted: Obj, options: WriteOptions) -> Obj:
             result["status"] = wanted["status"]
         else:
             result.pop("status", None)
-        return result
+        return with_full_status(kind, result)
     result = with_defaults(kind, result)
     if "status" in kind.subresources:
         result = {key: value for key, value in result.items() if key != "status"}
