@@ -9,6 +9,9 @@ from typing import Any
 from runner.store import write_atomically
 from runner.targets.inspection import Objects
 
+REDACTED = "(not recorded)"
+_DROPPED = ("managedFields", "kubectl.kubernetes.io/last-applied-configuration")
+
 
 def write_snapshot(objects: Objects, folder: Path) -> None:
     """Write one JSON file per kind, its objects sorted by name."""
@@ -21,7 +24,23 @@ def write_snapshot(objects: Objects, folder: Path) -> None:
         write_atomically(folder / "errors.json", text + "\n")
 
 
-def _cleaned(obj: dict[str, Any]) -> dict[str, Any]:
-    """Without the bookkeeping of server-side apply, which nobody reads."""
-    metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
-    return {**obj, "metadata": metadata}
+def _cleaned(obj: Any) -> Any:
+    """``obj`` without what may be a secret, and without bookkeeping that nobody reads.
+
+    Values of environment variables are replaced, wherever they stand; the copy of the whole object
+    that ``kubectl apply`` keeps in an annotation would hold them again.
+    """
+    if isinstance(obj, list):
+        return [_cleaned(item) for item in obj]
+    if not isinstance(obj, dict):
+        return obj
+    kept = {key: _cleaned(value) for key, value in obj.items() if key not in _DROPPED}
+    if isinstance(kept.get("env"), list):
+        kept["env"] = [_without_value(variable) for variable in kept["env"]]
+    return kept
+
+
+def _without_value(variable: Any) -> Any:
+    if isinstance(variable, dict) and "value" in variable:
+        return {**variable, "value": REDACTED}
+    return variable

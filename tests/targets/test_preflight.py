@@ -1,0 +1,185 @@
+"""Preflight, snapshots and kubeconfigs: pure over handmade objects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.errors import TargetError
+from runner.model.experiment import Experiment
+from runner.model.plan import make_plan
+from runner.model.target import ClusterSpec
+from runner.targets.cluster import ClusterTarget, cluster_info, one_context, write_kubeconfig
+from runner.targets.inspection import Objects
+from runner.targets.preflight import problems
+from runner.targets.snapshot import write_snapshot
+
+ABORT = {"kind": "http-abort", "service": "pay", "at": "5s", "duration": "5s", "status": 503}
+KILL = {"kind": "pod-kill", "service": "pay", "at": "5s", "duration": "5s"}
+
+
+def asked(fault: dict[str, Any], objective: object = "errors < 1%") -> list[str]:
+    return [*_problems(fault, objective, world())]
+
+
+def _problems(fault: dict[str, Any], objective: object, objects: Objects) -> list[str]:
+    experiment = Experiment.model_validate(
+        {
+            "name": "x",
+            "description": "d",
+            "load": {"locustfile": "x", "stages": [{"duration": "20s", "users": 1}]},
+            "faults": [fault],
+            "objectives": [objective],
+        }
+    )
+    return problems(make_plan(experiment), objects, "shop")
+
+
+def world(*, ready: int = 2, route_host: str = "pay.shop.svc.cluster.local") -> Objects:
+    pods = [
+        {
+            "metadata": {"name": f"pay-{i}", "labels": {"app": "pay"}},
+            "status": {"conditions": [{"type": "Ready", "status": str(i < ready)}]},
+        }
+        for i in range(2)
+    ]
+    addresses = [{"ip": f"127.0.0.{i}"} for i in range(ready)]
+    route = {"route": [{"destination": {"host": route_host}}]}
+    return Objects(
+        kinds={
+            "pods": pods,
+            "services": [{"metadata": {"name": "pay"}, "spec": {"selector": {"app": "pay"}}}],
+            "endpoints": [{"metadata": {"name": "pay"}, "subsets": [{"addresses": addresses}]}],
+            "virtualservices": [{"metadata": {"name": "pay"}, "spec": {"http": [route]}}],
+        },
+        errors={},
+    )
+
+
+def test_a_target_that_fits_has_no_problems() -> None:
+    assert asked(ABORT) == []
+    assert asked(KILL) == []
+
+
+def test_a_service_that_is_not_there_is_named_with_those_that_are() -> None:
+    (problem,) = asked({**ABORT, "service": "order"})
+    assert problem == "there is no Service order in shop; there are: pay"
+
+
+def test_an_objective_about_a_service_that_is_not_there_is_a_problem() -> None:
+    (problem,) = asked(ABORT, {"objective": "errors < 1%", "service": "stock"})
+    assert problem == "there is no Service stock in shop; there are: pay"
+
+
+def test_a_service_without_ready_endpoints_is_a_problem() -> None:
+    assert "the Service pay has no ready endpoint" in _problems(
+        ABORT, "errors < 1%", world(ready=0)
+    )
+
+
+def test_a_fault_without_a_route_is_a_problem() -> None:
+    (problem,) = _problems(ABORT, "errors < 1%", world(route_host="paypal"))
+    assert "no VirtualService in shop has an HTTP route to pay" in problem
+
+
+def test_killing_the_last_healthy_pod_is_refused_with_the_count() -> None:
+    (problem,) = _problems(KILL, "errors < 1%", world(ready=1))
+    assert problem == (
+        "01-pod-kill: 1 pods of pay are ready, but killing 1 and leaving 1 healthy needs 2"
+    )
+
+
+def test_what_cannot_be_read_is_a_problem() -> None:
+    objects = Objects(kinds=world().kinds, errors={"virtualservices": "HTTP 403: Forbidden"})
+    (problem,) = _problems(ABORT, "errors < 1%", objects)
+    assert problem == "virtualservices cannot be read (HTTP 403: Forbidden)"
+
+
+def test_a_snapshot_holds_no_value_of_an_environment_variable(tmp_path: Path) -> None:
+    """Goal: no secret in the results. Method: one in a variable and one in kubectl's annotation."""
+    container = {"name": "app", "env": [{"name": "PASSWORD", "value": "hunter2"}]}
+    deployment = {
+        "metadata": {
+            "name": "pay",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2"},
+            "managedFields": [1],
+        },
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    write_snapshot(Objects(kinds={"deployments": [deployment]}, errors={}), tmp_path)
+    text = (tmp_path / "deployments.json").read_text()
+    assert "hunter2" not in text
+    assert "managedFields" not in text
+    (written,) = json.loads(text)
+    (kept,) = written["spec"]["template"]["spec"]["containers"]
+    assert kept["env"] == [{"name": "PASSWORD", "value": "(not recorded)"}]
+
+
+@pytest.fixture
+def kubeconfigs(tmp_path: Path) -> list[Path]:
+    first, second = tmp_path / "a" / "one.yaml", tmp_path / "b" / "two.yaml"
+    for path, name, ca in ((first, "one", "ca.crt"), (second, "two", "/etc/ca.crt")):
+        path.parent.mkdir()
+        config = {
+            "contexts": [{"name": name, "context": {"cluster": "c", "user": name}}],
+            "clusters": [
+                {"name": "c", "cluster": {"server": f"https://{name}", "certificate-authority": ca}}
+            ],
+            "users": [{"name": name, "user": {"token": f"t-{name}"}}],
+        }
+        path.write_text(json.dumps(config))
+    return [first, second]
+
+
+def test_one_context_is_cut_out_of_many_files_as_kubectl_merges_them(
+    kubeconfigs: list[Path],
+) -> None:
+    """Goal: KUBECONFIG=a:b. Method: the second file's context names a cluster of the first."""
+    config = one_context(kubeconfigs, "two")
+    assert config["current-context"] == "two"
+    assert config["users"] == [{"name": "two", "user": {"token": "t-two"}}]
+    (cluster,) = config["clusters"]
+    assert cluster["cluster"]["server"] == "https://one"
+    assert cluster["cluster"]["certificate-authority"] == str(kubeconfigs[0].parent / "ca.crt")
+
+
+def test_an_unknown_context_lists_the_known_ones(kubeconfigs: list[Path]) -> None:
+    with pytest.raises(TargetError) as caught:
+        one_context(kubeconfigs, "three")
+    assert caught.value.accepted == "one, two"
+
+
+def spec(path: Path) -> ClusterSpec:
+    return ClusterSpec(
+        context="one",
+        kubeconfig=str(path),
+        namespace="shop",
+        ingress="http://127.0.0.1:9",
+        prometheus="http://127.0.0.1:9",
+    )
+
+
+def test_the_private_kubeconfig_is_for_its_owner_only(
+    kubeconfigs: list[Path], tmp_path: Path
+) -> None:
+    path, server = write_kubeconfig(spec(kubeconfigs[0]), tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert server == "https://one"
+    assert cluster_info("x", spec(kubeconfigs[0])).identity == "one at https://one"
+
+
+def test_a_cluster_whose_ingress_is_down_is_refused_and_leaves_no_file(
+    kubeconfigs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: target down is a clear error. Method: an address on which nobody listens."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    target = ClusterTarget("staging", spec(kubeconfigs[0]))
+    with pytest.raises(TargetError, match="the ingress of staging at http://127.0.0.1:9"):
+        target.open()
+    target.close()
+    assert list(scratch.iterdir()) == []
