@@ -287,8 +287,8 @@ def replace(store: Store, place: Place, body: Any, options: WriteOptions) -> Obj
     Raises:
         StatusError: 400, 404, 409 or 422.
     """
-    live = existing(store, place)
-    return change(store, place, live, bare(place, body), options)
+    wanted = bare(place, body)
+    return change(store, place, existing(store, place), wanted, options)
 
 
 def change(store: Store, place: Place, live: Obj, wanted: Obj, options: WriteOptions) -> Obj:
