@@ -49,7 +49,18 @@ def free_ports(count: int) -> list[int]:
 
 def settings_in(home: Path) -> SandboxSettings:
     """Settings with free ports and addresses that no sandbox uses."""
-    return SandboxSettings("test", home, 60, *free_ports(6))
+    api, ingress, prometheus, envoy_admin, exporter, kubelet = free_ports(6)
+    return SandboxSettings(
+        name="test",
+        home=home,
+        slot=60,
+        api_port=api,
+        ingress_port=ingress,
+        prometheus_port=prometheus,
+        envoy_admin_port=envoy_admin,
+        exporter_port=exporter,
+        kubelet_port=kubelet,
+    )
 
 
 def obj(kind: str, name: str, spec: Obj | None = None, *, age: int = 0, **meta: Any) -> Obj:
@@ -344,7 +355,7 @@ def on_mesh(scenario: Callable[[MeshRig], Awaitable[None]]) -> Callable[[Path], 
     def test(tmp_path: Path) -> None:
         asyncio.run(with_rig(tmp_path))
 
-    del test.__wrapped__  # type: ignore[attr-defined]
+    del test.__wrapped__
     test.__annotations__ = {"tmp_path": Path, "return": None}
     marked: Callable[[Path], None] = pytest.mark.sandbox(test)
     return marked

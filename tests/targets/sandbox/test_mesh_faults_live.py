@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mesh_rig import MeshRig, destination_rule, inbound_fault, on_mesh, to, virtual_service
+from mesh_rig import MeshRig, Obj, destination_rule, inbound_fault, on_mesh, to, virtual_service
 
 EJECTING = {
     "outlierDetection": {
@@ -16,7 +16,7 @@ EJECTING = {
 }
 
 
-def copied_route(fault: dict[str, object]) -> list[dict[str, object]]:
+def copied_route(fault: Obj) -> list[Obj]:
     """The user's route with a named copy that injects a fault before it."""
     match = [{"uri": {"prefix": "/pay"}}]
     copy = {"name": "seatrial-1-a", "match": match, "fault": fault, "route": [to("payment-api")]}
@@ -45,12 +45,13 @@ async def test_abort_hits_its_share_is_flagged_and_never_reaches_a_pod(rig: Mesh
 async def test_fractions_of_a_percent_and_absent_percentages(rig: MeshRig) -> None:
     """0.0001 % and no percentage at all must leave 200 requests alone, 100 must hit each."""
     await rig.service("payment-api")
-    for fault, expected in (
+    cases: list[tuple[Obj, int]] = [
         ({"abort": {"httpStatus": 500, "percentage": {"value": 0.0001}}}, 200),
         ({"abort": {"httpStatus": 500}}, 200),
         ({"delay": {"fixedDelay": "5s"}}, 200),
         ({"abort": {"httpStatus": 500, "percentage": {"value": 100}}}, 500),
-    ):
+    ]
+    for fault, expected in cases:
         await rig.apply(virtual_service("payment-api", copied_route(fault)))
         answers = await rig.many(50, "/pay")
         assert {answer.status for answer in answers} == {expected}, fault

@@ -55,15 +55,27 @@ _NOT_HONOURED: Final = (
 )
 
 
-async def run_mesh(client: ApiClient, settings: SandboxSettings, envoy: EnvoyProcess) -> None:
+async def run_mesh(
+    client: ApiClient,
+    settings: SandboxSettings,
+    envoy: EnvoyProcess,
+    *,
+    sync_limit_s: float = SYNC_LIMIT_S,
+) -> None:
     """Keep ``envoy`` (started already) in step with the API server until cancelled.
+
+    Args:
+        client: The client to watch and to write Events with.
+        settings: Folders and ports.
+        envoy: The process; its end is not noticed here but by who started it.
+        sync_limit_s: How long the first lists may take.
 
     Raises:
         TargetError: When Envoy does not get ready, or pods, services and endpoints cannot be
             listed at all. Later trouble with either is logged and tried again.
     """
     await envoy.wait_ready()
-    await _Controller(client, settings, envoy).run()
+    await _Controller(client, settings, envoy).run(sync_limit_s)
 
 
 class _Controller:
@@ -83,20 +95,29 @@ class _Controller:
     def _on_change(self, _change: str, _obj: dict[str, Any]) -> None:
         self._dirty.set()
 
-    async def run(self) -> None:
+    async def run(self, sync_limit_s: float) -> None:
         informers = [
             *self._core.values(),
             *self._istio.values(),
             *(informer for _, informer in self._others),
         ]
-        async with asyncio.TaskGroup() as tasks:
-            for informer in informers:
-                tasks.create_task(informer.run())
-            tasks.create_task(self._reporter.run())
-            await asyncio.gather(*(item.synced(SYNC_LIMIT_S) for item in self._core.values()))
-            await self._sync_istio()
-            self._dirty.set()
-            await self._follow()
+        tasks = [asyncio.create_task(informer.run()) for informer in informers]
+        tasks.append(asyncio.create_task(self._reporter.run()))
+        tasks.append(asyncio.create_task(self._start(sync_limit_s)))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start(self, sync_limit_s: float) -> None:
+        await asyncio.gather(*(item.synced(sync_limit_s) for item in self._core.values()))
+        await self._sync_istio()
+        self._dirty.set()
+        await self._follow()
 
     async def _sync_istio(self) -> None:
         """Wait for Istio's kinds; an API server that does not have them is no reason to stop."""
