@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,12 @@ class PodProcess:
         self._process = process
         self.pid = process.pid
         self.oom_killed = False
+        # asyncio's own terminate() and kill() may reap a process that has just ended, and its exit
+        # code is lost. A pidfd reaps nothing and never means another process of the same pid.
+        self._pidfd = -1
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # it has ended already
+                self._pidfd = os.pidfd_open(process.pid)
 
     @classmethod
     async def start(cls, program: Program, log: Path) -> PodProcess:
@@ -51,17 +59,28 @@ class PodProcess:
 
     async def wait(self) -> int:
         """Wait for the end; returns the exit code, or minus the signal that ended it."""
-        return await self._process.wait()
+        returncode = await self._process.wait()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        return returncode
 
     def terminate(self) -> None:
         """SIGTERM, if it still runs."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, number)
+            else:
+                os.kill(self.pid, number)
 
     async def stop(self, grace_s: float) -> int:
         """SIGTERM, then SIGKILL after ``grace_s`` seconds (at once for 0); the exit code."""

@@ -17,7 +17,9 @@ from conftest import ROOT
 from workload_cluster import APP, NAMESPACE, Cluster, cluster, container, deploy, deployment
 
 from runner.targets.sandbox.apiclient import DEPLOYMENTS, PODS, ApiError, Obj
+from runner.targets.sandbox.podprocess import PodProcess
 from runner.targets.sandbox.podstatus import BackOff
+from runner.targets.sandbox.programs import Program
 
 pytestmark = pytest.mark.sandbox
 
@@ -98,6 +100,24 @@ def test_a_killed_process_is_restarted_in_its_pod(tmp_path: Path) -> None:
             assert "listens on" in previous.read_text()
 
     asyncio.run(scene())
+
+
+def test_the_exit_code_survives_a_second_kill(tmp_path: Path) -> None:
+    """Goal: nobody but the watcher reaps. Method: kill repeatedly until the end is seen, 20 times."""
+
+    async def once() -> int:
+        program = Program((sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"), {})
+        process = await PodProcess.start(program, tmp_path / "log")
+        ended = asyncio.create_task(process.wait())
+        while not ended.done():
+            process.kill()
+            await asyncio.sleep(0)
+        return ended.result()
+
+    async def scene() -> set[int]:
+        return {await once() for _ in range(20)}
+
+    assert asyncio.run(scene()) == {-9}
 
 
 def test_a_process_that_cannot_start_backs_off(tmp_path: Path) -> None:
