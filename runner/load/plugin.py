@@ -42,7 +42,7 @@ _SWEEP_S = 1.0
 _PRUNE_EVERY = 10
 _BEGIN_LIMIT_S = 120.0
 _ABORT_GRACE_S = 1.0
-_EXIT_LIMIT_S = 5.0
+_EXIT_LIMIT_S = 4.0
 
 
 class Recording:
@@ -78,6 +78,8 @@ class Recording:
         self._started_wall_s = time.time()
         self._started_s = time.monotonic()
         self._writer.start(self._started_wall_s)
+        for text in sorted(self._said):
+            self._writer.note(text)
         self._loop = gevent.spawn(self._write_every_second)
 
     def offset_s(self) -> float:
@@ -126,7 +128,8 @@ class Recording:
         if text not in self._said and len(self._said) < MAX_ENDPOINTS:
             self._said.add(text)
             logger.warning(text)
-            self._writer.note(text)
+            if self.started:  # the start is the first line
+                self._writer.note(text)
 
     def close(self) -> None:
         """Write what is left, and the end, if the load had a start."""
@@ -141,12 +144,12 @@ class Recording:
     def _write_every_second(self) -> None:
         number = 0
         while True:
-            number = max(number + 1, int(self.offset_s() - _SETTLE_S) + 1)
-            due_s = number + _SETTLE_S
-            gevent.sleep(max(0.0, due_s - self.offset_s()))
-            lag_s = max(0.0, self.offset_s() - due_s)
-            second = int(self.offset_s())
+            number = max(number, int(self.offset_s())) + 1
+            gevent.sleep(max(0.0, number - self.offset_s()))
+            lag_s = max(0.0, self.offset_s() - number)
             users = self._users() if self._users_at_end is None else self._users_at_end
+            gevent.sleep(_SETTLE_S)
+            second = int(self.offset_s())
             self._writer.rows(self.recorder.drain(second), second, users)
             self._account(second - 1, lag_s)
             if self.recorder.overflowed:
@@ -211,6 +214,8 @@ class Ride:
         if recording is None:
             raise RuntimeError("the plan was started before Locust was ready")
         self._begin()
+        if self._stop.is_set():
+            raise gevent.GreenletExit  # asked to end before there was a beginning
         population = Population(environment.runner, environment.stop_timeout)
         gc.collect()
         gc.freeze()  # what was imported is not looked through again in the middle of a request

@@ -4,94 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 from conftest import ROOT
 from loadserver import LoadServer, closed_port, load_server
+from trips import Trip, set_off
 
-from runner.load.engine import LocustEngine, LocustJob
-from runner.model.experiment import Experiment
 from runner.model.histogram import merged, quantile_us
-from runner.model.plan import make_plan
-from runner.model.recording import LoadRecord, TargetInfo
-from runner.ports import LoadProgress
-from runner.store import RunDir, Store
+from runner.model.recording import LoadRecord
 
 pytestmark = pytest.mark.sandbox
-
-Stage = dict[str, object]
-BOUND_S = 60.0
-
-
-@dataclass
-class Trip:
-    """One Locust child, from its start to its end."""
-
-    run: RunDir
-    job: LocustJob
-    engine: LocustEngine
-
-    def until(self, done: Callable[[LoadProgress], object]) -> None:
-        """Wait until what was recorded so far satisfies ``done``."""
-        deadline = time.monotonic() + BOUND_S
-        while not done(self.job.progress()):
-            assert self.job.poll() is None, self.job.tail(30)
-            assert time.monotonic() < deadline, self.job.tail(30)
-            time.sleep(0.02)
-
-    def wait(self) -> int:
-        deadline = time.monotonic() + BOUND_S
-        while (code := self.job.poll()) is None:
-            assert time.monotonic() < deadline, self.job.tail(30)
-            time.sleep(0.02)
-        return code
-
-    def lines(self, kind: str) -> list[dict[str, Any]]:
-        text = (self.run.load_dir / "seconds.jsonl").read_text(encoding="utf-8")
-        records = [json.loads(line) for line in text.splitlines()]
-        return [record for record in records if record["kind"] == kind]
-
-
-def set_off(
-    folder: Path,
-    url: str,
-    source: str,
-    stages: list[Stage],
-    *,
-    stop_timeout: str = "2s",
-    environ: dict[str, str] | None = None,
-) -> Trip:
-    locustfile = folder / "users.py"
-    locustfile.write_text(source, encoding="utf-8")
-    load = {"locustfile": str(locustfile), "stages": stages, "stop_timeout": stop_timeout}
-    experiment = {"name": "trip", "description": "A trip.", "load": load}
-    text = json.dumps(experiment | {"objectives": ["errors < 1%"]})
-    plan = make_plan(Experiment.model_validate_json(text))
-    run = Store(folder / "results").create_run("trip", time.time())
-    run.write_plan(plan, "")
-    target = TargetInfo(
-        kind="sandbox",
-        name="test",
-        namespace="n",
-        ingress_url=url,
-        host="shop.test",
-        prometheus_url="",
-    )
-    engine = LocustEngine(environ=dict(os.environ) | (environ or {}))
-    job = engine.start(plan, target, run.load_dir, run.log_path("locust"))
-    assert isinstance(job, LocustJob)
-    return Trip(run, job, engine)
-
 
 EVERYTHING = """
 import os
@@ -150,6 +77,11 @@ class Arrived:
     def count(self, endpoint: str) -> int:
         return sum(row.count for row in self.record.rows if row.endpoint == endpoint)
 
+    @property
+    def first_kinds(self) -> list[str]:
+        text = (self.trip.run.load_dir / "seconds.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line)["kind"] for line in text.splitlines()[:3]]
+
     def texts(self, endpoint: str) -> set[str]:
         return {key[2] for key in self.record.failures if key[0] == endpoint}
 
@@ -186,6 +118,7 @@ def test_the_plan_is_followed_to_its_end_and_the_record_closed(arrived: Arrived)
     assert arrived.code == 0
     assert arrived.record.finished
     end, start = arrived.trip.lines("end")[0], arrived.trip.lines("start")[0]
+    assert arrived.first_kinds[0] == "start"
     assert (end["complete"], end["interrupted"]) == (True, 0)
     assert end["wall_s"] - start["wall_s"] >= 4.0
     # Users at the end of each second; a user that is leaving still runs.
@@ -264,122 +197,6 @@ def test_the_generator_accounts_for_itself_every_second(arrived: Arrived) -> Non
         assert 0 < line["cpu_ratio"] < 2
         assert line["lag_s"] >= 0
         assert 20 << 20 < line["rss_bytes"] < 500 << 20
-
-
-def test_a_locustfile_that_crashes_at_import_ends_the_job_and_names_the_error(
-    tmp_path: Path,
-) -> None:
-    source = "import locust\nraise RuntimeError('no such shop')\n"
-    trip = set_off(tmp_path, "http://127.0.0.1:1", source, [{"duration": "5s", "users": 1}])
-    try:
-        assert trip.wait() != 0
-    finally:
-        trip.engine.stop(1.0)
-    assert trip.job.tail(3).endswith("RuntimeError: no such shop")
-    assert trip.job.progress() == LoadProgress(None)
-
-
-HANGS = """
-from locust import FastHttpUser, constant, task
-
-class Hangs(FastHttpUser):
-    wait_time = constant(0.01)
-
-    @task
-    def go(self):
-        self.client.get("/fine")
-        if self.environment.runner.user_count > 1:
-            self.client.get("/hang")
-"""
-
-
-def test_sigterm_lets_the_users_go_and_closes_the_record(tmp_path: Path) -> None:
-    """Goal: an abort is orderly and quick. Method: stop while one of two users waits for ever."""
-    with load_server() as server:
-        stages: list[Stage] = [{"duration": "1m", "users": 2}]
-        trip = set_off(tmp_path, server.url, HANGS, stages, stop_timeout="30s")
-        try:
-            trip.until(lambda progress: progress.rows and server.seen["GET /hang"])
-            began = time.monotonic()
-            trip.job.stop(20.0)
-            took_s = time.monotonic() - began
-        finally:
-            trip.engine.stop(1.0)
-        assert trip.job.poll() == 0
-        assert took_s < 15  # far below both the grace and the 30 s for a user's task
-        record = trip.run.read_load()
-        assert record.finished
-        end = trip.lines("end")[0]
-        assert end["complete"] is False
-        assert end["interrupted"] >= 1
-        counted = sum(row.count for row in record.rows)
-        assert counted == server.seen["GET /fine"]
-        trip.job.stop(1.0)  # once more does no harm
-
-
-STEADY = """
-from locust import FastHttpUser, constant, task
-
-class Steady(FastHttpUser):
-    wait_time = constant(0.05)
-
-    @task
-    def go(self):
-        self.client.get("/fine")
-"""
-
-
-def test_a_killed_generator_leaves_the_seconds_that_were_over(tmp_path: Path) -> None:
-    with load_server() as server:
-        trip = set_off(tmp_path, server.url, STEADY, [{"duration": "1m", "users": 2}])
-        seconds: Counter[int] = Counter()
-
-        def two_seconds(progress: LoadProgress) -> bool:
-            seconds.update(row.second for row in progress.rows)
-            return len(seconds) >= 2
-
-        try:
-            trip.until(two_seconds)
-            os.kill(trip.job.pid, signal.SIGKILL)
-            assert trip.wait() == -signal.SIGKILL
-        finally:
-            trip.engine.stop(1.0)
-        record = trip.run.read_load()
-        assert not record.finished
-        assert {0, 1} <= {row.second for row in record.rows}
-        assert 0 < sum(row.count for row in record.rows) <= server.seen["GET /fine"]
-
-
-PARENT = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from test_locust_child import STEADY, set_off
-trip = set_off(Path(sys.argv[1]), sys.argv[2], STEADY, [{"duration": "1m", "users": 1}])
-trip.until(lambda progress: progress.rows)
-print(trip.job.pid, flush=True)
-time.sleep(60)
-"""
-
-
-def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
-    """Goal: no orphan goes on with the load. Method: kill a supervisor that has just started."""
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    with load_server() as server:
-        parent = subprocess.Popen(
-            [sys.executable, "-c", PARENT, str(tmp_path), server.url, str(here)],
-            stdout=subprocess.PIPE,
-            env=dict(os.environ) | {"PYTHONPATH": path},
-        )
-        try:
-            assert parent.stdout is not None
-            child = psutil.Process(int(parent.stdout.readline()))
-        finally:
-            parent.kill()
-            parent.communicate(timeout=10)
-        psutil.wait_procs([child], timeout=15)
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_shop_runs_under_plain_locust(tmp_path: Path) -> None:
