@@ -96,6 +96,7 @@ class KubeCluster:
         self._api = client.ApiClient(settings)
         self._core = client.CoreV1Api(self._api)
         self._custom = client.CustomObjectsApi(self._api)
+        self._groups = client.ApisApi(self._api).get_api_versions
         self._delete_options = client.V1DeleteOptions
         self._preconditions = client.V1Preconditions
         self._version = ""
@@ -139,27 +140,27 @@ class KubeCluster:
         return replaced
 
     def service(self, namespace: str, name: str) -> Object:
-        found = self._call(
+        found: Object = self._raw(
             f"get service/{name} in {namespace}",
             self._core.read_namespaced_service,
             (name, namespace),
         )
-        return self._plain(found)
+        return found
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
-        found = self._call(
+        found = self._raw(
             f"list pods with {selector} in {namespace}",
             self._core.list_namespaced_pod,
             (namespace,),
             label_selector=selector,
         )
-        return list(self._plain(found).get("items") or ())
+        return list(found.get("items") or ())
 
     def delete_pod(self, namespace: str, name: str, uid: str, grace_s: float) -> None:
         options = self._delete_options(
             grace_period_seconds=round(grace_s), preconditions=self._preconditions(uid=uid)
         )
-        self._call(
+        self._raw(
             f"delete pod/{name} in {namespace}",
             self._core.delete_namespaced_pod,
             (name, namespace),
@@ -169,7 +170,7 @@ class KubeCluster:
     def _istio_version(self) -> str:
         """The newest version of Istio's networking API that this cluster serves."""
         if not self._version:
-            groups = self._call(f"look for the API {GROUP}", self._groups, ())
+            groups = self._raw(f"look for the API {GROUP}", self._groups, ())
             served = {
                 version["version"]
                 for group in groups.get("groups") or ()
@@ -185,11 +186,6 @@ class KubeCluster:
             self._version = known[0]
         return self._version
 
-    def _groups(self, **options: Any) -> Object:
-        from kubernetes import client
-
-        return self._plain(client.ApisApi(self._api).get_api_versions(**options))
-
     def _whole(self, item: Object) -> Object:
         """Items of a list may lack what a PUT needs."""
         return {
@@ -198,9 +194,13 @@ class KubeCluster:
             **item,
         }
 
-    def _plain(self, model: Any) -> Object:
-        plain: Object = self._api.sanitize_for_serialization(model)
-        return plain
+    def _raw(self, what: str, call: Callable[..., Any], args: tuple[Any, ...], **more: Any) -> Any:
+        """The answer as it came: the client's models differ by version, and some are strict."""
+        answer = self._call(what, call, args, _preload_content=False, **more)
+        try:
+            return json.loads(answer.data)
+        except ValueError as error:
+            raise ApiRefusalError(what, 0, f"the answer is not JSON ({error})") from error
 
     @staticmethod
     def _call(what: str, call: Callable[..., Any], args: tuple[Any, ...], **options: Any) -> Any:

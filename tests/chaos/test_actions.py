@@ -215,9 +215,11 @@ def order_pods(bare_api: BareApi) -> Iterator[str]:
     for name in ("order-api-a", "order-api-b"):
         make_pod(bare_api, name, uid)
     yield uid
-    bare_api.core.delete_namespaced_service("order-api", NAMESPACE)
+    bare_api.core.delete_namespaced_service("order-api", NAMESPACE, _preload_content=False)
     for item in bare_api.core.list_namespaced_pod(NAMESPACE).items:
-        bare_api.core.delete_namespaced_pod(item.metadata.name, NAMESPACE, grace_period_seconds=0)
+        bare_api.core.delete_namespaced_pod(
+            item.metadata.name, NAMESPACE, grace_period_seconds=0, _preload_content=False
+        )
     bare_api.custom.delete_namespaced_custom_object(*replica_sets, "order-api-1")
 
 
