@@ -1,3 +1,5 @@
+"""The engine on the supervisor's side: command line, environment, and what it refuses."""
+
 from __future__ import annotations
 
 import json

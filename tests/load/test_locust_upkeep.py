@@ -1,3 +1,5 @@
+"""Locust's own statistics and log stay small."""
+
 from __future__ import annotations
 
 import logging

@@ -1,3 +1,5 @@
+"""Every way in which clients report trouble, and the class it belongs to."""
+
 from __future__ import annotations
 
 import errno

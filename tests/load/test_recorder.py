@@ -1,3 +1,5 @@
+"""The recorder against exact values: quantiles, merging, limits."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The record's file: what is written is what the store and the live reader read."""
+
 from __future__ import annotations
 
 import json

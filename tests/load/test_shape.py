@@ -1,3 +1,5 @@
+"""The plan's stages as users, one by one, and the mix of user classes."""
+
 from __future__ import annotations
 
 import json
