@@ -196,7 +196,12 @@ def kill_pods(
     before = patiently(lambda: cluster.pods(namespace, wanted))
     try:
         victims = choice.choose(
-            before, selector=wanted, count=count, min_healthy=min_healthy, seed=seed
+            before,
+            selector=wanted,
+            count=count,
+            min_healthy=min_healthy,
+            seed=seed,
+            budgets=budgets_of(cluster, namespace),
         )
     except FaultError as error:
         record("skipped", f"pods/{wanted}", error.message, effects)
@@ -237,6 +242,18 @@ def service_selector(cluster: Cluster, namespace: str, service: str) -> str:
             "a pod kill needs to know its candidates", accepted="a label selector, or a Service"
         )
     return choice.service_selector(patiently(lambda: cluster.service(namespace, service)))
+
+
+def budgets_of(cluster: Cluster, namespace: str) -> list[Object]:
+    """The PodDisruptionBudgets of a namespace; none where reading them is not allowed."""
+    try:
+        found: list[Object] = patiently(lambda: cluster.disruption_budgets(namespace))
+    except ApiRefusalError as error:
+        if error.status not in (403, 404):
+            raise
+        log.warning("PodDisruptionBudgets are not honoured: %s", error.message)
+        return []
+    return found
 
 
 def subject_of(vs: Object) -> str:

@@ -61,6 +61,10 @@ class Cluster(Protocol):
 
     def pods(self, namespace: str, selector: str) -> list[Object]: ...
 
+    def disruption_budgets(self, namespace: str) -> list[Object]:
+        """All PodDisruptionBudgets of a namespace."""
+        ...
+
     def delete_pod(self, namespace: str, name: str, uid: str, grace_s: float) -> None:
         """Delete the pod that has this UID; 409 when another one has taken its name."""
         ...
@@ -95,6 +99,7 @@ class KubeCluster:
             raise TargetError(f"the kubeconfig {path} cannot be used: {error}") from error
         self._api = client.ApiClient(settings)
         self._core = client.CoreV1Api(self._api)
+        self._policy = client.PolicyV1Api(self._api)
         self._custom = client.CustomObjectsApi(self._api)
         self._groups = client.ApisApi(self._api).get_api_versions
         self._delete_options = client.V1DeleteOptions
@@ -153,6 +158,14 @@ class KubeCluster:
             self._core.list_namespaced_pod,
             (namespace,),
             label_selector=selector,
+        )
+        return list(found.get("items") or ())
+
+    def disruption_budgets(self, namespace: str) -> list[Object]:
+        found = self._raw(
+            f"list PodDisruptionBudgets in {namespace}",
+            self._policy.list_namespaced_pod_disruption_budget,
+            (namespace,),
         )
         return list(found.get("items") or ())
 

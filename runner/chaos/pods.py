@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.chaos.budgets import refusals
 from runner.errors import FaultError
 
 Object = dict[str, Any]
@@ -73,7 +74,13 @@ def candidates(pods: Iterable[Object]) -> list[Object]:
 
 
 def choose(
-    pods: Iterable[Object], *, selector: str, count: int, min_healthy: int, seed: int
+    pods: Iterable[Object],
+    *,
+    selector: str,
+    count: int,
+    min_healthy: int,
+    seed: int,
+    budgets: Iterable[Object] = (),
 ) -> list[Victim]:
     """Draw ``count`` of the ready pods such that ``min_healthy`` ready ones are left.
 
@@ -83,6 +90,7 @@ def choose(
         count: Pods to kill.
         min_healthy: Ready pods that must be left.
         seed: Seed of the draw.
+        budgets: PodDisruptionBudgets of the namespace; all of them must allow it.
 
     Raises:
         FaultError: When no pod may be killed; nothing is ever killed in part.
@@ -101,6 +109,8 @@ def choose(
             hint="nothing was killed: scale out, wait until pods are ready, or lower min_healthy",
         )
     drawn = random.Random(seed).sample(ready, count)  # noqa: S311 - a repeatable draw is the point
+    if refused := refusals(budgets, drawn):
+        raise FaultError("; ".join(refused), hint="nothing was killed: wait until it allows more")
     return [victim_of(pod) for pod in drawn]
 
 

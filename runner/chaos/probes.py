@@ -11,7 +11,7 @@ import time
 
 from runner.chaos import pods as choice
 from runner.chaos import virtualservice
-from runner.chaos.actions import affected, connect, service_selector, subject_of
+from runner.chaos.actions import affected, budgets_of, connect, service_selector, subject_of
 from runner.chaos.activity import activity
 from runner.chaos.annotation import fault_key
 from runner.chaos.client import ApiRefusalError, Cluster, patiently
@@ -52,7 +52,14 @@ def pods_can_be_killed(
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
     pods = patiently(lambda: cluster.pods(namespace, wanted))
-    choice.choose(pods, selector=wanted, count=count, min_healthy=min_healthy, seed=0)
+    choice.choose(
+        pods,
+        selector=wanted,
+        count=count,
+        min_healthy=min_healthy,
+        seed=0,
+        budgets=budgets_of(cluster, namespace),
+    )
     return True
 
 

@@ -70,6 +70,10 @@ class FakeCluster:
         self._answer("pods")
         return self.pod_lists.pop(0) if len(self.pod_lists) > 1 else self.pod_lists[0]
 
+    def disruption_budgets(self, namespace: str) -> list[Object]:
+        self._answer("budgets")
+        return []
+
     def delete_pod(self, namespace: str, name: str, uid: str, grace_s: float) -> None:
         self._answer("delete")
         self.deleted.append((name, uid, grace_s))

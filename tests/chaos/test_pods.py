@@ -10,6 +10,7 @@ import pytest
 from chaos_objects import pod, service
 
 from runner.chaos import pods
+from runner.chaos.budgets import selects
 from runner.chaos.client import ApiRefusalError
 from runner.chaos.recovery import follow
 from runner.errors import FaultError
@@ -60,6 +61,57 @@ def test_selector_is_required() -> None:
     with pytest.raises(FaultError, match="service/order-api has no selector"):
         pods.service_selector(without)
     assert pods.service_selector(service()) == SELECTOR
+
+
+def budget(selector: Any, allowed: int | None = 1) -> Any:
+    status = {} if allowed is None else {"disruptionsAllowed": allowed}
+    return {"metadata": {"name": "pdb"}, "spec": {"selector": selector}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        (None, False),
+        ({}, True),
+        ({"matchLabels": {"app": "order-api"}}, True),
+        ({"matchLabels": {"app": "other"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["order-api"]}]}, True),
+        (
+            {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["order-api"]}]},
+            False,
+        ),
+        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "Fuzzy"}]}, False),
+    ],
+)
+def test_budgets_select_pods_as_kubernetes_does(selector: Any, matches: bool) -> None:
+    """Goal: the right budget is asked. Method: each form of selector against one pod's labels."""
+    assert selects(selector, {"app": "order-api"}) is matches
+
+
+def test_budget_that_allows_too_few_stops_the_kill() -> None:
+    """Goal: a PodDisruptionBudget is respected. Method: enough, too few, and never counted."""
+    found = [pod(name) for name in "abcd"]
+    everyone: dict[str, Any] = {}
+
+    def kill(count: int, allowed: int | None) -> int:
+        return len(
+            pods.choose(
+                found,
+                selector=SELECTOR,
+                count=count,
+                min_healthy=0,
+                seed=0,
+                budgets=[budget(everyone, allowed)],
+            )
+        )
+
+    assert kill(2, 2) == 2
+    with pytest.raises(FaultError, match="poddisruptionbudget/pdb allows 1 pods to go, not 2"):
+        kill(2, 1)
+    with pytest.raises(FaultError, match="allows 0 pods to go, not 1"):
+        kill(1, None)
 
 
 def test_victim_carries_what_identifies_it() -> None:
