@@ -27,7 +27,7 @@ from runner.targets.sandbox.kubelet_logs import LogServer
 from runner.targets.sandbox.node import node_object, node_status
 from runner.targets.sandbox.podprocess import PodProcesses
 from runner.targets.sandbox.podreport import Host
-from runner.targets.sandbox.pods import is_active, is_terminating
+from runner.targets.sandbox.pods import is_active, is_terminating, owner_uid
 from runner.targets.sandbox.podstatus import BackOff
 from runner.targets.sandbox.podworker import PodWorker
 from runner.targets.sandbox.reconcile import following, reconcile
@@ -38,6 +38,8 @@ __all__ = ["PodProcesses", "run_kubelet"]
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 10.0
+# Pods of the first boot come in quick succession; a longer pause ends it.
+BURST_GAP_S: Final = 3.0
 SHUTDOWN_GRACE_S: Final = 1.0
 SHUTDOWN_LIMIT_S: Final = 4.0
 
@@ -76,6 +78,9 @@ class _Kubelet:
         self._background: set[asyncio.Task[None]] = set()
         self._next_address = 0
         self._is_booted = False
+        self._last_taken_s: float | None = None
+        # Owners that have lost a pod here: their next pods are replacements.
+        self._bereaved: set[str] = set()
         self._started_s = time.time()
 
     async def run(self) -> None:
@@ -123,25 +128,24 @@ class _Kubelet:
         self._wake.set()
 
     async def _step(self) -> float | None:
-        present: set[str] = set()
-        for pod in list(self._pods.objects.values()):
-            node = pod["spec"].get("nodeName")
-            if node and node != NODE_NAME:
-                continue
-            uid = pod["metadata"]["uid"]
-            present.add(uid)
-            if uid in self._workers:
-                self._follow(self._workers[uid][0], pod)
-            elif is_terminating(pod):
-                self._later(self._delete(pod))
-            elif is_active(pod) and (node or not self._is_cordoned()):
-                self._take(pod)
-        for uid, (worker, _) in self._workers.items():
-            if uid not in present:
+        pods = {
+            pod["metadata"]["uid"]: pod
+            for pod in self._pods.objects.values()
+            if pod["spec"].get("nodeName", NODE_NAME) == NODE_NAME
+        }
+        for uid, (worker, _) in list(self._workers.items()):
+            if uid in pods:
+                self._follow(worker, pods[uid])
+            else:
+                self._bereaved.add(owner_uid(worker.pod))
                 worker.kill()
-        if not self._is_booted:
-            workers = [worker for worker, _ in self._workers.values()]
-            self._is_booted = bool(workers) and all(worker.is_ready for worker in workers)
+        for uid, pod in pods.items():
+            if uid in self._workers:
+                continue
+            if is_terminating(pod):
+                self._later(self._delete(pod))
+            elif is_active(pod) and (pod["spec"].get("nodeName") or not self._is_cordoned()):
+                self._take(pod)
         return None
 
     def _is_cordoned(self) -> bool:
@@ -151,18 +155,29 @@ class _Kubelet:
     def _follow(self, worker: PodWorker, pod: Obj) -> None:
         worker.update(pod)
         if is_terminating(pod):
+            self._bereaved.add(owner_uid(pod))
             grace_s = pod["metadata"].get("deletionGracePeriodSeconds")
             default_s = self._settings.default_grace_s
             worker.stop(default_s if grace_s is None else float(grace_s))
 
     def _take(self, pod: Obj) -> None:
-        """Start a worker; the pods of the first boot wait for nothing."""
         uid = pod["metadata"]["uid"]
-        delay_s = self._settings.pod_recreation_delay_s if self._is_booted else 0.0
-        worker = PodWorker(self._host, pod, self._address(), delay_s)
+        worker = PodWorker(self._host, pod, self._address(), self._delay_s(pod))
         task = asyncio.create_task(self._run(worker, bind=not pod["spec"].get("nodeName")))
         self._workers[uid] = (worker, task)
         task.add_done_callback(lambda _: self._ended(uid))
+
+    def _delay_s(self, pod: Obj) -> float:
+        """Seconds until a pod's process is started: none for the pods of the first boot.
+
+        That is the first burst of pods, as far as they replace nobody.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if self._last_taken_s is not None and now_s - self._last_taken_s > BURST_GAP_S:
+            self._is_booted = True
+        self._last_taken_s = now_s
+        is_first = not self._is_booted and owner_uid(pod) not in self._bereaved
+        return 0.0 if is_first else self._settings.pod_recreation_delay_s
 
     def _address(self) -> str:
         """The next address that no pod has, and that none had since this kubelet started.

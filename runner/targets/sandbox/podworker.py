@@ -30,6 +30,7 @@ from runner.targets.sandbox.programs import (
     Refusal,
     find_program,
     given_environment,
+    ignored_fields,
 )
 from runner.targets.sandbox.shop.behaviour import Behaviour, parse_behaviour
 from runner.targets.sandbox.shop.services import BEHAVIOUR_PATH, TOKEN_HEADER
@@ -96,11 +97,6 @@ class PodWorker:
         if self._process is not None:
             self._process.kill()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether all containers are ready."""
-        return all(each.ready for each in self._report.facts)
-
     # Its life.
 
     async def run(self) -> None:
@@ -161,19 +157,11 @@ class PodWorker:
 
     def _find(self) -> tuple[Obj, ContainerFacts | None, Program | Refusal]:
         """The container with a process, and its program; refusals go to the pod's status."""
-        spec = self.pod["spec"]
-        containers = spec.get("containers") or []
+        containers = self.pod["spec"].get("containers") or []
         mains = [each for each in containers if each.get("image") != PROXY_IMAGE]
         main: Obj = mains[0] if mains else {}
-        given = given_environment(
-            pod=self.pod,
-            address=self.address,
-            port=_port_of(main, self._host.settings.pod_port),
-            outbound_port=OUTBOUND_PORT,
-            token=self._token,
-        )
-        program: Program | Refusal = find_program(main, given)
-        if len(mains) != 1 or spec.get("initContainers"):
+        program = self._program(main)
+        if len(mains) != 1 or self.pod["spec"].get("initContainers"):
             message = "a sandbox's pod has one container with a program and no initContainers"
             program = Refusal("CreateContainerConfigError", message)
         for facts, container in zip(self._report.facts, containers, strict=True):
@@ -182,9 +170,31 @@ class PodWorker:
             elif isinstance(program, Refusal):
                 facts.state = Waiting(program.reason, program.message)
                 self._say("Failed", f"{facts.name}: {program.message}", "Warning")
+        ignored = ignored_fields(self.pod["spec"], main)
+        if ignored:
+            self._say("FieldNotHonoured", f"ignored: {', '.join(ignored)}", "Warning")
         self._report.publish()
         names = [facts for facts in self._report.facts if facts.name == main.get("name")]
         return main, names[0] if names else None, program
+
+    def _program(self, container: Obj) -> Program | Refusal:
+        try:
+            given = given_environment(
+                pod=self.pod,
+                address=self.address,
+                port=_port_of(container, self._host.settings.pod_port),
+                outbound_port=OUTBOUND_PORT,
+                token=self._token,
+            )
+            program = find_program(container, given)
+            if isinstance(program, Program):
+                # Read now, so that a mistake in them is the container's and not a watcher's.
+                read_probe(container, "readinessProbe")
+                read_probe(container, "livenessProbe")
+                _memory_limit(container)
+        except (ValueError, KeyError, TypeError) as error:
+            return Refusal("CreateContainerConfigError", f"not understood: {error}")
+        return program
 
     def _end_proxies(self, end: Terminated) -> None:
         for facts in self._report.facts:
@@ -288,15 +298,12 @@ class PodWorker:
 
     async def _watch_memory(self, container: Obj, process: PodProcess) -> None:
         """Do what the kernel does at a container's memory limit."""
-        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-        if limit is None:
-            return
-        limit_bytes = quantity(limit)
-        while True:
+        limit_bytes = _memory_limit(container)
+        while limit_bytes is not None:
             await asyncio.sleep(MEMORY_CHECK_S)
             if process.resident_bytes() > limit_bytes:
                 process.oom_killed = True
-                self._say("OOMKilling", f"Memory limit {limit} exceeded", "Warning")
+                self._say("OOMKilling", f"memory limit of {limit_bytes:.0f} exceeded", "Warning")
                 process.kill()
                 return
 
@@ -341,6 +348,12 @@ class PodWorker:
 def _port_of(container: Obj, default: int) -> int:
     ports = container.get("ports") or ()
     return int(ports[0]["containerPort"]) if ports else default
+
+
+def _memory_limit(container: Obj) -> float | None:
+    """The memory limit in bytes."""
+    limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+    return None if limit is None else quantity(limit)
 
 
 def _grace_of(pod: Obj, default_s: float) -> float:

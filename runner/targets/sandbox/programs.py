@@ -39,6 +39,12 @@ _BOOT: Final = (
     "from runner.targets.sandbox.shop.app import main; sys.exit(main())"
 )
 
+_IGNORED_OF_PODS: Final = (
+    *("volumes", "hostNetwork", "hostPID", "hostAliases", "nodeSelector", "affinity"),
+    *("readinessGates", "topologySpreadConstraints"),
+)
+_IGNORED_OF_CONTAINERS: Final = ("startupProbe", "volumeMounts", "workingDir")
+
 
 class Refusal(NamedTuple):
     """Why a container is not run; ``reason`` is a Kubernetes waiting reason."""
@@ -107,6 +113,14 @@ def given_environment(
         "SHOP_TOKEN": token,
         "SHOP_PARENT": str(os.getpid()),
     }
+
+
+def ignored_fields(spec: Object, container: Object) -> list[str]:
+    """The fields of a pod that have no effect in a sandbox, though somebody may count on them."""
+    return [
+        *(field for field in _IGNORED_OF_PODS if spec.get(field)),
+        *(field for field in _IGNORED_OF_CONTAINERS if container.get(field)),
+    ]
 
 
 def _only_sleeps(field: str, value: Any) -> bool:

@@ -22,6 +22,7 @@ from runner.targets.sandbox.apiclient import (
     PODS,
     SERVICES,
     ApiClient,
+    ApiError,
     Obj,
 )
 from runner.targets.sandbox.apiserver import serve
@@ -181,3 +182,31 @@ async def deploy(on: Cluster, replicas: int = 2, **env: str) -> list[Obj]:
     """Create the Deployment and wait until its pods are ready."""
     await on.client.create(DEPLOYMENTS, deployment(on.settings, replicas, **env))
     return await on.ready(replicas)
+
+
+def app_status(pod: Obj) -> dict[str, Any]:
+    """The status of the application's container."""
+    found: dict[str, Any] = next(
+        each for each in pod["status"]["containerStatuses"] if each["name"] == APP
+    )
+    return found
+
+
+async def is_gone(on: Cluster, name: str) -> bool:
+    try:
+        await on.pod(name)
+    except ApiError as error:
+        return error.status == 404
+    return False
+
+
+async def annotate(on: Cluster, name: str, **wishes: str | None) -> None:
+    """Set behaviour annotations and wait until the kubelet has told the process."""
+    annotations = {f"sandbox.seatrial.dev/{key}": value for key, value in wishes.items()}
+    before = (await on.reasons(name)).get("Behaviour")
+    await on.client.patch(PODS, name, NAMESPACE, {"metadata": {"annotations": annotations}})
+
+    async def told() -> bool:
+        return (await on.reasons(name)).get("Behaviour") != before
+
+    await on.until(told)
