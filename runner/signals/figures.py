@@ -63,7 +63,7 @@ class Figure:
             samples=self.samples,
             state=state,
             message=message,
-            warnings=self.warnings,
+            warnings=tuple(dict.fromkeys(self.warnings)),
         )
 
 
