@@ -21,7 +21,7 @@ def follow(
     before: Sequence[Object],
     *,
     killed_at_s: float,
-    until_s: float,
+    until_s: float | None,
     effects: str = "",
     pause: Callable[[float], None] = time.sleep,
 ) -> float | None:
@@ -32,13 +32,15 @@ def follow(
         victims: The killed pods.
         before: All pods before the kill.
         killed_at_s: Unix time of the kill.
-        until_s: Bound.
+        until_s: Bound; None for not looking at all.
         effects: File for the record of effects; ``replaced`` per new pod and ``ready`` at the end.
         pause: Waits between looks.
 
     Returns:
         Seconds from the kill until as many pods were ready as before; None when they were not.
     """
+    if until_s is None:
+        return None
     known = frozenset(pod["metadata"]["uid"] for pod in before)
     ready_before = sum(map(is_ready, before))
     seen: set[str] = set()

@@ -143,6 +143,7 @@ def child_environment(
         | {
             "KUBECONFIG": str(Path(target.kubeconfig).resolve()),
             "TMPDIR": str(private),
+            "SEATRIAL_PRIVATE": str(private),
             "PYTHONUNBUFFERED": "1",
             "TERM": "dumb",  # Otherwise the tool colours its log.
         }

@@ -149,6 +149,8 @@ def test_child_that_is_asked_to_end_undoes_its_fault(
 def test_orphan_undoes_its_fault(bare_api: BareApi, tmp_path: Path) -> None:
     """Goal: SIGKILL of the supervisor is survived. Method: a supervisor that injects and waits."""
     before = users_part(bare_api.put(virtual_service("tk-orphan")))
+    temporary = tmp_path / "t"
+    temporary.mkdir()
     script = """
         import sys, time
         from pathlib import Path
@@ -166,7 +168,8 @@ def test_orphan_undoes_its_fault(bare_api: BareApi, tmp_path: Path) -> None:
         [
             *(sys.executable, "-c", textwrap.dedent(script)),
             *(json.dumps(target), str(tmp_path / "w"), str(Path(__file__).parent)),
-        ]
+        ],
+        env=os.environ | {"TMPDIR": str(temporary)},
     )
     try:
         until(lambda: len(names(bare_api, "tk-orphan")) == 2, "the fault")
@@ -176,6 +179,7 @@ def test_orphan_undoes_its_fault(bare_api: BareApi, tmp_path: Path) -> None:
     until(lambda: users_part(bare_api.get("tk-orphan")) == before, "the undo", 10.0)
     until((tmp_path / "w" / "journal.json").exists, "the journal", 10.0)
     assert journal(tmp_path / "w")["status"] == "interrupted"
+    until(lambda: not list(temporary.iterdir()), "the removal of its private folder", 10.0)
 
 
 @pytest.mark.sandbox
@@ -257,6 +261,7 @@ def test_childs_environment_names_one_cluster(tmp_path: Path, kind: Any, proxied
         "KUBECONFIG": str(tmp_path / "k"),
         "KUBERNETES_CONTEXT": "c",
         "TMPDIR": str(tmp_path),
+        "SEATRIAL_PRIVATE": str(tmp_path),
         "PYTHONUNBUFFERED": "1",
         "TERM": "dumb",
         **({"https_proxy": "http://proxy"} if proxied else {}),
