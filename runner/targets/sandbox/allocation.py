@@ -9,14 +9,15 @@ sandboxes that start at the same time do not race for them.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from runner.errors import TargetError, UsageError
 
 SLOTS: Final = 60
 PORT_NAMES: Final = ("api", "ingress", "prometheus", "envoy_admin", "exporter", "kubelet")
-POD_PORTS: Final = (8080, 18080, 28080)
+# Not 8080: as long as pods listen there, nobody's own server could listen on all addresses.
+POD_PORTS: Final = (18_080, 28_080, 8080)
 _FIRST_PORT: Final = 21_000
 _PORTS_PER_SLOT: Final = 8
 _HIGHEST_PORT: Final = 65_535
@@ -101,20 +102,20 @@ def choose_ports(slot: int, asked: Mapping[str, int] | None = None) -> dict[str,
     return ports
 
 
-def choose_pod_port(address: str) -> int:
-    """The port that all pods listen on, free at ``address``.
+def choose_pod_port(address: str, ports: Sequence[int] = POD_PORTS) -> int:
+    """The first of ``ports`` that is free at ``address``; all pods will listen on it.
 
-    Another program that listens on 8080 of *all* addresses holds it on the pods' addresses too.
+    Another program that listens on a port of *all* addresses holds it on the pods' addresses too.
 
     Raises:
-        TargetError: When all of :data:`POD_PORTS` are taken.
+        TargetError: When all are taken.
     """
-    for port in POD_PORTS:
+    for port in ports:
         if is_free(address, port):
             return port
     raise TargetError(
-        f"none of the ports {', '.join(map(str, POD_PORTS))} is free at the pods' address {address}"
-        + _listeners(POD_PORTS),
+        f"none of the ports {', '.join(map(str, ports))} is free at the pods' address {address}"
+        + _listeners(ports),
         hint="stop a program that listens on one of them on all addresses",
     )
 

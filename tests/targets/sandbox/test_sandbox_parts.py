@@ -93,9 +93,11 @@ def test_impossible_ports_are_refused(asked: dict[str, int], words: str) -> None
 
 def test_pods_move_to_another_port_when_a_program_listens_on_all_addresses() -> None:
     """A listener on 0.0.0.0 holds its port on every loopback address, too."""
-    first = allocation.choose_pod_port("127.200.0.2")
-    with socket.create_server(("0.0.0.0", first)):  # noqa: S104 - that is the point
-        assert allocation.choose_pod_port("127.200.0.2") != first
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - that is the point
+        taken = server.getsockname()[1]
+        assert allocation.choose_pod_port("127.200.0.2", (taken, 18_080)) == 18_080
+        with pytest.raises(TargetError, match=rf"none of the ports {taken} is free .* \(pid \d+\)"):
+            allocation.choose_pod_port("127.200.0.2", (taken,))
 
 
 @pytest.mark.parametrize(
