@@ -1,0 +1,150 @@
+"""What broke and how it recovered: one story for each fault. Pure; no markup."""
+
+from __future__ import annotations
+
+from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, Verdict
+from runner.model.recording import Effect, Recording
+from runner.model.shape import Items, Model
+from runner.reports import format as fmt
+from runner.reports.text import Shown
+
+MOST_EFFECTS = 30
+
+
+class Evidence(Model):
+    """What a validity check found about a fault."""
+
+    title: Shown
+    verdict: Verdict
+    reason: Shown
+
+
+class Step(Model):
+    """Something that a fault did or saw, at an offset."""
+
+    at: str
+    what: str
+    subject: Shown
+    detail: Shown
+
+
+class Impact(Model):
+    """What the users saw while the fault was in effect, beside the baseline."""
+
+    label: Shown
+    error_ratio: str
+    p95: str
+    rate: str
+
+
+class FaultStory(Model):
+    """One fault from plan to recovery."""
+
+    number: int
+    id: Shown
+    kind: str
+    service: Shown
+    what: Shown
+    planned: str
+    injected: str
+    gone: str
+    recovery: str
+    recovery_s: float | None
+    flagged: str
+    subjects: Items[Shown]
+    detail: Shown
+    evidence: Items[Evidence]
+    steps: Items[Step]
+    impact: Items[Impact]
+
+
+def fault_stories(recording: Recording, evaluation: Evaluation) -> tuple[FaultStory, ...]:
+    """The stories, in the order of the plan."""
+    return tuple(
+        _story(number, figure, recording, evaluation)
+        for number, figure in enumerate(evaluation.faults, start=1)
+    )
+
+
+def _story(
+    number: int, figure: FaultFigure, recording: Recording, evaluation: Evaluation
+) -> FaultStory:
+    kill = figure.kind == "pod-kill"
+    return FaultStory(
+        number=number,
+        id=figure.id,
+        kind=figure.kind,
+        service=figure.service,
+        what=_what(figure.id, recording),
+        planned=f"{fmt.clock_offset(figure.start_s)} to {fmt.clock_offset(figure.end_s)}",
+        injected=_offset(figure.injected_s),
+        gone=_offset(figure.gone_s),
+        recovery="not seen" if figure.recovery_s is None else fmt.seconds(figure.recovery_s),
+        recovery_s=figure.recovery_s,
+        flagged="not told by flags" if kill and figure.flagged is None else _flagged(figure),
+        subjects=figure.subjects,
+        detail=figure.detail,
+        evidence=tuple(
+            Evidence(title=finding.title, verdict=finding.verdict, reason=finding.reason)
+            for finding in evaluation.findings
+            if finding.kind == "validity" and finding.where == figure.id
+        ),
+        steps=_steps(figure.id, recording),
+        impact=_impact(figure.id, recording, evaluation),
+    )
+
+
+def _offset(offset_s: float | None) -> str:
+    return "never seen" if offset_s is None else fmt.clock_offset(offset_s)
+
+
+def _flagged(figure: FaultFigure) -> str:
+    return "unknown" if figure.flagged is None else f"{fmt.count(figure.flagged)} requests"
+
+
+def _what(fault_id: str, recording: Recording) -> str:
+    """The fault as its author wrote it, in words."""
+    planned = next(fault for fault in recording.plan.faults if fault.id == fault_id)
+    fault = planned.fault
+    if fault.kind == "pod-kill":
+        pods = "1 pod" if fault.count == 1 else f"{fault.count} pods"
+        return f"Kills {pods} of {fault.service}"
+    share = fmt.percent(fault.percent / 100)
+    some = "all requests" if fault.percent == 100 else f"{share} of the requests"
+    only = f" with {', '.join(sorted(fault.headers))}" if fault.headers else ""
+    if fault.kind == "http-delay":
+        return f"Delays {some} to {fault.service}{only} by {fmt.seconds(fault.delay)}"
+    return f"Answers {some} to {fault.service}{only} with HTTP {fault.status}"
+
+
+def _steps(fault_id: str, recording: Recording) -> tuple[Step, ...]:
+    effects = [e for record in recording.faults if record.id == fault_id for e in record.effects]
+    ordered = sorted(effects, key=lambda effect: effect.wall_s)[:MOST_EFFECTS]
+    return tuple(_step(effect, recording) for effect in ordered)
+
+
+def _step(effect: Effect, recording: Recording) -> Step:
+    offset_s = recording.offset_s(effect.wall_s)
+    return Step(
+        at=fmt.NOTHING if offset_s is None else fmt.clock_offset(offset_s),
+        what=effect.what,
+        subject=effect.subject,
+        detail=effect.detail,
+    )
+
+
+def _impact(fault_id: str, recording: Recording, evaluation: Evaluation) -> tuple[Impact, ...]:
+    """The baseline, and each phase in which the fault was in effect."""
+    active = {phase.index for phase in recording.plan.phases if fault_id in phase.faults}
+    baseline = [figures for figures in evaluation.phases if figures.phase == "baseline"][:1]
+    during = [figures for figures in evaluation.phases if figures.phase_index in active]
+    return tuple(_seen(figures) for figures in (*baseline, *during)) if during else ()
+
+
+def _seen(figures: LoadFigures) -> Impact:
+    return Impact(
+        label=figures.label,
+        error_ratio=fmt.percent(figures.error_ratio),
+        p95=fmt.seconds(figures.p95_s),
+        rate=fmt.rate(figures.rate_per_s),
+    )

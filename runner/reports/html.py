@@ -1,0 +1,45 @@
+"""The report as one HTML page that opens from disk and asks nobody for anything. Only arranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from runner.model.evaluation import Verdict
+from runner.reports.document import Document
+
+MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
+
+
+def render_page(document: Document, plots: Mapping[str, str]) -> str:
+    """``document`` as a page, with the inline SVG of each chart by its id."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        doc=document,
+        marks=MARKS,
+        css=Markup(stylesheet()),  # noqa: S704 - our own file
+        plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
+    )
+
+
+def stylesheet() -> str:
+    """The page's colours and layout."""
+    return _resource("palette.css") + _resource("report.css")
+
+
+def palette() -> str:
+    """The colours alone, for drawings in files of their own."""
+    return _resource("palette.css")
+
+
+def _resource(name: str) -> str:
+    return files("runner.reports").joinpath("templates", name).read_text(encoding="utf-8")

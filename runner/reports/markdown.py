@@ -1,0 +1,90 @@
+"""The report as a short Markdown text, for pull requests and job summaries."""
+
+from __future__ import annotations
+
+import re
+
+from runner.reports.document import Document, FindingRow, LoadRow
+from runner.reports.html import MARKS
+
+MOST_REASONS = 10
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_WORD_JOINER = "\u2060"
+
+
+def render_markdown(document: Document) -> str:
+    """Verdict, why, objectives, phases; what is not well is said in words."""
+    mark = MARKS[document.verdict]
+    blocks = [
+        f"## {mark} {md(document.word)}: {md(document.experiment)}",
+        md(document.because),
+    ]
+    if document.rehearsal:
+        blocks.insert(1, f"**{md(document.rehearsal)}**")
+    if document.objectives:
+        blocks.append(_objectives(document.objectives))
+    unwell = [row for row in document.validity if row.verdict != "pass"]
+    if unwell:
+        reasons = [f"- {MARKS[row.verdict]} {md(row.reason)}" for row in unwell[:MOST_REASONS]]
+        blocks.append("\n".join(["**Validity**", "", *reasons]))
+    if document.phases:
+        blocks.append(_phases(document.phases))
+    facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
+    blocks.append(facts)
+    if document.command:
+        blocks.append(f"Run {md(document.run_id)}, repeated by:\n\n{_code(document.command)}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def md(text: str) -> str:
+    """``text`` such that Markdown shows it as it is: one line, no markup, nobody notified."""
+    flat = " ".join(text.split())
+    return _SPECIAL.sub(r"\\\1", flat).replace("@", "@" + _WORD_JOINER)
+
+
+def _code(text: str) -> str:
+    """A fenced block whose fence is longer than any in ``text``."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text}\n{fence}"
+
+
+def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    rule = tuple("---" for _ in headers)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headers, rule, *rows))
+
+
+def _objectives(rows: tuple[FindingRow, ...]) -> str:
+    return _table(
+        ("", "Objective", "Where", "Observed", "Bound", "Margin"),
+        [
+            (
+                f"{MARKS[row.verdict]} {row.word.lower()}",
+                md(row.title),
+                md(row.where),
+                md(row.observed.text),
+                md(row.bound_text),
+                md(row.margin.text),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _phases(rows: tuple[LoadRow, ...]) -> str:
+    return _table(
+        ("Phase", "Window", "Requests", "Rate", "Errors", "p50", "p95", "p99"),
+        [
+            (
+                md(row.label),
+                md(row.window),
+                row.requests.text,
+                md(row.rate.text),
+                md(row.error_ratio.text),
+                md(row.p50.text),
+                md(row.p95.text),
+                md(row.p99.text),
+            )
+            for row in rows
+        ],
+    )
