@@ -108,13 +108,13 @@ def cli(verbose: int) -> None:
     )
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit.
+def main(argv: list[str] | None = None, command: click.Command = cli) -> None:
+    """Run ``command`` and exit.
 
     No error of ours, of click or of the reader's leaves a traceback; a bug says so and is 70.
     """
     try:
-        code = cli.main(args=argv, prog_name="seatrial", standalone_mode=False)
+        code = command.main(args=argv, prog_name="seatrial", standalone_mode=False)
         sys.exit(int(code or 0))
     except click.ClickException as error:
         error.show()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
@@ -182,15 +183,17 @@ def test_the_committed_schema_is_the_models(run: Run, kind: str) -> None:
     assert committed.read_text() == out, f"run: seatrial schema {kind} > docs/{kind}.schema.json"
 
 
-def test_a_bug_says_so_and_is_70(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Goal: no traceback. Method: a listing that cannot work, as a bug would have it."""
+def test_a_bug_says_so_and_is_70(capsys: pytest.CaptureFixture[str]) -> None:
+    """Goal: no traceback. Method: a command that cannot work."""
 
-    def broken(folder: Path) -> list[Path]:
+    @click.command()
+    def broken() -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("runner.cli.experiments.experiment_files", broken)
-    code, _, err = run("list")
-    assert code == 70
+    with pytest.raises(SystemExit) as ended:
+        main([], broken)
+    err = capsys.readouterr().err
+    assert ended.value.code == 70
     assert "bug: ZeroDivisionError: oops" in err
     assert "Traceback" not in err
 
