@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import jsonschema
 import pytest
+from conftest import Golden
 from ruamel.yaml import YAML
 
 from runner.cli import main
 from runner.cli.app import _COMMANDS, cli
-from tests.conftest import Golden
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = [*_COMMANDS, *(f"sandbox {name}" for name in ("up", "status", "down", "logs"))]
