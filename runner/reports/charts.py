@@ -8,17 +8,18 @@ than one value, the worst is shown (of traffic the mean): a chart must not smoot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
-from runner.model.evaluation import Evaluation, Finding
+from runner.model.evaluation import Evaluation
 from runner.model.histogram import merge_into, quantile_us
-from runner.model.objective import Bound, parse_bound
 from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, LoadRecord, Recording, Signals, SignalSeries
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
+from runner.reports.bounds import BoundMark, DrawnBound, bounds_of, marks_for
+from runner.reports.rows import KINDS
 from runner.reports.text import Shown
 
 MOST_POINTS = 240
@@ -37,15 +38,6 @@ _SIGNALS: dict[str, tuple[str, str, dict[str, str]]] = {
     ),
 }
 """Golden signal: title, unit, and indicator to the name of its line."""
-
-KINDS = {
-    "http_4xx": "HTTP 4xx",
-    "http_5xx": "HTTP 5xx",
-    "timeout": "timeout",
-    "connection": "connection",
-    "error": "other",
-}
-"""Outcomes as people call them."""
 
 
 class Grid(Model):
@@ -75,19 +67,6 @@ class Line(Model):
 
     name: str
     values: Items[float | None]
-
-
-class BoundMark(Model):
-    """A bound, drawn where it holds.
-
-    Attributes:
-        windows: ``(start_s, end_s)`` of the phases it was judged in.
-    """
-
-    label: str
-    value: float
-    windows: Items[tuple[float, float]]
-    missed: bool
 
 
 class Chart(Model):
@@ -129,7 +108,7 @@ def grid_of(plan: Plan, signals: Signals | None) -> Grid:
 
 def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> Items[ChartGroup]:
     """The charts of the load, then those of each service."""
-    bounds = tuple(_bounds(evaluation.findings))
+    bounds = tuple(bounds_of(evaluation.findings))
     groups = [_load_group(recording, grid, bounds)]
     if recording.signals is not None:
         names = dict.fromkeys(
@@ -142,60 +121,10 @@ def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> It
     return tuple(groups)
 
 
-# -- bounds ----------------------------------------------------------------------------------------
-
-
-class _Drawn(Model):
-    """A bound with what decides in which charts it belongs."""
-
-    bound: Bound
-    source: str
-    subject: str
-    mark: BoundMark
-
-
-def _bounds(findings: Iterable[Finding]) -> Iterable[_Drawn]:
-    for finding in findings:
-        text, _, subject = finding.title.partition(" of ")
-        if finding.kind != "objective" or finding.bound is None:
-            continue
-        try:
-            bound = parse_bound(text)
-        except ValueError:
-            continue
-        operator = {"<=": "≤", ">=": "≥"}.get(bound.operator, bound.operator)
-        name = f"{bound.statistic} " if bound.statistic else ""
-        what = bound.sli.removeprefix("saturation.").replace("cpu", "CPU")
-        name = f"{what} " if bound.sli.startswith("saturation") else name
-        yield _Drawn(
-            bound=bound,
-            source=finding.source,
-            subject=subject,
-            mark=BoundMark(
-                label=f"{name}{operator} {fmt.quantity(bound.value, bound.unit)}",
-                value=bound.value,
-                windows=tuple((part.start_s, part.end_s) for part in finding.parts),
-                missed=any(part.verdict == "fail" for part in finding.parts),
-            ),
-        )
-
-
-def _marks(drawn: Sequence[_Drawn], signal: str, source: str, subject: str) -> Items[BoundMark]:
-    """The bounds that concern ``signal`` of ``subject``, as ``source`` sees it."""
-    chosen = [
-        one.mark
-        for one in drawn
-        if one.bound.sli.split(".")[0] == signal
-        and one.source == source
-        and (one.subject == subject or (signal == "saturation" and not one.subject))
-    ]
-    return tuple(dict.fromkeys(chosen))
-
-
 # -- the load --------------------------------------------------------------------------------------
 
 
-def _load_group(recording: Recording, grid: Grid, drawn: Sequence[_Drawn]) -> ChartGroup:
+def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -> ChartGroup:
     counts, latencies, recorded = _load_steps(recording.load, grid)
     totals = [sum(counts[name][i] for name in OUTCOMES) for i in range(grid.count)]
     lengths = [
@@ -240,7 +169,7 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[_Drawn]) -> Ch
                 title=title,
                 subject="the load",
                 unit=unit,
-                bounds=_marks(drawn, key, "client", ""),
+                bounds=marks_for(drawn, key, "client", ""),
                 missing="The load generator recorded nothing.",
             )
             for key, title, unit, lines in charts
@@ -291,7 +220,7 @@ def _quantile_s(counts: dict[int, int], ratio: float) -> float | None:
 
 
 def _service_group(
-    number: int, service: str, signals: Signals, grid: Grid, drawn: Sequence[_Drawn]
+    number: int, service: str, signals: Signals, grid: Grid, drawn: Sequence[DrawnBound]
 ) -> ChartGroup:
     known = {series.sli: series for series in signals.series if series.service == service}
     charts = []
@@ -311,7 +240,7 @@ def _service_group(
                 title=title,
                 subject=service or "the ingress",
                 unit=unit,
-                bounds=_marks(drawn, signal, "mesh", service),
+                bounds=marks_for(drawn, signal, "mesh", service),
                 missing=why,
             )
         )

@@ -81,7 +81,7 @@ def _story(
         gone=_offset(figure.gone_s),
         recovery="not seen" if figure.recovery_s is None else fmt.seconds(figure.recovery_s),
         recovery_s=figure.recovery_s,
-        flagged="not told by flags" if kill and figure.flagged is None else _flagged(figure),
+        flagged="" if kill and figure.flagged is None else _flagged(figure),
         subjects=figure.subjects,
         detail=figure.detail,
         evidence=tuple(

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
+from runner.reports.rows import worst_first
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
@@ -25,6 +26,8 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
     )
     return environment.get_template("report.html.j2").render(
         doc=document,
+        objectives=worst_first(document.objectives),
+        validity=worst_first(document.validity),
         marks=MARKS,
         css=Markup(stylesheet()),  # noqa: S704 - our own file
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots

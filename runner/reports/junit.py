@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 
 from runner.model.evaluation import Verdict
-from runner.reports.document import Document, FindingRow
+from runner.reports.document import Document
+from runner.reports.rows import FindingRow
 
 
 def render_junit(document: Document) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from runner.reports.document import Document, FindingRow, LoadRow
+from runner.reports.document import Document
 from runner.reports.html import MARKS
+from runner.reports.rows import FindingRow, LoadRow, worst_first
 
 MOST_REASONS = 10
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^[#+-]|(?<=^\d)[.)])")
 _WORD_JOINER = "\u2060"
 
 
@@ -22,7 +23,7 @@ def render_markdown(document: Document) -> str:
     if document.rehearsal:
         blocks.insert(1, f"**{md(document.rehearsal)}**")
     if document.objectives:
-        blocks.append(_objectives(document.objectives))
+        blocks.append(_objectives(worst_first(document.objectives)))
     unwell = [row for row in document.validity if row.verdict != "pass"]
     if unwell:
         reasons = [f"- {MARKS[row.verdict]} {md(row.reason)}" for row in unwell[:MOST_REASONS]]

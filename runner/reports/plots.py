@@ -16,17 +16,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from runner.reports import format as fmt
-from runner.reports.charts import BoundMark, Chart, Line
-from runner.reports.document import Document, FaultSpan, ticks_s
+from runner.reports.bounds import BoundMark
+from runner.reports.charts import Chart, Line
+from runner.reports.document import Document
+from runner.reports.timeline import FaultSpan, ticks_s
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 360, 184
+WIDTH, HEIGHT = 330, 180
 """Size in points, which the page shows as CSS pixels where a chart is as wide as a phone."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 24, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 47, 15, 34, 20
 _BOUND_REACH = 4.0
 """A bound further above the data than this is named, not drawn: the data would lie flat."""
 
@@ -123,18 +125,19 @@ def draw(
     for bound in drawn:
         _draw_bound(axes, bound, duration_s, top)
     _name_bounds_above(axes, [bound for bound in chart.bounds if bound not in drawn])
-    if len(chart.lines) > 1:
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=len(chart.lines),
-            frameon=False,
-            labelcolor=COLOURS["text"],
-            handlelength=1.2,
-            handletextpad=0.4,
-            columnspacing=1.0,
-            borderaxespad=0.2,
-        )
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1.0),
+        bbox_transform=figure.transFigure,
+        ncols=len(chart.lines),
+        frameon=False,
+        labelcolor=COLOURS["text"],
+        handlelength=1.0,
+        handletextpad=0.4,
+        columnspacing=0.9,
+        borderaxespad=0.1,
+        borderpad=0.2,
+    )
     return figure
 
 
@@ -181,9 +184,9 @@ def _shade(axes: Axes, fault: FaultSpan) -> None:
         str(fault.number),
         (fault.start_s, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(3, -3),
+        xytext=(0, 2),
         textcoords="offset points",
-        va="top",
+        va="bottom",
         color=COLOURS["fault"],
         fontweight="bold",
     )
@@ -201,7 +204,7 @@ def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
         label=line.name,
         marker="o" if _is_lonely(line) else "",
         markersize=2,
-        solid_joinstyle="round",
+        clip_on=False,
     )
 
 
@@ -226,7 +229,7 @@ def _draw_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> 
         return
     start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
     at_end = (start_s + end_s) / 2 > duration_s / 2
-    below = bound.value > 0.88 * top
+    below = bound.above or bound.value > 0.88 * top
     axes.annotate(
         bound.label,
         (end_s if at_end else start_s, bound.value),

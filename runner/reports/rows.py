@@ -1,0 +1,200 @@
+"""Rows of a report's tables: each figure as a number and as people read it. Pure; no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runner.model.evaluation import FailureFigure, Finding, LoadFigures, Part, Verdict
+from runner.model.shape import Items, Model
+from runner.reports import format as fmt
+from runner.reports.text import Shown
+
+MOST_ENDPOINTS = 40
+MOST_FAILURES = 50
+
+WORDS = {
+    Verdict.PASS: "Pass",
+    Verdict.WARN: "Pass with warnings",
+    Verdict.FAIL: "Fail",
+    Verdict.INCONCLUSIVE: "Inconclusive",
+}
+_OPERATORS = {"<=": "≤", ">=": "≥"}
+
+KINDS = {
+    "http_4xx": "HTTP 4xx",
+    "http_5xx": "HTTP 5xx",
+    "timeout": "timeout",
+    "connection": "connection",
+    "error": "other",
+}
+"""Outcomes as people call them."""
+
+
+class Number(Model):
+    """A figure in base units, and as people read it."""
+
+    value: float | None
+    unit: str
+    text: str
+
+
+class PartRow(Model):
+    """One window of a finding."""
+
+    label: Shown
+    window: str
+    verdict: Verdict
+    observed: Number
+    samples: Number
+    reason: Shown
+
+
+class FindingRow(Model):
+    """A line of the tables of objectives and of validity."""
+
+    title: Shown
+    check: Shown
+    where: Shown
+    source: Shown
+    verdict: Verdict
+    word: str
+    observed: Number
+    bound: Number
+    bound_text: str
+    warn_text: str
+    margin: Number
+    reason: Shown
+    parts: Items[PartRow] = ()
+
+
+class LoadRow(Model):
+    """Load figures of a phase, or of an endpoint in a phase."""
+
+    label: Shown
+    phase: str
+    endpoint: Shown
+    window: str
+    users: Number
+    requests: Number
+    rate: Number
+    failures: Number
+    error_ratio: Number
+    p50: Number
+    p95: Number
+    p99: Number
+    highest: Number
+    kinds: str
+
+
+class FailureRow(Model):
+    """A kind of failure and how often it was seen."""
+
+    endpoint: Shown
+    outcome: Shown
+    text: Shown
+    count: Number
+
+
+def number(value: float | None, unit: str) -> Number:
+    """``value`` with its text."""
+    return Number(value=value, unit=unit, text=fmt.quantity(value, unit))
+
+
+def worst_first(rows: Iterable[FindingRow]) -> tuple[FindingRow, ...]:
+    """``rows`` with what needs a reader's eye at the top; equals stay in the file's order."""
+    rank = {verdict: place for place, verdict in enumerate(Verdict)}
+    return tuple(sorted(rows, key=lambda row: -rank[row.verdict]))
+
+
+def window(start_s: float, end_s: float) -> str:
+    """A window as ``00:30 to 01:05``."""
+    return f"{fmt.clock_offset(start_s)} to {fmt.clock_offset(end_s)}"
+
+
+# -- findings --------------------------------------------------------------------------------------
+
+
+def finding_row(finding: Finding) -> FindingRow:
+    """The row of ``finding``, with a row for each window that it looked at."""
+    operator = _OPERATORS.get(finding.operator, finding.operator)
+    bound = number(finding.bound, finding.unit)
+    warn = fmt.quantity(finding.warn, finding.unit)
+    return FindingRow(
+        title=finding.title,
+        check=finding.check,
+        where=finding.where,
+        source={"client": "load", "mesh": "mesh"}.get(finding.source, finding.source),
+        verdict=finding.verdict,
+        word=WORDS[finding.verdict] if finding.verdict is not Verdict.WARN else "Warning",
+        observed=number(finding.observed, finding.unit),
+        bound=bound,
+        bound_text="" if finding.bound is None else f"{operator} {bound.text}".strip(),
+        warn_text="" if finding.warn is None else f"{operator} {warn}".strip(),
+        margin=number(finding.margin_ratio, "ratio"),
+        reason=finding.reason,
+        parts=tuple(_part(part, finding) for part in finding.parts),
+    )
+
+
+def _part(part: Part, finding: Finding) -> PartRow:
+    return PartRow(
+        label=part.label,
+        window=window(part.start_s, part.end_s),
+        verdict=part.verdict,
+        observed=number(part.observed, finding.unit),
+        samples=number(part.samples, "count"),
+        reason=part.reason,
+    )
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def load_row(figures: LoadFigures) -> LoadRow:
+    """The row of one phase, or of one endpoint in one phase."""
+    kinds = {name: n for name, n in figures.outcomes.items() if name != "success" and n}
+    return LoadRow(
+        label=figures.label,
+        phase=figures.phase,
+        endpoint=figures.endpoint,
+        window=window(figures.start_s, figures.end_s),
+        users=number(figures.users, "count"),
+        requests=number(figures.requests, "count"),
+        rate=number(figures.rate_per_s, "per_s"),
+        failures=number(figures.failures, "count"),
+        error_ratio=number(figures.error_ratio, "ratio"),
+        p50=number(figures.p50_s, "s"),
+        p95=number(figures.p95_s, "s"),
+        p99=number(figures.p99_s, "s"),
+        highest=number(figures.max_s, "s"),
+        kinds=", ".join(f"{fmt.count(n)} {KINDS.get(name, name)}" for name, n in kinds.items()),
+    )
+
+
+def endpoint_rows(figures: Iterable[LoadFigures]) -> tuple[tuple[tuple[LoadRow, ...], ...], str]:
+    """Rows by endpoint, the busiest endpoints only, and what was left out."""
+    by_endpoint: dict[str, list[LoadFigures]] = {}
+    for one in figures:
+        by_endpoint.setdefault(one.endpoint, []).append(one)
+    busiest = sorted(by_endpoint, key=lambda name: -sum(f.requests for f in by_endpoint[name]))
+    kept = sorted(busiest[:MOST_ENDPOINTS])
+    rows = tuple(tuple(load_row(one) for one in by_endpoint[name]) for name in kept)
+    return rows, _left_out(len(busiest) - len(kept), "endpoints with fewer requests")
+
+
+def failure_rows(figures: Sequence[FailureFigure]) -> tuple[tuple[FailureRow, ...], str]:
+    """Rows of the most frequent failures, and what was left out."""
+    rows = tuple(
+        FailureRow(
+            endpoint=failure.endpoint,
+            outcome=KINDS.get(failure.outcome, failure.outcome),
+            text=failure.text,
+            count=number(failure.count, "count"),
+        )
+        for failure in figures[:MOST_FAILURES]
+    )
+    return rows, _left_out(len(figures) - len(rows), "kinds of failure, seen less often")
+
+
+def _left_out(rest: int, what: str) -> str:
+    return f"{fmt.count(rest)} more {what}, are not shown here." if rest > 0 else ""
