@@ -84,7 +84,7 @@ class _Kubelet:
         self._started_s = time.time()
 
     async def run(self) -> None:
-        logs = LogServer(self._host, self._client.endpoint.token or "")
+        logs = LogServer(self._host, self._client.endpoint.token, self._is_running)
         try:
             await logs.start(self._settings.kubelet_port)
             await self._register()
@@ -178,6 +178,13 @@ class _Kubelet:
         self._last_taken_s = now_s
         is_first = not self._is_booted and owner_uid(pod) not in self._bereaved
         return 0.0 if is_first else self._settings.pod_recreation_delay_s
+
+    def _is_running(self, name: str) -> bool:
+        """Whether the pod of that name has a process."""
+        return any(
+            worker.pod["metadata"]["name"] == name and uid in self._host.processes
+            for uid, (worker, _) in self._workers.items()
+        )
 
     def _address(self) -> str:
         """The next address that no pod has, and that none had since this kubelet started.

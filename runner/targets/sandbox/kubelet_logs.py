@@ -11,8 +11,7 @@ import hmac
 import os
 import re
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final
 
 from aiohttp import web
@@ -61,11 +60,18 @@ def _since(lines: list[bytes], since_s: float) -> list[bytes]:
 
 
 class LogServer:
-    """Serves ``GET /containerLogs/{namespace}/{pod}/{container}``."""
+    """Serves ``GET /containerLogs/{namespace}/{pod}/{container}``.
 
-    def __init__(self, host: Host, token: str) -> None:
+    Args:
+        host: Knows where the log files are.
+        token: The bearer token to ask for.
+        is_running: Whether the pod of that name has a process; a log is followed while it has.
+    """
+
+    def __init__(self, host: Host, token: str, is_running: Callable[[str], bool]) -> None:
         self._host = host
         self._token = token
+        self._is_running = is_running
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int) -> None:
@@ -113,26 +119,28 @@ class LogServer:
                 return web.Response(status=400, text=f"{error}\n")
             if not _is_true(query.get("follow")):
                 return web.Response(body=chosen, content_type="text/plain")
-            return await _follow(request, path, file, chosen)
+            return await self._follow(request, pod, file, chosen)
 
-
-async def _follow(
-    request: web.Request, path: Path, file: BinaryIO, first: bytes
-) -> web.StreamResponse:
-    """Send what is added until the client leaves or another process has another file."""
-    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-    await response.prepare(request)
-    await response.write(first)
-    own = os.fstat(file.fileno()).st_ino
-    while request.transport is not None and not request.transport.is_closing():
-        if added := file.read(64 * 1024):
-            await response.write(added)
-        elif not path.exists() or path.stat().st_ino != own:
-            break
-        else:
-            await asyncio.sleep(FOLLOW_S)
-    await response.write_eof()
-    return response
+    async def _follow(
+        self, request: web.Request, pod: str, file: BinaryIO, first: bytes
+    ) -> web.StreamResponse:
+        """Send what is added until the client leaves, or the process that writes it is gone."""
+        path = self._host.log_of(pod)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(request)
+        await response.write(first)
+        own = os.fstat(file.fileno()).st_ino
+        while request.transport is not None and not request.transport.is_closing():
+            # Asked before reading, so that the last words of a process are still sent.
+            goes_on = self._is_running(pod) and path.exists() and path.stat().st_ino == own
+            if added := file.read(64 * 1024):
+                await response.write(added)
+            elif not goes_on:
+                break
+            else:
+                await asyncio.sleep(FOLLOW_S)
+        await response.write_eof()
+        return response
 
 
 async def _healthy(_: web.Request) -> web.Response:

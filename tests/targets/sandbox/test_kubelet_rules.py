@@ -136,6 +136,23 @@ def test_a_leaky_pod_is_killed_at_its_memory_limit(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_a_followed_log_ends_with_its_process(tmp_path: Path) -> None:
+    """kubectl logs -f gets the last words of a pod that is deleted, and then an end."""
+
+    async def scene() -> str:
+        async with cluster(tmp_path) as on, aiohttp.ClientSession() as session:
+            name = (await deploy(on, 1))[0]["metadata"]["name"]
+            url = f"http://127.0.0.1:{on.settings.kubelet_port}/containerLogs/{NAMESPACE}"
+            token = {"Authorization": "Bearer token"}
+            query = f"{url}/{name}/{APP}?follow=true&tailLines=0"
+            async with session.get(query, headers=token) as response:
+                await on.client.delete(PODS, name, NAMESPACE)
+                async with asyncio.timeout(10):
+                    return await response.text()
+
+    assert "INFO shop: stopped after " in asyncio.run(scene()).splitlines()[-1]
+
+
 def test_logs_need_the_token(tmp_path: Path) -> None:
     """The kubelet's log port answers with the token only, and reads pods' logs only."""
 
