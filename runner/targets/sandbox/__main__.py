@@ -1,7 +1,7 @@
 """``python -m runner.targets.sandbox``: the supervisor of one sandbox, in the foreground.
 
-``seatrial sandbox up`` starts it detached. It takes the lock on the sandbox's folder, or adopts the
-one that its parent took, settles slot and ports, and lives until SIGTERM.
+``seatrial sandbox up`` starts it detached, as nobody's child. It takes the lock on the sandbox's
+folder, or adopts the one that its parent took, settles slot and ports, and lives until SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,14 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import SeatrialError, UsageError
-from runner.targets.sandbox.state import (
-    Lock,
-    SandboxInfo,
-    create_home,
-    error_to_json,
-    home_of,
-    write_status,
-)
+from runner.targets.sandbox.homes import Lock, create_home, home_of
+from runner.targets.sandbox.state import SandboxInfo, error_to_json, write_status
 
 if TYPE_CHECKING:
     from runner.targets.sandbox.options import Request
@@ -41,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     logging.Formatter.converter = time.gmtime
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    given = _parser().parse_args(arguments)
+    if given.detach and os.fork() != 0:
+        os._exit(0)  # whoever started us has nothing left to wait for, or to reap
     try:
-        given = _parser().parse_args(arguments)
         request, lock = _request(given), _lock(given)
     except SeatrialError as error:
         log.error("%s", error)  # noqa: TRY400 - a wrong call needs no traceback
@@ -94,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="default", help="name of the sandbox")
     parser.add_argument("--home", type=Path, help="its folder; default: where `up` would put it")
     parser.add_argument("--lock-fd", type=int, help="open descriptor of the lock, from the parent")
+    parser.add_argument("--detach", action="store_true", help="go on in a process of its own")
     parser.add_argument("--owner-pid", type=int, help="end when this process ends")
     parser.add_argument("--api-server", type=Path, help="kubeconfig of another API server")
     parser.add_argument(
@@ -134,7 +132,11 @@ def _pair(text: str) -> tuple[str, float]:
 
 def _lock(given: argparse.Namespace) -> Lock:
     home = (given.home or home_of(given.name)).absolute()
-    return create_home(home) if given.lock_fd is None else Lock.adopt(home, given.lock_fd)
+    if given.lock_fd is not None:
+        return Lock.adopt(home, given.lock_fd)
+    lock = create_home(home)
+    lock.sign()
+    return lock
 
 
 def _say_failed(request: Request, error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """Bringing sandboxes up and down, and asking about them: what the command line and a run call.
 
 Synchronous, and light: the supervisor is another process, and everything that is known about it
-stands in its folder (see ``state``). Nothing here talks to the sandbox's parts.
+stands in its folder (see ``homes`` and ``state``). Nothing here talks to the sandbox's parts.
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ from typing import Final
 
 from runner.errors import MissingPartError, TargetBusyError, TargetError, UsageError
 from runner.targets.sandbox.allocation import check_ports
-from runner.targets.sandbox.options import Request, check_options
-from runner.targets.sandbox.state import (
+from runner.targets.sandbox.homes import (
     Lock,
-    SandboxInfo,
     create_home,
-    error_from_json,
+    holder_of,
     home_of,
     homes,
     is_held,
-    log_files,
     name_of,
-    read_status,
     remove_leftovers,
-    start_mark,
     try_lock,
+)
+from runner.targets.sandbox.options import Request, check_options
+from runner.targets.sandbox.state import (
+    SandboxInfo,
+    error_from_json,
+    log_files,
+    read_status,
+    start_mark,
 )
 
 __all__ = ["SandboxInfo", "all_sandboxes", "down", "logs", "status", "up"]
 
 _POLL_S: Final = 0.05
+_SPAWN_LIMIT_S: Final = 20.0
 _STOP_LIMIT_S: Final = 20.0
+_KILL_LIMIT_S: Final = 5.0
 _LAST_LINES: Final = 3
-
-# The supervisors that this process has started, so that it can reap them when they end.
-_started: list[subprocess.Popen[bytes]] = []
 
 
 def up(
@@ -100,16 +102,15 @@ def up(
             raise
         return _join(present, ports, timeout_s, progress)
     try:
-        process = _spawn(_command(request, lock), home, lock)
+        _spawn(_command(request, lock), home, lock)
     except BaseException:
         lock.remove_home()
         raise
     lock.release()  # the supervisor holds it now
     try:
-        return _wait_ready(home, process, timeout_s, progress)
+        return _wait_ready(home, timeout_s, progress)
     except BaseException:
-        _stop_process(process, _STOP_LIMIT_S)
-        _remove(home)
+        _end(home, _STOP_LIMIT_S)
         raise
 
 
@@ -147,27 +148,9 @@ def down(name: str = "default", timeout_s: float = 30.0, *, root: Path | None = 
     Raises:
         TargetError: When something of it is still there after that.
     """
-    home = home_of(name, root)
-    info = status(name, root=root)
-    if info is None:
+    if status(name, root=root) is None:
         return False
-    deadline = time.monotonic() + timeout_s
-    pid = _supervisor_pid(home, deadline)
-    marks = {pid: start_mark(pid)} if pid else {}
-    marks.update({child: start_mark(child) for child in info.pids.values()})
-    if pid is not None:
-        _signal(pid, signal.SIGTERM)
-        if not _wait_unlocked(home, deadline):
-            _signal(pid, signal.SIGKILL)
-            _wait_unlocked(home, time.monotonic() + 5.0)
-    _remove(home)
-    _wait_gone({child: mark for child, mark in marks.items() if mark}, name)
-    _reap()
-    if is_held(home):
-        raise TargetError(
-            f"the sandbox {name!r} could not be taken down",
-            hint=f"its folder is {home}; its supervisor is process {pid}",
-        )
+    _end(home_of(name, root), timeout_s)
     return True
 
 
@@ -215,7 +198,8 @@ def _lines(files: Mapping[str, Path], tail: int) -> Iterator[str]:
 
 def _command(request: Request, lock: Lock) -> list[str]:
     # -P: the caller's working folder must not shadow our package.
-    command = [sys.executable, "-P", "-m", "runner.targets.sandbox", "--name", request.name]
+    command = [sys.executable, "-P", "-m", "runner.targets.sandbox", "--detach"]
+    command += ["--name", request.name]
     command += ["--home", str(request.home), "--lock-fd", str(lock.descriptor)]
     command += ["--start-limit", f"{request.start_limit_s:g}"]
     for port, number in request.ports.items():
@@ -229,10 +213,10 @@ def _command(request: Request, lock: Lock) -> list[str]:
     return command
 
 
-def _spawn(command: list[str], home: Path, lock: Lock) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], home: Path, lock: Lock) -> None:
     (home / "logs").mkdir(mode=0o700)
     with (home / "logs" / "supervisor.log").open("ab") as output:
-        process = subprocess.Popen(
+        subprocess.run(
             command,
             cwd="/",  # it must not keep the caller's folder (or a mount) busy
             stdin=subprocess.DEVNULL,
@@ -240,15 +224,9 @@ def _spawn(command: list[str], home: Path, lock: Lock) -> subprocess.Popen[bytes
             stderr=output,
             start_new_session=True,
             pass_fds=(lock.descriptor,),
+            timeout=_SPAWN_LIMIT_S,
+            check=False,  # what it has to say stands in its log and its status
         )
-    _reap()
-    _started.append(process)
-    return process
-
-
-def _reap() -> None:
-    """Forget the supervisors of ours that have ended, so that none stays a zombie."""
-    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _join(
@@ -263,7 +241,7 @@ def _join(
             f"the sandbox {info.name!r} is up, but has failed: {info.message}",
             hint=f"`seatrial sandbox logs {info.name}` says more; then take it down",
         )
-    ready = _wait_ready(info.home, None, timeout_s, progress)
+    ready = _wait_ready(info.home, timeout_s, progress)
     for port, number in ports.items():
         if ready.ports.get(port) != number:
             raise TargetBusyError(
@@ -275,21 +253,18 @@ def _join(
 
 
 def _wait_ready(
-    home: Path,
-    process: subprocess.Popen[bytes] | None,
-    timeout_s: float,
-    progress: Callable[[str], None] | None,
+    home: Path, timeout_s: float, progress: Callable[[str], None] | None
 ) -> SandboxInfo:
     # The supervisor's own limit comes first and says what was missing.
     deadline, said = time.monotonic() + timeout_s + 5.0, ""
     while True:
-        ended = process is not None and process.poll() is not None
+        is_alive = is_held(home)  # asked before the status is read: the last word counts
         info = read_status(home)
-        if info is not None and info.state == "ready" and not ended:
-            return info
         if info is not None and info.state == "failed":
             raise error_from_json(info.error)
-        if ended or (process is None and not is_held(home)):
+        if info is not None and info.state == "ready" and is_alive:
+            return info
+        if not is_alive:
             raise TargetError("the sandbox's supervisor ended while it started" + _last_words(home))
         if time.monotonic() > deadline:
             raise TargetError(
@@ -311,16 +286,33 @@ def _last_words(home: Path) -> str:
     return ": " + " | ".join(lines) if lines else ""
 
 
-def _supervisor_pid(home: Path, deadline: float) -> int | None:
-    """The supervisor's pid once it has told it; None when it ended meanwhile."""
-    while time.monotonic() < deadline:
-        info = read_status(home)
-        if info is not None and "supervisor" in info.pids:
-            return info.pids["supervisor"]
-        if _wait_unlocked(home, 0.0):
-            return None
+def _end(home: Path, timeout_s: float) -> None:
+    """Ask the supervisor to end, kill it if it does not, and see that nothing is left."""
+    pid = _supervisor_of(home, time.monotonic() + _KILL_LIMIT_S)
+    info = read_status(home)
+    pids = {*(info.pids.values() if info else ()), *((pid,) if pid else ())}
+    marks = {number: mark for number in pids if (mark := start_mark(number)) is not None}
+    if pid is not None:
+        _signal(pid, signal.SIGTERM)
+        if not _wait_unlocked(home, time.monotonic() + timeout_s):
+            _signal(pid, signal.SIGKILL)  # its children go with it
+            _wait_unlocked(home, time.monotonic() + _KILL_LIMIT_S)
+    _wait_gone(marks, home)
+    lock = try_lock(home) if home.is_dir() else None
+    if lock is not None:
+        lock.remove_home()
+    if is_held(home):
+        raise TargetError(
+            f"the sandbox {name_of(home)!r} could not be taken down",
+            hint=f"its folder is {home}; process {holder_of(home)} holds it",
+        )
+
+
+def _supervisor_of(home: Path, deadline: float) -> int | None:
+    """The supervisor; one that was started a moment ago has yet to say that it is."""
+    while (pid := holder_of(home)) is None and is_held(home) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    return None
+    return pid
 
 
 def _wait_unlocked(home: Path, deadline: float) -> bool:
@@ -332,31 +324,15 @@ def _wait_unlocked(home: Path, deadline: float) -> bool:
     return True
 
 
-def _wait_gone(marks: Mapping[int, str], name: str) -> None:
-    """Wait for the kernel to have ended every process of the sandbox; kill what resists."""
-    deadline, left = time.monotonic() + 5.0, dict(marks)
-    while left:
-        left = {pid: mark for pid, mark in left.items() if start_mark(pid) == mark}
-        if not left:
-            return
+def _wait_gone(marks: Mapping[int, str], home: Path) -> None:
+    """Wait for the kernel to have ended every process of the sandbox."""
+    deadline = time.monotonic() + _KILL_LIMIT_S
+    while left := [pid for pid, mark in marks.items() if start_mark(pid) == mark]:
         if time.monotonic() > deadline:
-            raise TargetError(f"processes of the sandbox {name!r} are still there: {sorted(left)}")
+            raise TargetError(
+                f"processes of the sandbox {name_of(home)!r} are still there: {sorted(left)}"
+            )
         time.sleep(_POLL_S)
-
-
-def _stop_process(process: subprocess.Popen[bytes], limit_s: float) -> None:
-    process.terminate()
-    try:
-        process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _remove(home: Path) -> None:
-    lock = try_lock(home) if home.is_dir() else None
-    if lock is not None:
-        lock.remove_home()
 
 
 def _signal(pid: int, number: int) -> None:

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import MissingPartError, TargetBusyError, TargetError, UsageError
-from runner.targets.sandbox import state
-from runner.targets.sandbox.state import Lock, SandboxInfo
+from runner.targets.sandbox import homes, state
+from runner.targets.sandbox.homes import Lock
+from runner.targets.sandbox.state import SandboxInfo
 
 
 def info(home: Path, **changes: Any) -> SandboxInfo:
@@ -26,13 +27,13 @@ def info(home: Path, **changes: Any) -> SandboxInfo:
 
 @pytest.mark.parametrize("name", ["default", "a", "ci-7", "0", "a" * 40])
 def test_good_names_pass(name: str) -> None:
-    assert state.check_name(name) == name
+    assert homes.check_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "../x", "a/b", "a" * 41, "ü", "a\n"])
 def test_a_name_that_could_leave_the_folder_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="cannot name a sandbox"):
-        state.home_of(name)
+        homes.home_of(name)
 
 
 def test_the_folder_is_where_the_environment_says(tmp_path: Path) -> None:
@@ -40,41 +41,56 @@ def test_the_folder_is_where_the_environment_says(tmp_path: Path) -> None:
     runtime = tmp_path / "run"
     runtime.mkdir()
     named = {"SEATRIAL_SANDBOX_HOME": str(tmp_path / "named"), "XDG_RUNTIME_DIR": str(runtime)}
-    assert state.state_root(named) == tmp_path / "named"
-    assert state.state_root({"XDG_RUNTIME_DIR": str(runtime)}) == runtime / "seatrial"
-    assert state.state_root({"XDG_RUNTIME_DIR": str(tmp_path / "gone")}).name == (
+    assert homes.state_root(named) == tmp_path / "named"
+    assert homes.state_root({"XDG_RUNTIME_DIR": str(runtime)}) == runtime / "seatrial"
+    assert homes.state_root({"XDG_RUNTIME_DIR": str(tmp_path / "gone")}).name == (
         f"seatrial-{os.getuid()}"
     )
 
 
 def test_a_new_folder_is_private_and_held(tmp_path: Path) -> None:
     home = tmp_path / "root" / "sandbox-a"
-    lock = state.create_home(home)
+    lock = homes.create_home(home)
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    assert state.try_lock(home) is None
+    assert homes.try_lock(home) is None
     lock.release()
-    again = state.try_lock(home)
+    again = homes.try_lock(home)
     assert again is not None
+    again.release()
+
+
+def test_the_holder_signs_the_lock(tmp_path: Path) -> None:
+    """Who holds it is known as long as it is held, and a leftover's signature counts nothing."""
+    home = tmp_path / "sandbox-a"
+    assert homes.holder_of(home) is None
+    lock = homes.create_home(home)
+    assert homes.holder_of(home) is None  # who starts a supervisor is none, and must not be ended
+    lock.sign()
+    assert homes.holder_of(home) == os.getpid()
+    lock.release()
+    assert homes.holder_of(home) is None
+    again = homes.create_home(home)
+    assert homes.holder_of(home) is None
     again.release()
 
 
 def test_a_held_folder_cannot_be_made_anew(tmp_path: Path) -> None:
     home = tmp_path / "sandbox-a"
-    lock = state.create_home(home)
+    lock = homes.create_home(home)
     (home / "precious").write_text("x")
     with pytest.raises(TargetBusyError, match="held by another process"):
-        state.create_home(home, timeout_s=0.0)
+        homes.create_home(home, timeout_s=0.0)
     assert (home / "precious").read_text() == "x"
     lock.release()
 
 
 def test_a_leftover_is_emptied_when_the_folder_is_made_anew(tmp_path: Path) -> None:
     home = tmp_path / "sandbox-a"
-    state.create_home(home).release()
+    homes.create_home(home).release()
     (home / "logs").mkdir()
     (home / "logs" / "old.log").write_text("old")
     (home / "status.json").write_text("{}")
-    lock = state.create_home(home)
+    lock = homes.create_home(home)
     assert [entry.name for entry in home.iterdir()] == ["lock"]
     lock.release()
 
@@ -84,20 +100,20 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
     root.mkdir()
     root.chmod(0o777)
     with pytest.raises(TargetError, match="written by other users"):
-        state.create_home(root / "sandbox-a")
+        homes.create_home(root / "sandbox-a")
 
 
 def test_an_unwritable_place_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TargetError, match="cannot be made") as caught:
-        state.create_home(tmp_path / "file" / "root" / "sandbox-a")
+        homes.create_home(tmp_path / "file" / "root" / "sandbox-a")
     assert "SEATRIAL_SANDBOX_HOME" in caught.value.hint
 
 
 def test_removing_leaves_nothing_and_keeps_neighbours(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    first = state.create_home(root / "sandbox-a")
-    second = state.create_home(root / "sandbox-b")
+    first = homes.create_home(root / "sandbox-a")
+    second = homes.create_home(root / "sandbox-b")
     first.remove_home()
     assert [entry.name for entry in root.iterdir()] == ["sandbox-b"]
     second.remove_home()
@@ -106,12 +122,12 @@ def test_removing_leaves_nothing_and_keeps_neighbours(tmp_path: Path) -> None:
 
 def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     """Of one held and two free folders, and a half-removed one, the held one stays."""
-    held = state.create_home(tmp_path / "sandbox-held")
+    held = homes.create_home(tmp_path / "sandbox-held")
     for name in ("b", "a"):
-        state.create_home(tmp_path / f"sandbox-{name}").release()
+        homes.create_home(tmp_path / f"sandbox-{name}").release()
     (tmp_path / ".removing-sandbox-c-1").mkdir()
     (tmp_path / "not-ours").mkdir()
-    removed = state.remove_leftovers(tmp_path)
+    removed = homes.remove_leftovers(tmp_path)
     assert [path.name for path in removed] == ["sandbox-a", "sandbox-b"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["not-ours", "sandbox-held"]
     held.release()
@@ -120,10 +136,10 @@ def test_only_leftovers_are_removed(tmp_path: Path) -> None:
 def test_a_lock_on_a_removed_folder_is_no_lock(tmp_path: Path) -> None:
     """The holder removes the folder and a new one is made: the old descriptor must not count."""
     home = tmp_path / "sandbox-a"
-    old = state.create_home(home)
+    old = homes.create_home(home)
     descriptor = os.dup(old.descriptor)
     old.remove_home()
-    new = state.create_home(home)
+    new = homes.create_home(home)
     with pytest.raises(TargetError, match="not the lock of"):
         Lock.adopt(home, descriptor)
     os.close(descriptor)
@@ -133,7 +149,7 @@ def test_a_lock_on_a_removed_folder_is_no_lock(tmp_path: Path) -> None:
 def test_a_lock_handed_down_lives_on_with_the_child(tmp_path: Path) -> None:
     """The parent lets go; the child, a real process, still holds it until it ends."""
     home = tmp_path / "sandbox-a"
-    lock = state.create_home(home)
+    lock = homes.create_home(home)
     child = subprocess.Popen(
         [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"],
         pass_fds=(lock.descriptor,),
@@ -143,15 +159,15 @@ def test_a_lock_handed_down_lives_on_with_the_child(tmp_path: Path) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == b"up\n"
     lock.release()
-    assert state.try_lock(home) is None
+    assert homes.try_lock(home) is None
     child.communicate(timeout=10)
-    free = state.try_lock(home)
+    free = homes.try_lock(home)
     assert free is not None
     free.release()
 
 
 def test_an_adopted_lock_is_not_inherited_by_grandchildren(tmp_path: Path) -> None:
-    lock = state.create_home(tmp_path / "sandbox-a")
+    lock = homes.create_home(tmp_path / "sandbox-a")
     os.set_inheritable(lock.descriptor, True)
     adopted = Lock.adopt(tmp_path / "sandbox-a", lock.descriptor)
     assert os.get_inheritable(adopted.descriptor) is False
@@ -159,7 +175,7 @@ def test_an_adopted_lock_is_not_inherited_by_grandchildren(tmp_path: Path) -> No
 
 
 def test_a_descriptor_that_is_held_by_another_is_not_adopted(tmp_path: Path) -> None:
-    lock = state.create_home(tmp_path / "sandbox-a")
+    lock = homes.create_home(tmp_path / "sandbox-a")
     other = os.open(tmp_path / "sandbox-a" / "lock", os.O_RDWR)
     with pytest.raises(TargetError, match="no lock that we hold"):
         Lock.adopt(tmp_path / "sandbox-a", other)
