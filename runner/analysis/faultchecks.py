@@ -49,16 +49,18 @@ def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -
         return check.unproven(f"The mesh saw no request to {fault.fault.service} that was hit.")
     expected = _expected_hits(fault, record, recording)
     requests = f"{count(flagged, 'request')} to {fault.fault.service}"
-    seen = f"The mesh saw {requests} that {was_or_were(flagged)}"
-    if expected is not None and expected >= _FEWEST_EXPECTED_HITS:
-        seen += f" hit, where about {count(expected, 'request')} should have been"
-        spread = 4 * math.sqrt(expected)
-        if flagged < expected / 2 - spread:
-            return check.unproven(f"{seen}.", flagged)
-        if flagged > expected * 2 + spread:
-            return check.warned(f"{seen}.", flagged)
+    seen = f"The mesh saw {requests} that {was_or_were(flagged)} hit"
+    if expected is None or expected < _FEWEST_EXPECTED_HITS:
         return check.passed(f"{seen}.", flagged)
-    return check.passed(f"{seen} hit.", flagged)
+    seen = f"{seen}; about {expected:,.0f} were to be expected."
+    spread = 4 * math.sqrt(expected)
+    if flagged < expected / 2 - spread:
+        return check.unproven(seen, flagged)
+    return (
+        check.warned(seen, flagged)
+        if flagged > expected * 2 + spread
+        else check.passed(seen, flagged)
+    )
 
 
 def _kill_seen(fault: PlannedFault, record: FaultRecord) -> Finding:

@@ -135,8 +135,9 @@ def signals_of(plan: Plan, services: Sequence[str] = (OTHER_SERVICE, SERVICE)) -
     return Signals(
         services=tuple(services),
         phases=phase_signals(plan, services),
+        # 100 requests a second, of which the planned percentage is hit.
         fault_flags={
-            fault.id: 100.0 * (fault.end_s - fault.start_s) * getattr(fault.fault, "percent", 0) / 100
+            fault.id: (fault.end_s - fault.start_s) * getattr(fault.fault, "percent", 0.0)
             for fault in http
         },
         late_flags={fault.id: 0.0 for fault in http},

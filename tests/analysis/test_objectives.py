@@ -1,0 +1,335 @@
+"""Objectives: bounds, phases, samples, what is missing, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from builders import (
+    ABORT,
+    ORDERS,
+    OTHER_SERVICE,
+    PRODUCTS,
+    SERVICE,
+    Rows,
+    healthy,
+    load_of,
+    plan_of,
+    recording_of,
+    row,
+    signals_of,
+    with_signal,
+)
+
+from runner.analysis.evaluate import evaluate
+from runner.analysis.objectives import margin_ratio
+from runner.model.evaluation import Finding, Verdict
+from runner.model.objective import parse_bound
+from runner.model.recording import LoadRow
+
+WARMUP, BASELINE, FAULT, RECOVERY = range(4)
+
+
+def judged(objective: str | dict[str, Any], rows: Rows = healthy, **changes: Any) -> Finding:
+    """The finding about one objective of a run with an abort from 20 s to 30 s."""
+    recording = recording_of(plan_of(objective, faults=[ABORT]), rows, **changes)
+    (finding,) = [one for one in evaluate(recording).findings if one.kind == "objective"]
+    return finding
+
+
+def mixed(bad_requests: int, start: int = 0, end: int = 60) -> Rows:
+    """50 orders a second, and ``bad_requests`` more of them that fail, from start to end."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        if bad_requests and start <= second < end:
+            return (row(second), row(second, bad_requests, outcome="http_5xx"))
+        return (row(second),)
+
+    return rows
+
+
+def test_each_phase_is_judged_by_itself_and_the_worst_decides() -> None:
+    """Half of the orders fail in the fault: 1 % is kept in the baseline and the recovery only."""
+    finding = judged("errors < 1%", mixed(50, 20, 30))
+    assert [(one.label, one.verdict, one.observed) for one in finding.parts] == [
+        ("baseline", Verdict.PASS, 0.0),
+        ("fault 01-http-abort", Verdict.FAIL, 0.5),
+        ("recovery", Verdict.PASS, 0.0),
+    ]
+    assert (finding.verdict, finding.observed, finding.phase) == (Verdict.FAIL, 0.5, "fault")
+    assert finding.margin_ratio == pytest.approx(-49.0)
+    assert finding.samples == 1000
+    assert finding.reason == (
+        "The share of failed requests was 50 % (fault 01-http-abort; the worst of 3); "
+        "the bound is < 1 %."
+    )
+
+
+def test_phases_that_are_not_named_are_not_judged() -> None:
+    finding = judged(
+        {"objective": "errors < 1%", "during": ["baseline", "recovery"]}, mixed(50, 20, 30)
+    )
+    assert [one.label for one in finding.parts] == ["baseline", "recovery"]
+    assert finding.verdict is Verdict.PASS
+
+
+def test_warmup_is_judged_only_when_it_is_named() -> None:
+    rows = mixed(50, 0, 5)
+    assert judged("errors < 1%", rows).verdict is Verdict.PASS
+    assert judged({"objective": "errors < 1%", "during": "warmup"}, rows).verdict is Verdict.FAIL
+
+
+def test_bound_itself_is_not_below_the_bound() -> None:
+    """Exactly 50 %: < 50 % is missed, <= 50 % is met, and the sentence shows why."""
+    assert judged("errors < 50%", mixed(50)).verdict is Verdict.FAIL
+    assert judged("errors <= 50%", mixed(50)).verdict is Verdict.PASS
+    assert judged("errors >= 50%", mixed(50)).verdict is Verdict.PASS
+    assert judged("errors > 50%", mixed(50)).verdict is Verdict.FAIL
+
+
+def test_warning_band() -> None:
+    """Between the warning and the bound is a warning; the bound itself still decides."""
+    objective = {"objective": "errors < 60%", "warn": "40%"}
+    finding = judged(objective, mixed(50))
+    assert (finding.verdict, finding.bound, finding.warn) == (Verdict.WARN, 0.6, 0.4)
+    assert "within the bound of 60 %, but past the warning at 40 %" in finding.reason
+    assert judged(objective, mixed(10)).verdict is Verdict.PASS
+    assert judged(objective, mixed(100)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("statistic", "bounds"),
+    [
+        ("p50", (9.9, 10.1)),
+        ("p95", (99, 101)),
+        ("avg", (18.9, 19.1)),
+        ("min", (9.9, 10.1)),
+        ("max", (99, 101)),
+    ],
+)
+def test_latency_statistics(statistic: str, bounds: tuple[float, float]) -> None:
+    """Nine requests of 10 ms and one of 100 ms each second; milliseconds within 1 %."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        return (row(second, 9, latency_ms=10.0), row(second, 1, latency_ms=100.0))
+
+    low, high = bounds
+    assert judged(f"latency.{statistic} > {low}ms", rows).verdict is Verdict.PASS
+    assert judged(f"latency.{statistic} < {high}ms", rows).verdict is Verdict.PASS
+
+
+def test_fast_refusals_do_not_make_latency_better() -> None:
+    """All orders of the fault are refused in 1 ms: there is no latency, not a good one."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        if 20 <= second < 30:
+            return (row(second, outcome="http_5xx", latency_ms=1.0),)
+        return (row(second),)
+
+    finding = judged("latency.p95 < 500ms", rows)
+    assert (finding.verdict, finding.phase) == (Verdict.INCONCLUSIVE, "fault")
+    assert "no request succeeded" in finding.reason
+
+
+def test_traffic_counts_every_request() -> None:
+    """50 good and 10 failed orders a second are 60/s."""
+    finding = judged("traffic > 59/s", mixed(10))
+    assert (finding.verdict, finding.observed) == (Verdict.PASS, 60.0)
+    assert judged("traffic > 60/s", mixed(10)).verdict is Verdict.FAIL
+
+
+def test_of_one_endpoint() -> None:
+    """Products fail, orders do not."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        return (row(second), row(second, endpoint=PRODUCTS, outcome="timeout"))
+
+    assert judged({"objective": "errors < 1%", "of": ORDERS}, rows).verdict is Verdict.PASS
+    finding = judged({"objective": "errors < 1%", "of": PRODUCTS}, rows)
+    assert (finding.verdict, finding.where) == (Verdict.FAIL, f"baseline, {PRODUCTS}")
+
+
+def test_unknown_endpoint_is_no_evidence() -> None:
+    """A typo in 'of' must not pass."""
+    objective = {"objective": "errors < 1%", "of": "GET /typo"}
+    assert judged(objective).verdict is Verdict.INCONCLUSIVE
+    finding = judged({**objective, "on_missing": "fail"})
+    assert (finding.verdict, finding.observed) == (Verdict.FAIL, None)
+    assert "there were no requests to GET /typo" in finding.reason
+
+
+def test_too_few_samples_are_no_evidence() -> None:
+    """100 requests a second for 10 s are 1,000."""
+    assert judged({"objective": "errors < 1%", "at_least": 1000}).verdict is Verdict.PASS
+    finding = judged({"objective": "errors < 1%", "at_least": 1001})
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "1,000 samples were seen, and at least 1,001 are needed" in finding.reason
+
+
+def test_failure_weighs_more_than_ignorance() -> None:
+    """One phase is missed and another cannot be judged: the promise was broken."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        if second >= 30:
+            return (row(second, endpoint=PRODUCTS),)
+        return (row(second), row(second, 50 if second >= 20 else 0, outcome="timeout"))
+
+    finding = judged({"objective": "errors < 1%", "of": ORDERS}, rows)
+    assert [one.verdict for one in finding.parts] == [
+        Verdict.PASS,
+        Verdict.FAIL,
+        Verdict.INCONCLUSIVE,
+    ]
+    assert finding.verdict is Verdict.FAIL
+
+
+def test_phase_that_was_not_reached_is_no_evidence() -> None:
+    plan = plan_of("errors < 1%", faults=[ABORT])
+    finding = judged("errors < 1%", load=load_of(plan, until_s=25))
+    assert finding.parts[-1].verdict is Verdict.INCONCLUSIVE
+    assert finding.parts[-1].reason == "the load had ended before this phase began"
+
+
+def test_phase_that_does_not_exist_is_no_evidence() -> None:
+    """Judged later by other objectives, a run without a fault has no fault phase."""
+    (objective,) = plan_of({"objective": "errors < 1%", "during": "fault"}).experiment.objectives
+    evaluation = evaluate(recording_of(plan_of()), (objective,))
+    finding = evaluation.findings[-1]
+    assert (finding.verdict, evaluation.verdict) == (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+    assert finding.reason == "There was no fault phase in this run, so nothing was judged."
+
+
+# -- the mesh's view -------------------------------------------------------------------------------
+
+
+def test_mesh_figure_of_a_service() -> None:
+    """The figure of exactly that phase, indicator and service."""
+    plan = plan_of(faults=[ABORT])
+    signals = with_signal(
+        signals_of(plan), "latency.p95", SERVICE, [FAULT], value=0.7, samples=42.0
+    )
+    objective = {"objective": "latency.p95 < 500ms", "service": SERVICE}
+    finding = judged(objective, signals=signals)
+    assert (finding.verdict, finding.observed, finding.samples) == (Verdict.FAIL, 0.7, 42.0)
+    assert (finding.service, finding.phase, finding.source) == (SERVICE, "fault", "mesh")
+    other = judged({**objective, "service": OTHER_SERVICE}, signals=signals)
+    assert other.verdict is Verdict.PASS
+
+
+def test_mesh_without_a_service_is_the_ingress() -> None:
+    plan = plan_of(faults=[ABORT])
+    signals = with_signal(signals_of(plan), "errors", "", [BASELINE], value=0.2)
+    finding = judged({"objective": "errors < 1%", "source": "mesh"}, signals=signals)
+    assert (finding.verdict, finding.observed, finding.phase) == (Verdict.FAIL, 0.2, "baseline")
+
+
+def test_saturation_without_a_service_is_that_of_the_worst() -> None:
+    plan = plan_of(faults=[ABORT])
+    signals = with_signal(signals_of(plan), "saturation.cpu", SERVICE, [RECOVERY], value=0.45)
+    finding = judged({"objective": "saturation.cpu < 50%", "warn": "40%"}, signals=signals)
+    assert (finding.verdict, finding.observed, finding.service) == (Verdict.WARN, 0.45, SERVICE)
+    assert finding.where == f"recovery, {SERVICE}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": None, "state": "empty", "message": "the mesh saw no request to it"},
+        {"state": "gaps", "message": "the data has gaps"},
+        {"value": None, "state": "error", "message": "too many samples"},
+        {"value": float("nan")},
+        {"samples": None},
+        {"samples": 0.0},
+    ],
+)
+def test_what_the_mesh_does_not_know_is_no_evidence(changes: dict[str, Any]) -> None:
+    """A gap, an error, nothing, no number, no sample: none of it is a pass."""
+    plan = plan_of(faults=[ABORT])
+    signals = with_signal(signals_of(plan), "errors", SERVICE, [FAULT], **changes)
+    objective = {"objective": "errors < 1%", "service": SERVICE}
+    finding = judged(objective, signals=signals)
+    assert (finding.verdict, finding.phase) == (Verdict.INCONCLUSIVE, "fault")
+    failed = judged({**objective, "on_missing": "fail"}, signals=signals)
+    assert failed.verdict is Verdict.FAIL
+
+
+def test_one_silent_service_leaves_saturation_unproven() -> None:
+    """Unless another is beyond the bound already."""
+    plan = plan_of(faults=[ABORT])
+    silent = with_signal(
+        signals_of(plan), "saturation.cpu", SERVICE, [FAULT], value=None, state="empty"
+    )
+    finding = judged("saturation.cpu < 50%", signals=silent)
+    assert (finding.verdict, finding.service) == (Verdict.INCONCLUSIVE, SERVICE)
+    hot = with_signal(silent, "saturation.cpu", OTHER_SERVICE, [FAULT], value=0.9)
+    assert judged("saturation.cpu < 50%", signals=hot).verdict is Verdict.FAIL
+
+
+def test_statistic_that_the_mesh_does_not_have() -> None:
+    """Buckets have no maximum."""
+    finding = judged({"objective": "latency.max < 1s", "service": SERVICE})
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "the mesh has no figure of latency.max" in finding.reason
+
+
+def test_service_in_the_clients_view_is_not_known() -> None:
+    finding = judged({"objective": "errors < 1%", "service": SERVICE, "source": "client"})
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "the load sees endpoints, not services" in finding.reason
+
+
+def test_no_signals_at_all() -> None:
+    objective = {"objective": "errors < 1%", "service": SERVICE}
+    assert "no signals were collected" in judged(objective, signals=None).reason
+    error = signals_of(plan_of()).model_copy(update={"error": "it is away", "phases": ()})
+    assert "the signals are missing: it is away" in judged(objective, signals=error).reason
+
+
+# -- recovery --------------------------------------------------------------------------------------
+
+
+def recovered(bound: str, bad_until: int, **changes: Any) -> Finding:
+    """A recovery objective, when orders fail from the fault's start to ``bad_until``."""
+    plan = plan_of(
+        {"objective": "errors < 1%", "during": ["baseline", "recovery"]},
+        {"objective": bound, "warn": "8s"},
+        faults=[ABORT],
+    )
+    recording = recording_of(plan, mixed(50, 20, bad_until), **changes)
+    return evaluate(recording).findings[-1]
+
+
+def test_recovery_is_judged_by_its_bound() -> None:
+    finding = recovered("recovery < 12s", 37)
+    assert (finding.verdict, finding.observed, finding.unit) == (Verdict.PASS, 7.0, "s")
+    assert finding.parts[0].label == "after 01-http-abort"
+    assert recovered("recovery < 12s", 39).verdict is Verdict.WARN
+    assert recovered("recovery < 12s", 43).verdict is Verdict.FAIL
+
+
+def test_recovery_that_was_not_seen() -> None:
+    """30 s were watched: too long for 12 s already; nobody knows about 60 s."""
+    finding = recovered("recovery < 12s", 60)
+    assert (finding.verdict, finding.observed) == (Verdict.FAIL, 30.0)
+    assert "did not hold again within the 30 s that were seen" in finding.reason
+    finding = recovered("recovery < 60s", 60)
+    assert (finding.verdict, finding.observed) == (Verdict.INCONCLUSIVE, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "observed", "expected"),
+    [
+        ("errors < 10%", 0.05, 0.5),
+        ("errors < 10%", 0.2, -1.0),
+        ("traffic > 100/s", 150.0, 0.5),
+        ("traffic > 100/s", 50.0, -0.5),
+        ("errors <= 0%", 0.1, None),
+        ("errors < 10%", None, None),
+        ("errors < 10%", float("nan"), None),
+    ],
+)
+def test_margin(text: str, observed: float | None, expected: float | None) -> None:
+    """A share of the bound, positive on the right side of it."""
+    found = margin_ratio(parse_bound(text), observed)
+    assert found == (None if expected is None else pytest.approx(expected))

@@ -1,0 +1,159 @@
+"""How long recovery takes: when the clock starts, what lasting means, what is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pytest
+from builders import (
+    ABORT,
+    KILL,
+    ORDERS,
+    PRODUCTS,
+    WALL_S,
+    healthy,
+    load_of,
+    plan_of,
+    recording_of,
+    row,
+)
+
+from runner.analysis.recovery import Recovery, promises, recovery_of
+from runner.analysis.windows import LoadTable
+from runner.model.recording import Effect, FaultRecord, LoadRow
+
+FAULT_END_S = 30
+
+
+def recovery(
+    bad: Collection[int],
+    faults: Sequence[dict[str, Any]] = (ABORT,),
+    objectives: Sequence[Any] = ("errors < 1%", "latency.p95 < 500ms"),
+    until_s: int = 60,
+    records: tuple[FaultRecord, ...] | None = None,
+) -> Recovery:
+    """Recovery from the first fault, when in the seconds ``bad`` half of the orders fail."""
+    plan = plan_of(*objectives, faults=faults)
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        if second not in bad:
+            return healthy(second)
+        return (*healthy(second), row(second, 50, outcome="http_5xx"))
+
+    load = load_of(plan, rows, until_s)
+    recording = recording_of(plan, load=load)
+    if records is not None:
+        recording = recording_of(plan, load=load, faults=records)
+    table = LoadTable(recording.load, plan)
+    kept = promises(plan.experiment.objectives)
+    return recovery_of(plan.faults[0], recording, table, kept)
+
+
+def test_well_at_once_is_zero() -> None:
+    """Trouble in the fault itself is not counted."""
+    assert recovery(range(20, 30)).seconds == 0.0
+
+
+def test_time_until_well_again() -> None:
+    """Failures go on for 7 s after the end of the fault."""
+    assert recovery(range(20, 37)).seconds == 7.0
+
+
+def test_relapse_counts_to_its_end() -> None:
+    """Well after 2 s, and ill again from 10 s to 12 s: it did not last before 12 s."""
+    assert recovery([30, 31, *range(40, 42)]).seconds == 12.0
+
+
+def test_single_bad_second_later_on_is_no_relapse() -> None:
+    """It would be one at a bound of 0.1 %, whatever the system did."""
+    assert recovery([30, 31, 45]).seconds == 2.0
+    assert recovery([30, 31, 59]).seconds == 2.0
+    # Nor is it well in between when it was not well for as long as a window.
+    assert recovery([30, 34]).seconds == 5.0
+
+
+def test_never_well_is_unknown_and_ill() -> None:
+    """30 s were watched and all of them were bad."""
+    found = recovery(range(20, 60))
+    assert (found.seconds, found.watched_s, found.unwell) == (None, 30.0, True)
+    assert "did not hold again within the 30 s" in found.reason
+
+
+def test_too_short_a_view_is_unknown() -> None:
+    """3 s are less than a window."""
+    found = recovery((), until_s=33)
+    assert (found.seconds, found.unwell) == (None, False)
+    assert "only 3 s were seen" in found.reason
+
+
+def test_view_ends_at_the_next_fault() -> None:
+    """Another fault from 40 s on: what is bad then is not this one's."""
+    later = {**ABORT, "at": "40s", "duration": "10s"}
+    assert recovery(range(40, 50), faults=[ABORT, later]).seconds == 0.0
+    found = recovery(range(20, 60), faults=[ABORT, later])
+    assert (found.end_s, found.watched_s) == (40.0, 10.0)
+
+
+def test_no_view_while_another_fault_is_active() -> None:
+    """Two overlapping faults: the first one's end is in the other's time."""
+    other = {**ABORT, "service": "order-api", "at": "25s", "duration": "15s"}
+    found = recovery((), faults=[ABORT, other])
+    assert (found.seconds, found.watched_s) == (None, 0.0)
+
+
+def test_pod_kill_counts_from_the_kill() -> None:
+    """The kill was at 21.5 s; failures until 26 s; the view does not end with the phase."""
+    killed = Effect(wall_s=WALL_S + 21.5, what="killed", subject="pod/order-api-a")
+    records = (FaultRecord(id="01-pod-kill", journal_status="completed", effects=(killed,)),)
+    found = recovery(range(22, 26), faults=[KILL], records=records)
+    assert (found.start_s, found.seconds) == (21.5, 4.5)
+
+
+def test_pod_kill_without_a_record_counts_from_its_plan() -> None:
+    assert recovery((), faults=[KILL], records=()).start_s == 20.0
+
+
+def test_windows_without_requests_are_not_well() -> None:
+    """The load of one endpoint pauses for 8 s: nobody can say that its objective held."""
+    plan = plan_of({"objective": "errors < 1%", "of": ORDERS}, faults=[ABORT])
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        orders = [] if 30 <= second < 38 else [row(second)]
+        return [*orders, row(second, endpoint=PRODUCTS)]
+
+    recording = recording_of(plan, rows)
+    kept = promises(plan.experiment.objectives)
+    found = recovery_of(plan.faults[0], recording, LoadTable(recording.load, plan), kept)
+    assert found.seconds == 4.0  # the window from 34 s to 39 s is the first with an order
+
+
+def test_slow_is_not_well() -> None:
+    """Latency counts as errors do: 1 s instead of 20 ms until 35 s."""
+    plan = plan_of("latency.p95 < 500ms", faults=[ABORT])
+    recording = recording_of(plan, lambda s: [row(s, latency_ms=1000.0 if 20 <= s < 35 else 20.0)])
+    kept = promises(plan.experiment.objectives)
+    found = recovery_of(plan.faults[0], recording, LoadTable(recording.load, plan), kept)
+    assert found.seconds == pytest.approx(5.0)
+
+
+def test_promises_are_client_objectives_of_healthy_phases() -> None:
+    """What is allowed during a fault says nothing about being well; nor do traffic and the mesh."""
+    plan = plan_of(
+        "errors < 1%",
+        "traffic > 10/s",
+        "saturation.cpu < 50%",
+        "recovery < 30s",
+        {"objective": "latency.p95 < 1s", "service": "order-api"},
+        {"objective": "errors < 30%", "during": "fault"},
+        {"objective": "latency.p99 < 1s", "during": "recovery"},
+        faults=[ABORT],
+    )
+    kept = [one.objective for one in promises(plan.experiment.objectives)]
+    assert kept == ["errors < 1%", "latency.p99 < 1s"]
+
+
+def test_without_promises_nothing_is_known() -> None:
+    found = recovery((), objectives=["traffic > 10/s"])
+    assert (found.seconds, found.unwell) == (None, False)
+    assert "no objective on latency or errors" in found.reason
