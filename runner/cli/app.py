@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from typing import Any
 
 import click
 
 from runner import __version__
+from runner.cli.hearing import may_be_unheard
 from runner.errors import ExitCode, SeatrialError
 
 _COMMANDS = {
@@ -113,24 +113,29 @@ def main(argv: list[str] | None = None, command: click.Command = cli) -> None:
 
     No error of ours, of click or of the reader's leaves a traceback; a bug says so and is 70.
     """
+    code = _code(argv, command)
+    with may_be_unheard():
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _code(argv: list[str] | None, command: click.Command) -> int:
     try:
-        code = command.main(args=argv, prog_name="seatrial", standalone_mode=False)
-        sys.exit(int(code or 0))
+        return int(command.main(args=argv, prog_name="seatrial", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        sys.exit(ExitCode.USAGE)
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except SeatrialError as error:
         say_error(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:  # The reader of our output went away, as `| head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.PASS)
+        return ExitCode.PASS
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug has an exit code
-        _say_bug(error)
-        sys.exit(ExitCode.BUG)
+        say_bug(error)
+        return ExitCode.BUG
 
 
 def say_error(error: SeatrialError) -> None:
@@ -143,7 +148,8 @@ def say_error(error: SeatrialError) -> None:
         click.echo(f"hint: {error.hint}", err=True)
 
 
-def _say_bug(error: Exception) -> None:
+def say_bug(error: Exception) -> None:
+    """What must not have happened, and where, on standard error."""
     logging.getLogger(__name__).debug("bug", exc_info=error)
     where: Any = error.__traceback__
     while where is not None and where.tb_next is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from runner.catalog import evaluate_run, report_run
+from runner.cli.hearing import may_be_unheard
 from runner.cli.options import experiments_option, output_option, results_option
 from runner.cli.outcome import of_verdict
 from runner.model.recording import unhealed
@@ -42,12 +43,13 @@ def evaluate_command(
         source = load_experiment(find_experiment(objectives, experiments))
         others = source.experiment.objectives
     evaluation = evaluate_run(folder, others)
-    if output == "json":
-        click.echo(evaluation.model_dump_json(indent=2))
-    else:
-        from runner.cli.tables import print_evaluation
+    from runner.cli.tables import print_evaluation
 
-        print_evaluation(evaluation)
+    with may_be_unheard():  # The exit code is the verdict, also where `| head` reads no further.
+        if output == "json":
+            click.echo(evaluation.model_dump_json(indent=2))
+        else:
+            print_evaluation(evaluation)
     left = unhealed(folder.read_events())
     if left:
         click.echo(

@@ -1,64 +1,145 @@
-"""Progress of a run: a live table on a terminal, one plain line every ten seconds elsewhere."""
+"""Progress of a run: a live table on a terminal, plain lines elsewhere, on standard error.
+
+Nothing here can end a run: a terminal that was closed or a reader that went away is not told any
+more, and that is all. A message of a signal handler is drawn by the next refresh, or written past
+all buffers, because the handler may have interrupted any of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import contextlib
+import os
+import sys
+import time
+from dataclasses import replace
+from types import TracebackType
+from typing import TextIO, cast
 
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from runner.cli.hearing import Patient
 from runner.cli.tables import console, make_table, safe
-from runner.progress import Status, Watcher
+from runner.progress import Status
 from runner.reports import format as fmt
 from runner.store import RunDir
 
 PLAIN_EVERY_S = 10.0
+RUNNING = "running"
+"""The conductor's word for a load under way; other activities are shown by name."""
+
 _REFRESH_PER_S = 4
+_BAR_WIDTH = 30
 
 
-@contextmanager
-def live_view(run: RunDir) -> Iterator[Watcher]:
-    """A watcher that shows a run on standard error until the context ends."""
-    talk = console(err=True)
-    talk.print(safe(f"run {run.run_id} -> {run.path}"))
-    if not talk.is_terminal:
-        yield _plain_watcher(talk.print)
-        return
-    with Live(console=talk, refresh_per_second=_REFRESH_PER_S, transient=True) as live:
-        activity = [""]
+class View:
+    """What a person sees of a run, from its folder to its end; a context.
 
-        def watch(status: Status) -> None:
-            if status.offset_s is None and status.activity != activity[0]:
-                live.console.print(safe(f"{status.activity} ..."))
-            activity[0] = status.activity
-            live.update(live_table(status))
+    Args:
+        run: The run's folder.
+        stream: Where to talk; standard error by default.
 
-        yield watch
+    Attributes:
+        over: Whether the run has come to its end, and everything is undone.
+    """
 
+    def __init__(self, run: RunDir, stream: TextIO | None = None) -> None:
+        self._run = run
+        self._stream = stream or sys.stderr
+        self._talk = console(err=True)
+        self._talk.file = cast("TextIO", Patient(self._stream))
+        self.over = False
+        self._live: Live | None = None
+        self._last: Status | None = None
+        self._ran: Status | None = None
+        self._seen_s = 0.0
+        self._begun_s = 0.0
+        self._said = ""
+        self._shown: tuple[object, ...] = ()
 
-def _plain_watcher(say: object) -> Watcher:
-    """Prints a line when the activity changes, and every ten seconds of load."""
-    shown = {"activity": "", "tick": -1}
+    def __enter__(self) -> View:
+        self._line(f"run {self._run.run_id} -> {self._run.path}")
+        if self._talk.is_terminal:
+            self._live = Live(
+                get_renderable=self._frame,
+                console=self._talk,
+                refresh_per_second=_REFRESH_PER_S,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+        return self
 
-    def watch(status: Status) -> None:
-        tick = -1 if status.offset_s is None else int(status.offset_s // PLAIN_EVERY_S)
-        if status.activity == shown["activity"] and tick == shown["tick"]:
-            return
-        shown.update(activity=status.activity, tick=tick)
-        if callable(say):
-            say(safe(plain_line(status)))
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.over = True
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            if self._said:
+                self._line(self._said)
+        if self._ran is not None:
+            self._line(closing_line(self._ran))
 
-    return watch
+    def watch(self, status: Status) -> None:
+        """Take in what is going on; a :data:`runner.progress.Watcher`."""
+        now_s = time.monotonic()
+        if self._last is None or status.activity != self._last.activity:
+            self._begun_s = now_s
+        self._last, self._seen_s = status, now_s
+        if status.activity == RUNNING:
+            self._ran = status
+        if self._live is None:
+            self._plain(status)
+
+    def say(self, text: str) -> None:
+        """Tell ``text`` at once; safe within a signal handler."""
+        self._said = text
+        if self._live is None:
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self._stream.fileno(), f"\n{text}\n".encode())
+
+    def _plain(self, status: Status) -> None:
+        """A line when activity or phase change, and every ten seconds of load."""
+        running = status.activity == RUNNING and status.offset_s is not None
+        tick = int((status.offset_s or 0.0) // PLAIN_EVERY_S) if running else 0
+        phase = status.phase.index if status.phase and running else None
+        shown = (status.activity, phase, tick)
+        if shown != self._shown and not (running and phase is None):
+            self._shown = shown
+            self._line(plain_line(status))
+
+    def _frame(self) -> RenderableType:
+        if self._last is None:
+            return Text()
+        now_s = time.monotonic()
+        status = self._last
+        if status.offset_s is not None:  # The conductor may be busy; time goes on.
+            status = replace(status, offset_s=status.offset_s + now_s - self._seen_s)
+        return live_frame(status, busy_s=now_s - self._begun_s, said=self._said)
+
+    def _line(self, text: str) -> None:
+        self._talk.print(safe(text), soft_wrap=True)
 
 
 def plain_line(status: Status) -> str:
-    """One line about ``status``, such as ``00:40 fault users=100 98.4/s p95=83 ms errors=0 %``."""
-    if status.offset_s is None or status.load is None:
+    """One line about ``status``, such as ``00:40  fault  users=100  98.4/s  p95=83 ms  …``."""
+    offset_s = _offset_s(status)
+    if offset_s is None or status.load is None:
         return f"{status.activity} ..."
-    window = status.load.window(status.offset_s)
+    if status.activity != RUNNING:
+        return f"{fmt.clock_offset(offset_s)}  {status.activity} ..."
+    window = status.load.window(offset_s)
     parts = [
-        fmt.clock_offset(min(status.offset_s, status.plan.duration_s)),
+        fmt.clock_offset(offset_s),
         status.phase.name if status.phase else status.activity,
         f"users={status.load.users}",
         fmt.rate(window.rate_per_s),
@@ -67,27 +148,72 @@ def plain_line(status: Status) -> str:
     ]
     if status.active_faults:
         parts.append(f"faults={','.join(status.active_faults)}")
-    left_s = max(0.0, status.plan.duration_s - status.offset_s)
+    left_s = status.plan.duration_s - offset_s
     return "  ".join([*parts, f"{fmt.span(round(left_s))} left"])
 
 
+def closing_line(status: Status) -> str:
+    """What was sent until the end, such as ``load: 1m 40s of 1m 40s, 9,912 requests, 3 failed``."""
+    if status.load is None:
+        return "load: none"
+    done, whole = fmt.span(round(_offset_s(status) or 0.0)), fmt.span(status.plan.duration_s)
+    requests, failed = fmt.count(status.load.requests), fmt.count(status.load.failures)
+    return f"load: {done} of {whole}, {requests} requests, {failed} failed"
+
+
+def live_frame(status: Status, *, busy_s: float = 0.0, said: str = "") -> RenderableType:
+    """What stands on the terminal now; fits 80 columns.
+
+    Args:
+        status: What is going on.
+        busy_s: How long it has been going on.
+        said: What was last answered to a signal; empty for nothing.
+    """
+    lines: list[RenderableType] = []
+    offset_s = _offset_s(status)
+    if offset_s is not None and status.load is not None:
+        lines += [_time_line(status, offset_s), live_table(status)]
+    if status.activity != RUNNING:
+        waited = f" {fmt.span(int(busy_s))}" if busy_s >= 1 else ""
+        lines.append(safe(f"{status.activity} ...{waited}", "cyan"))
+    if said:
+        lines.append(safe(said, "bold yellow"))
+    return Group(*lines)
+
+
+def _time_line(status: Status, offset_s: float) -> RenderableType:
+    whole_s = status.plan.duration_s
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(
+        safe(f"{fmt.clock_offset(offset_s)} of {fmt.clock_offset(whole_s)}", "bold"),
+        ProgressBar(total=whole_s, completed=offset_s, width=_BAR_WIDTH),
+        safe(f"{fmt.span(round(whole_s - offset_s))} left"),
+    )
+    return line
+
+
 def live_table(status: Status) -> Table:
-    """The live table of a running load."""
-    headers = ("Time", "Phase", "Users", "Requests/s", "p95", "Errors", "Active faults", "Left")
-    table = make_table(*headers, right=(2, 3, 4, 5, 7))
-    if status.offset_s is None or status.load is None:
+    """The load's last seconds, the phase, and the faults that are in place."""
+    headers = ("Phase", "Users", "Requests/s", "p95", "Errors", "Active faults")
+    table = make_table(*headers, right=(1, 2, 3, 4))
+    offset_s = _offset_s(status)
+    if offset_s is None or status.load is None:
         return table
-    window = status.load.window(status.offset_s)
-    left_s = max(0.0, status.plan.duration_s - status.offset_s)
+    window = status.load.window(offset_s)
     failing = bool(window.error_ratio)
     table.add_row(
-        fmt.clock_offset(min(status.offset_s, status.plan.duration_s)),
-        safe(status.phase.name if status.phase else status.activity, "bold"),
+        safe(status.phase.name if status.phase else fmt.NOTHING, "bold"),
         fmt.count(status.load.users),
         fmt.rate(window.rate_per_s),
         fmt.seconds(window.latency_s(0.95)),
         safe(fmt.percent(window.error_ratio), "red" if failing else ""),
         safe(", ".join(status.active_faults) or fmt.NOTHING, "yellow"),
-        fmt.span(round(left_s)),
     )
     return table
+
+
+def _offset_s(status: Status) -> float | None:
+    """Offset within the plan: the time after the load's end is not the load's."""
+    if status.offset_s is None:
+        return None
+    return min(status.offset_s, status.plan.duration_s)

@@ -7,17 +7,19 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
-from runner.cli.app import say_error
+from runner.cli.app import say_bug, say_error
+from runner.cli.hearing import may_be_unheard
 from runner.cli.options import (
     config_option,
     experiments_option,
@@ -28,7 +30,7 @@ from runner.cli.options import (
 )
 from runner.cli.outcome import RunEnd, exit_code
 from runner.conductor import conduct
-from runner.errors import ExitCode, RecordingError, SeatrialError
+from runner.errors import ExitCode, SeatrialError
 from runner.model.evaluation import Evaluation
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import Manifest, unhealed
@@ -43,6 +45,9 @@ from runner.source import (
     locustfile_folders,
 )
 from runner.store import RunDir, Store
+
+if TYPE_CHECKING:
+    from runner.cli.live import View
 
 _RECORDED_PACKAGES = (
     "seatrial",
@@ -104,22 +109,32 @@ def run_command(
         name=target, config=load_config(config), sandbox_name=sandbox_name, keep=keep
     )
     ports = make_ports(choice, locustfile_folders(source.path))
-    run = Store(results).create_run(source.experiment.name, ports.clock.wall_s())
-    end = _conduct(source, plan, ports, run)
-    return _conclude(run, Store(results), end, output)
+    store = Store(results)
+    run = store.create_run(source.experiment.name, ports.clock.wall_s())
+    from runner.cli.live import View
 
-
-def _conduct(source: Source, plan: Plan, ports: Ports, run: RunDir) -> RunEnd:
-    """Carry out ``plan``; every way in which it can end becomes a value."""
-    from runner.cli.live import live_view
-
-    stop = StopRequest()
-    error: SeatrialError | None = None
-    with _signals_set(stop), live_view(run) as watch:
+    view = View(run)
+    with _signals_set(view) as stop:
         try:
-            conduct(
-                plan, source.text, _manifest(source, plan, run), ports, run, stop=stop, watch=watch
-            )
+            end = _conduct(source, plan, ports, run, stop, view)
+            return _conclude(run, store, end, output)
+        except Exception as bug:
+            left = sorted(unhealed(run.read_events()))
+            if not left:
+                raise
+            say_bug(bug)
+            return _say_left(run, left)
+
+
+def _conduct(
+    source: Source, plan: Plan, ports: Ports, run: RunDir, stop: StopRequest, view: View
+) -> RunEnd:
+    """Carry out ``plan``; every way in which it can end becomes a value."""
+    error: SeatrialError | None = None
+    manifest = _manifest(source, plan, run)
+    with view:
+        try:
+            conduct(plan, source.text, manifest, ports, run, stop=stop, watch=view.watch)
         except SeatrialError as failure:
             error = failure
     return RunEnd(stop=stop.reason, error=error, left=sorted(unhealed(run.read_events())))
@@ -129,29 +144,39 @@ def _conclude(run: RunDir, store: Store, end: RunEnd, output: str) -> int:
     """Judge and report what was recorded, say how it ended, choose the exit code."""
     evaluation: Evaluation | None = None
     if end.error is not None:
-        say_error(end.error)
+        with may_be_unheard():
+            say_error(end.error)
     try:
         if run.read_load().users or end.error is None:
             evaluation = evaluate_run(run)
             page = report_run(run)
             store.link_latest(run)
-            _print_evaluation(evaluation, output)
-            click.echo(f"report: {page}", err=True)
+            with may_be_unheard():
+                _print_evaluation(evaluation, output)
+                click.echo(f"report: {page}", err=True)
         else:
-            click.echo(f"recorded: {run.path}", err=True)
-    except RecordingError as error:
-        say_error(error)
+            with may_be_unheard():
+                click.echo(f"recorded: {run.path}", err=True)
+    except SeatrialError as error:
+        with may_be_unheard():
+            say_error(error)
         end = end.with_error(error)
     if end.left:
+        return _say_left(run, end.left)
+    state = run.read_manifest().state
+    return exit_code(end, state, None if evaluation is None else evaluation.verdict)
+
+
+def _say_left(run: RunDir, left: Sequence[str]) -> int:
+    with may_be_unheard():
         click.secho(
-            f"SOMETHING MAY BE LEFT BROKEN: {', '.join(end.left)}\n"
+            f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}\n"
             f"to finish the work: seatrial heal {run.run_id}",
             fg="red",
             bold=True,
             err=True,
         )
-    state = run.read_manifest().state
-    return exit_code(end, state, None if evaluation is None else evaluation.verdict)
+    return ExitCode.LEFT_BROKEN
 
 
 def _print_evaluation(evaluation: Evaluation, output: str) -> None:
@@ -164,20 +189,23 @@ def _print_evaluation(evaluation: Evaluation, output: str) -> None:
 
 
 @contextmanager
-def _signals_set(stop: StopRequest) -> Iterator[None]:
+def _signals_set(view: View) -> Iterator[StopRequest]:
     """SIGINT, SIGTERM and SIGHUP ask the run to stop and heal; a second one does not skip that."""
+    stop = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if stop.reason is not None:
-            click.echo("\nstill stopping and healing; this is not skipped", err=True)
-            return
-        stop.reason = "interrupted" if number == signal.SIGINT else "terminated"
-        click.echo("\nstopping the load and healing ...", err=True)
+        if view.over:
+            view.say("the load has ended and nothing is left to heal; writing the report")
+        elif stop.reason is not None:
+            view.say("still stopping and healing; that is never skipped")
+        else:
+            stop.reason = "interrupted" if number == signal.SIGINT else "terminated"
+            view.say("stopping the load and healing")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -16,6 +16,7 @@ from typing import Any
 
 from runner.errors import TargetError
 from runner.model.recording import TargetInfo
+from runner.process import die_with_parent
 
 Object = dict[str, Any]
 
@@ -56,7 +57,13 @@ def read_objects(target: TargetInfo) -> Objects:
     ]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=CHILD_BOUND_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=CHILD_BOUND_S,
+            check=False,
+            start_new_session=True,  # Ctrl-C in the terminal is the run's to answer.
+            preexec_fn=die_with_parent(),
         )
     except subprocess.TimeoutExpired:
         raise TargetError(
