@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runner.model.evaluation import Finding
+from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
 from runner.model.objective import Bound, parse_bound
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 
+_FIGURES = {"saturation.cpu": "cpu_ratio", "saturation.memory": "memory_ratio"}
+
 
 class BoundMark(Model):
-    """A bound, drawn where it holds.
+    """A bound, drawn where it was judged.
 
     Attributes:
         above: Whether the figure had to be above it.
         windows: ``(start_s, end_s)`` in which it was judged; phases that touch are one window.
+        missed: Whether it was missed in these windows.
     """
 
     label: str
@@ -26,40 +29,90 @@ class BoundMark(Model):
 
 
 class DrawnBound(Model):
-    """A bound with what decides in which charts it belongs."""
+    """An objective that charts can show, with what decides where."""
 
     bound: Bound
     source: str
     subject: str
-    mark: BoundMark
+    parts: Items[Part]
 
 
-def bounds_of(findings: Iterable[Finding]) -> Iterable[DrawnBound]:
-    """The bound of each objective that charts can show."""
+def bounds_of(findings: Iterable[Finding]) -> tuple[DrawnBound, ...]:
+    """The objectives among ``findings`` that charts can show."""
+    found = []
     for finding in findings:
         text, _, subject = finding.title.partition(" of ")
-        if finding.kind != "objective" or finding.bound is None:
+        if finding.kind != "objective":
             continue
         try:
             bound = parse_bound(text)
         except ValueError:
-            continue
-        operator = {"<=": "≤", ">=": "≥"}.get(bound.operator, bound.operator)
-        name = f"{bound.statistic} " if bound.statistic else ""
-        what = bound.sli.removeprefix("saturation.").replace("cpu", "CPU")
-        name = f"{what} " if bound.sli.startswith("saturation") else name
-        yield DrawnBound(
-            bound=bound,
-            source=finding.source,
-            subject=subject,
-            mark=BoundMark(
-                label=f"{name}{operator} {fmt.quantity(bound.value, bound.unit)}",
-                value=bound.value,
-                above=bound.operator in (">", ">="),
-                windows=_touching((part.start_s, part.end_s) for part in finding.parts),
-                missed=any(part.verdict == "fail" for part in finding.parts),
-            ),
+            continue  # A grammar of another version: the table of objectives still shows it.
+        found.append(
+            DrawnBound(bound=bound, source=finding.source, subject=subject, parts=finding.parts)
         )
+    return tuple(found)
+
+
+def load_marks(drawn: Sequence[DrawnBound], sli: str) -> tuple[BoundMark, ...]:
+    """The bounds on ``sli`` of the whole load, as its users see it."""
+    return tuple(
+        mark
+        for one in drawn
+        if (one.bound.sli, one.source, one.subject) == (sli, "client", "")
+        for mark in _marks(one, {part.start_s for part in one.parts if part.verdict == "fail"})
+    )
+
+
+def service_marks(
+    drawn: Sequence[DrawnBound], signal: str, service: str, evaluation: Evaluation
+) -> tuple[BoundMark, ...]:
+    """The bounds on a golden signal of ``service``, as the mesh sees it.
+
+    A bound on saturation that names no service holds for each; whether this one missed it is told
+    by its own figures.
+    """
+    marks: list[BoundMark] = []
+    for one in drawn:
+        if one.bound.sli.split(".")[0] != signal or one.source != "mesh":
+            continue
+        if one.subject == service:
+            missed = {part.start_s for part in one.parts if part.verdict is Verdict.FAIL}
+        elif signal == "saturation" and not one.subject:
+            own = [figures for figures in evaluation.signals if figures.service == service]
+            missed = {figures.start_s for figures in own if _misses(one.bound, figures)}
+        else:
+            continue
+        marks += _marks(one, missed)
+    return tuple(marks)
+
+
+def _misses(bound: Bound, figures: SignalFigures) -> bool:
+    value = getattr(figures, _FIGURES[bound.sli])
+    return value is not None and not bound.holds(value)
+
+
+def _marks(one: DrawnBound, missed: set[float]) -> Iterable[BoundMark]:
+    """The windows in which the bound was missed, then those in which it was not."""
+    for is_missed in (True, False):
+        windows = [(p.start_s, p.end_s) for p in one.parts if (p.start_s in missed) is is_missed]
+        if windows:
+            yield BoundMark(
+                label=_label(one.bound),
+                value=one.bound.value,
+                above=one.bound.operator in (">", ">="),
+                windows=_touching(windows),
+                missed=is_missed,
+            )
+
+
+def _label(bound: Bound) -> str:
+    operator = {"<=": "≤", ">=": "≥"}.get(bound.operator, bound.operator)
+    limit = f"{operator} {fmt.quantity(bound.value, bound.unit)}"
+    if bound.sli.startswith("saturation"):
+        what = bound.sli.removeprefix("saturation.")
+        return f"{'CPU' if what == 'cpu' else what} {limit}"
+    return f"{bound.statistic} {limit}".strip()
 
 
 def _touching(windows: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
@@ -71,17 +124,3 @@ def _touching(windows: Iterable[tuple[float, float]]) -> tuple[tuple[float, floa
         else:
             result.append((start_s, end_s))
     return tuple(result)
-
-
-def marks_for(
-    drawn: Sequence[DrawnBound], signal: str, source: str, subject: str
-) -> Items[BoundMark]:
-    """The bounds that concern ``signal`` of ``subject``, as ``source`` sees it."""
-    chosen = [
-        one.mark
-        for one in drawn
-        if one.bound.sli.split(".")[0] == signal
-        and one.source == source
-        and (one.subject == subject or (signal == "saturation" and not one.subject))
-    ]
-    return tuple(dict.fromkeys(chosen))

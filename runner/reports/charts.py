@@ -18,7 +18,7 @@ from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, LoadRecord, Recording, Signals, SignalSeries
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.bounds import BoundMark, DrawnBound, bounds_of, marks_for
+from runner.reports.bounds import BoundMark, DrawnBound, bounds_of, load_marks, service_marks
 from runner.reports.rows import KINDS
 from runner.reports.text import Shown
 
@@ -108,14 +108,16 @@ def grid_of(plan: Plan, signals: Signals | None) -> Grid:
 
 def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> Items[ChartGroup]:
     """The charts of the load, then those of each service."""
-    bounds = tuple(bounds_of(evaluation.findings))
+    bounds = bounds_of(evaluation.findings)
     groups = [_load_group(recording, grid, bounds)]
     if recording.signals is not None:
         names = dict.fromkeys(
             [*recording.signals.services, *(s.service for s in recording.signals.series)]
         )
         groups += [
-            _service_group(number, name, recording.signals, grid, bounds)
+            _service_group(
+                number, name, recording.signals, grid, drawn=bounds, evaluation=evaluation
+            )
             for number, name in enumerate(names, start=1)
         ]
     return tuple(groups)
@@ -169,7 +171,7 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
                 title=title,
                 subject="the load",
                 unit=unit,
-                bounds=marks_for(drawn, key, "client", ""),
+                bounds=load_marks(drawn, key),
                 missing="The load generator recorded nothing.",
             )
             for key, title, unit, lines in charts
@@ -220,7 +222,13 @@ def _quantile_s(counts: dict[int, int], ratio: float) -> float | None:
 
 
 def _service_group(
-    number: int, service: str, signals: Signals, grid: Grid, drawn: Sequence[DrawnBound]
+    number: int,
+    service: str,
+    signals: Signals,
+    grid: Grid,
+    *,
+    drawn: Sequence[DrawnBound],
+    evaluation: Evaluation,
 ) -> ChartGroup:
     known = {series.sli: series for series in signals.series if series.service == service}
     charts = []
@@ -240,7 +248,7 @@ def _service_group(
                 title=title,
                 subject=service or "the ingress",
                 unit=unit,
-                bounds=marks_for(drawn, signal, "mesh", service),
+                bounds=service_marks(drawn, signal, service, evaluation),
                 missing=why,
             )
         )

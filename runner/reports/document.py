@@ -60,6 +60,7 @@ class Document(Model):
     grid: Grid
     at_s: Items[float]
     charts: Items[ChartGroup]
+    signals_missing: Shown
     phases: Items[LoadRow]
     endpoints: Items[Items[LoadRow]]
     endpoints_left_out: str = ""
@@ -98,6 +99,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         grid=grid,
         at_s=grid.centers_s,
         charts=chart_groups(recording, evaluation, grid),
+        signals_missing=_signals_missing(recording),
         phases=tuple(load_row(figures) for figures in evaluation.phases),
         endpoints=endpoints,
         endpoints_left_out=endpoints_left_out,
@@ -142,6 +144,13 @@ def _facts(recording: Recording, evaluation: Evaluation) -> tuple[Fact, ...]:
         "Target": "" if target is None else f"{target.kind} {target.name}",
     }
     return tuple(Fact(name=name, text=text) for name, text in known.items() if text)
+
+
+def _signals_missing(recording: Recording) -> str:
+    if recording.signals is None:
+        return "No signals of the services were collected."
+    error = recording.signals.error
+    return f"The signals of the services are incomplete: {error}" if error else ""
 
 
 def _environment(recording: Recording) -> tuple[Fact, ...]:

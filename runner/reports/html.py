@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -10,6 +11,8 @@ from runner.reports.document import Document
 from runner.reports.rows import worst_first
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms|s)(?!\w))")
 
 
 def render_page(document: Document, plots: Mapping[str, str]) -> str:
@@ -24,6 +27,7 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template("report.html.j2").render(
         doc=document,
         objectives=worst_first(document.objectives),
@@ -32,6 +36,11 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         css=Markup(stylesheet()),  # noqa: S704 - our own file
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
     )
+
+
+def _unbroken(sentence: str) -> str:
+    """``sentence`` with its figures kept together with their units."""
+    return _BEFORE_UNIT.sub("\u00a0", sentence)
 
 
 def stylesheet() -> str:

@@ -123,7 +123,9 @@ def draw(
         _draw_line(axes, line, at_s)
     drawn = [bound for bound in chart.bounds if bound.value <= top]
     for bound in drawn:
-        _draw_bound(axes, bound, duration_s, top)
+        _draw_bound(axes, bound)
+    for bound in {bound.label: bound for bound in reversed(drawn)}.values():
+        _name_bound(axes, bound, duration_s, top)
     _name_bounds_above(axes, [bound for bound in chart.bounds if bound not in drawn])
     axes.legend(
         loc="upper left",
@@ -161,7 +163,7 @@ def _frame(axes: Axes, unit: str, duration_s: float, top: float) -> None:
     axes.set_ylim(0, top)
     axes.set_xticks(ticks_s(duration_s, 6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "count"))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: fmt.quantity(value, unit) if value else "0")
     )
@@ -205,6 +207,7 @@ def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
         marker="o" if _is_lonely(line) else "",
         markersize=2,
         clip_on=False,
+        zorder=3,
     )
 
 
@@ -214,19 +217,20 @@ def _is_lonely(line: Line) -> bool:
     return not any(a and b for a, b in pairwise(known))
 
 
-def _draw_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> None:
-    colour = COLOURS["missed" if bound.missed else "muted"]
+def _draw_bound(axes: Axes, bound: BoundMark) -> None:
     for start_s, end_s in bound.windows:
         axes.plot(
             (start_s, end_s),
             (bound.value, bound.value),
-            color=colour,
+            color=COLOURS["missed" if bound.missed else "muted"],
             linewidth=1.3,
             linestyle=(0, (4, 2)),
             label=f"_{bound.label}",
         )
-    if not bound.windows:
-        return
+
+
+def _name_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> None:
+    """Write the bound at the outer end of its longest window, on the side of the good."""
     start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
     at_end = (start_s + end_s) / 2 > duration_s / 2
     below = bound.above or bound.value > 0.88 * top
@@ -237,7 +241,7 @@ def _draw_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> 
         textcoords="offset points",
         ha="right" if at_end else "left",
         va="top" if below else "bottom",
-        color=colour,
+        color=COLOURS["missed" if bound.missed else "muted"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runner.analysis.windows import phase_label
 from runner.model.evaluation import Evaluation
 from runner.model.plan import Plan
 from runner.model.recording import Recording
@@ -55,14 +56,13 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     plan = recording.plan
     users = users_lines(recording, grid)
     highest = max((v for line in users for v in line.values if v is not None), default=0.0)
-    labels = {figures.phase_index: figures.label for figures in evaluation.phases}
     return Timeline(
         duration_s=plan.duration_s,
         duration=fmt.span(plan.duration_s),
         phases=tuple(
             PhaseSpan(
                 name=phase.name,
-                label=labels.get(phase.index, phase.name),
+                label=phase_label(plan, phase),
                 start_s=phase.start_s,
                 end_s=phase.end_s,
                 window=window(phase.start_s, phase.end_s),

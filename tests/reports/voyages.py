@@ -1,0 +1,338 @@
+"""Run folders made by hand, with a shop that behaves: what reports are tried on.
+
+One seed, one world: the same arguments give the same folder, byte for byte. The load and the mesh
+tell one story, because both are drawn from the same ``Weather``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runner.analysis.evaluate import evaluate
+from runner.model.experiment import Experiment
+from runner.model.histogram import bucket_of
+from runner.model.plan import Plan, PlannedFault, make_plan
+from runner.model.recording import (
+    ClockAnchor,
+    Event,
+    Manifest,
+    PhaseSignal,
+    Signals,
+    SignalSeries,
+    TargetInfo,
+)
+from runner.store import RunDir
+
+WALL_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+RUN_ID = "2026-01-01T000000Z-abcd"
+HOSTILE = "<script>alert('1')</script>\x00\x1b[31m|`\"&\u202e @team $x$ " + "long-" * 60
+
+SHOP: dict[str, tuple[float, float, str]] = {
+    "GET /api/v1/customers": (0.3, 0.020, "customer-api"),
+    "GET /api/v1/products": (0.4, 0.026, "product-api"),
+    "POST /api/v1/orders": (0.2, 0.058, "order-api"),
+    "POST /api/v1/payments": (0.1, 0.030, "payment-api"),
+}
+"""Endpoint to share of the requests, median latency in seconds, and service."""
+
+SERVICES = (
+    *("customer-api", "order-api", "payment-api", "product-api"),
+    *("recommendation-api", "saga-tracker"),
+)
+OBJECTIVES: tuple[Any, ...] = (
+    {"objective": "latency.p95 < 300ms", "during": ["baseline", "recovery"], "warn": "100ms"},
+    {"objective": "errors < 0.5%", "during": ["baseline", "recovery"]},
+    {"objective": "errors < 5%", "during": "fault"},
+    {"objective": "errors < 30%", "during": "fault", "of": "POST /api/v1/orders"},
+    "traffic > 80/s",
+    {"objective": "latency.p95 < 200ms", "service": "order-api"},
+    {"objective": "saturation.cpu < 80%", "warn": "60%"},
+    "recovery < 15s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Voyage:
+    """What kind of run to make.
+
+    Attributes:
+        length_s: Length of the load; the faults keep their places in it.
+        kill, delay, abort: Whether there is a fault of this kind.
+        name_of: Endpoint to the name under which the load reports it.
+        changes: Keys of the experiment that are replaced.
+    """
+
+    length_s: float = 120.0
+    users: int = 100
+    kill: bool = True
+    delay: bool = False
+    abort: bool = True
+    time_scale: float = 1.0
+    objectives: tuple[Any, ...] = OBJECTIVES
+    services: tuple[str, ...] = SERVICES
+    names: dict[str, str] = field(default_factory=dict)
+    failure_text: str = "HTTP 503"
+    state: str = "recorded"
+    reason: str = ""
+    signals: bool = True
+    recorded_s: float = math.inf
+    description: str = "Orders keep working while pods die and payments are refused."
+
+
+def plan_of(voyage: Voyage) -> Plan:
+    length_s = voyage.length_s
+    faults: list[dict[str, Any]] = []
+    if voyage.kill:
+        faults.append({"kind": "pod-kill", "service": "order-api", "at": f"{0.25 * length_s}s"})
+    if voyage.delay:
+        faults.append(
+            {"kind": "http-delay", "service": "payment-api", "at": f"{0.45 * length_s}s"}
+            | {"delay": "250ms", "percent": 60}
+        )
+    if voyage.abort:
+        faults.append(
+            {"kind": "http-abort", "service": "payment-api", "at": f"{0.65 * length_s}s"}
+            | {"status": 503, "percent": 50}
+        )
+    for fault in faults:
+        fault["duration"] = f"{0.125 * length_s}s"
+    ramp_s = length_s / 12
+    experiment = Experiment.model_validate(
+        {
+            "name": "shop-at-sea",
+            "description": voyage.description,
+            "load": {
+                "locustfile": "shop.py",
+                "stages": [
+                    {"duration": f"{ramp_s}s", "users": voyage.users}
+                    | {"spawn_rate": voyage.users / ramp_s},
+                    {"duration": f"{length_s - ramp_s}s", "users": voyage.users},
+                ],
+            },
+            "warmup": f"{ramp_s}s",
+            "faults": faults,
+            "objectives": list(voyage.objectives),
+        }
+    )
+    plan = make_plan(experiment)
+    return replace_scale(plan, voyage.time_scale)
+
+
+def replace_scale(plan: Plan, time_scale: float) -> Plan:
+    """``plan`` as if it had been shortened to what it is."""
+    return plan.model_copy(update={"time_scale": time_scale})
+
+
+def write_run(root: Path, voyage: Voyage | None = None, *, evaluated: bool = True) -> RunDir:
+    """Write the folder of a run below ``root``, evaluated unless told otherwise."""
+    voyage = voyage or Voyage()
+    plan = plan_of(voyage)
+    run = RunDir(root / "shop-at-sea" / RUN_ID)
+    run.load_dir.mkdir(parents=True)
+    run.write_plan(plan, "name: shop-at-sea\n")
+    run.write_manifest(_manifest(voyage))
+    rng = random.Random(7)  # noqa: S311 - weather, not a secret
+    _write_load(run, plan, voyage, rng)
+    _write_faults(run, plan)
+    if voyage.signals:
+        run.write_signals(_signals(plan, voyage, rng))
+    if evaluated:
+        run.write_evaluation(evaluate(run.recording()))
+    return run
+
+
+def _manifest(voyage: Voyage) -> Manifest:
+    return Manifest.model_validate(
+        {
+            "run_id": RUN_ID,
+            "experiment": "shop-at-sea",
+            "experiment_sha256": "0123456789ab" + "0" * 52,
+            "state": voyage.state,
+            "reason": voyage.reason,
+            "created_at": "2025-12-31T23:59:48+00:00",
+            "argv": ("seatrial", "run", "shop-at-sea", "--target", "sandbox"),
+            "git_revision": "0123456789ab",
+            "versions": {"seatrial": "0.1.0", "locust": "2.46.0", "kubernetes": "35.0.0"},
+            "host": {"system": "Linux 6.1", "machine": "x86_64", "cpus": "2", "python": "3.11.2"},
+            "seed": 1,
+            "target": TargetInfo(
+                kind="sandbox",
+                name="default",
+                namespace="ecommerce",
+                ingress_url="http://127.0.0.1:8080",
+                host="api.c4ang.com",
+                prometheus_url="http://127.0.0.1:9090",
+                context="sandbox-default",
+                identity="sandbox default on this machine",
+            ),
+            "anchor": ClockAnchor(load_started_wall_s=WALL_S, prometheus_skew_s=0.004),
+        }
+    )
+
+
+# -- the weather -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What a request to a service meets at an offset: share that fails, factor, added seconds."""
+
+    fails: float = 0.0
+    slower: float = 1.0
+    delayed: float = 0.0
+    delay_s: float = 0.0
+
+
+def weather(plan: Plan, service: str, at_s: float) -> Weather:
+    now = Weather(fails=0.0, slower=1.0 + 0.08 * math.sin(at_s / plan.duration_s * 25))
+    for fault in plan.faults:
+        lasts = fault.start_s <= at_s < fault.end_s
+        match fault.fault.kind:
+            case "pod-kill" if 0 <= at_s - fault.start_s < 4 and service == "order-api":
+                now = replace(now, fails=0.12, slower=2.2)
+            case "http-delay" if lasts and service in ("payment-api", "order-api"):
+                now = replace(now, delayed=0.6, delay_s=0.25)
+            case "http-abort" if lasts and service == "payment-api":
+                now = replace(now, fails=0.5)
+            case "http-abort" if lasts and service == "order-api":
+                now = replace(now, fails=0.25, slower=1.3)
+    return now
+
+
+def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> None:
+    lines: list[dict[str, Any]] = [{"kind": "start", "wall_s": WALL_S}]
+    failures: dict[str, int] = {}
+    recorded_s = int(min(plan.duration_s, voyage.recorded_s))
+    for second in range(recorded_s):
+        users = round(plan.users_at(second + 0.5))
+        rows = []
+        for endpoint, (share, median_s, service) in SHOP.items():
+            name = voyage.names.get(endpoint, endpoint)
+            now = weather(plan, service, second + 0.5)
+            counts: dict[str, dict[int, int]] = {}
+            for _ in range(max(0, round(users * share + rng.gauss(0, 1)))):
+                failed = rng.random() < now.fails
+                latency_s = median_s * now.slower * math.exp(rng.gauss(0, 0.35))
+                latency_s += now.delay_s if rng.random() < now.delayed else 0.0
+                bucket = bucket_of(round(1e6 * (0.004 if failed else latency_s)))
+                kind = counts.setdefault("http_5xx" if failed else "success", {})
+                kind[bucket] = kind.get(bucket, 0) + 1
+            failed_now = sum(counts.get("http_5xx", {}).values())
+            failures[name] = failures.get(name, 0) + failed_now
+            rows += [[name, outcome, sorted(c.items())] for outcome, c in sorted(counts.items())]
+        lines.append({"kind": "rows", "second": second, "users": users, "rows": rows})
+    kinds = [[name, "http_5xx", voyage.failure_text, n] for name, n in failures.items() if n]
+    lines.append({"kind": "failures", "failures": kinds, "dropped": 0})
+    if recorded_s >= plan.duration_s:
+        lines.append({"kind": "end", "wall_s": WALL_S + plan.duration_s})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run.load_dir / "seconds.jsonl").write_text(text, encoding="utf-8")
+
+
+def _write_faults(run: RunDir, plan: Plan) -> None:
+    for fault in plan.faults:
+        folder = run.fault_dir(fault.id)
+        folder.mkdir(parents=True)
+        journal = {"status": "completed", "run": [], "rollbacks": []}
+        (folder / "journal.json").write_text(json.dumps(journal), encoding="utf-8")
+        lines = [json.dumps(line) + "\n" for line in _effects(fault)]
+        (folder / "effects.jsonl").write_text("".join(lines), encoding="utf-8")
+        for action, at_s in (("inject", fault.start_s), ("heal", fault.end_s)):
+            for kind in ("begin", "ok"):
+                event = {"wall_s": WALL_S + at_s, "offset_s": at_s, "source": fault.id}
+                run.append_event(Event.model_validate({**event, "action": action, "kind": kind}))
+
+
+def _effects(fault: PlannedFault) -> list[dict[str, Any]]:
+    if fault.fault.kind == "pod-kill":
+        steps = [("killed", fault.start_s + 0.2, "pod/order-api-6nb4jwb8xr-f94n8")]
+        steps += [("replaced", fault.start_s + 1.1, "pod/order-api-6nb4jwb8xr-k2x7q")]
+        steps += [("ready", fault.start_s + 3.4, "service/order-api")]
+    else:
+        name = f"virtualservice/{fault.fault.service}"
+        steps = [("injected", fault.start_s + 0.1, name), ("verified", fault.start_s + 0.4, name)]
+        steps += [("removed", fault.end_s + 0.1, name), ("gone", fault.end_s + 0.4, name)]
+    return [{"wall_s": WALL_S + at_s, "what": what, "subject": name} for what, at_s, name in steps]
+
+
+# -- the mesh --------------------------------------------------------------------------------------
+
+_UNITS = {
+    **dict.fromkeys(("latency.p50", "latency.p95", "latency.p99"), "s"),
+    "traffic": "per_s",
+    **dict.fromkeys(("errors", "saturation.cpu", "saturation.memory"), "ratio"),
+}
+
+
+def _value(plan: Plan, sli: str, service: str, at_s: float, noise: float) -> float:
+    share, median_s = next(
+        ((s, m) for s, m, owner in SHOP.values() if owner == service), (0.05, 0.012)
+    )
+    now = weather(plan, service, at_s)
+    traffic = plan.users_at(min(at_s, plan.duration_s - 0.001)) * share * (1 + 0.05 * noise)
+    spread = {"latency.p50": 1.0, "latency.p95": 1.8, "latency.p99": 2.4}
+    if sli in spread:
+        slow = now.delay_s if now.delayed and sli != "latency.p50" else 0.0
+        return median_s * spread[sli] * now.slower * (1 + 0.06 * noise) + slow
+    return {
+        "traffic": traffic,
+        "errors": now.fails * (1 + 0.1 * noise) if now.fails else 0.0,
+        "saturation.cpu": 0.06 + traffic / 100 * now.slower,
+        "saturation.memory": 0.22 + 0.02 * at_s / plan.duration_s,
+    }[sli]
+
+
+def _signals(plan: Plan, voyage: Voyage, rng: random.Random) -> Signals:
+    series, phases = [], []
+    for service in voyage.services:
+        for sli, unit in _UNITS.items():
+            points = tuple(
+                (float(at_s), _value(plan, sli, service, at_s, rng.gauss(0, 1)))
+                for at_s in range(int(plan.duration_s))
+            )
+            query = f'made_up{{service="{service}"}}'
+            series.append(
+                SignalSeries(
+                    sli=sli,
+                    service=service,
+                    unit=unit,
+                    query=query,
+                    step_s=1.0,
+                    points=points,
+                    state="ok",
+                )
+            )
+            for phase in plan.phases:
+                inside = [v for at_s, v in points if phase.start_s <= at_s < phase.end_s]
+                phases.append(
+                    PhaseSignal(
+                        phase=phase.index,
+                        sli=sli,
+                        service=service,
+                        unit=unit,
+                        query=query,
+                        value=sum(inside) / len(inside),
+                        samples=20.0 * len(inside),
+                        state="ok",
+                    )
+                )
+    flags: dict[str, float | None] = {
+        f.id: _hits(f, plan) for f in plan.faults if f.fault.kind != "pod-kill"
+    }
+    return Signals(
+        services=voyage.services,
+        series=tuple(series),
+        phases=tuple(phases),
+        fault_flags=flags,
+        late_flags=dict.fromkeys(flags, 0.0),
+    )
+
+
+def _hits(fault: PlannedFault, plan: Plan) -> float:
+    """About the flags that validity expects: 20 requests for each second of a phase."""
+    return round((fault.end_s - fault.start_s) * 20 * getattr(fault.fault, "percent", 0) / 100)
