@@ -109,8 +109,17 @@ def conduct(
         reason = str(error) or type(error).__name__
         raise
     finally:
-        run.seal(state, reason)
+        _close(run, state, reason)
     return folder.recording()
+
+
+def _close(run: Conduct, state: RunState, reason: str) -> None:
+    try:
+        run.seal(state, reason)
+    except SeatrialError as error:
+        if state != "failed":
+            raise
+        log.error("%s", error)  # noqa: TRY400 - the root cause is on its way up
 
 
 def _carry_out(run: Conduct) -> None:
@@ -243,8 +252,8 @@ def _heal_if_begun(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None
         run.show(f"healing {fault.planned.id}")
         try:
             _heal(run, fault, target)
-        except SeatrialError:
-            log.exception("healing %s failed", fault.planned.id)
+        except SeatrialError as error:
+            log.error("healing %s failed: %s", fault.planned.id, error)  # noqa: TRY400 - it says all
 
 
 def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
@@ -259,9 +268,9 @@ def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
                 f"fault {fault.planned.id} is still in place: {'; '.join(report.left)}",
                 hint=f"seatrial heal {run.folder.run_id}",
             )
+        fault.state = "healed"
 
-    run.journal.act(fault.planned.id, "heal", heal)
-    fault.state = "healed"
+    run.journal.make_good(fault.planned.id, "heal", heal)
 
 
 def _stop_load(run: Conduct) -> None:

@@ -5,10 +5,12 @@ It is the record; the log is for humans. A line is on disk before the effect tha
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from runner.errors import SeatrialError
 from runner.model.recording import Event, EventKind
 from runner.ports import Clock
 from runner.store import RunDir
@@ -42,17 +44,38 @@ class Journal:
     def act(self, source: str, action: str, effect: Callable[[], T]) -> T:
         """Run ``effect`` between its ``begin`` and its ``ok``; ``unknown`` when it raises."""
         self.write(source, action, "begin")
+        return self._carry_out(source, action, effect)
+
+    def make_good(self, source: str, action: str, effect: Callable[[], T]) -> T:
+        """Run an effect that undoes another, as :meth:`act` does.
+
+        It is run even where the journal cannot be written, which is raised afterwards: on a full
+        disk, too, a fault is healed.
+        """
+        unwritten: SeatrialError | None = None
         try:
-            result = effect()
-        except BaseException as error:
-            self.write(source, action, "unknown", str(error) or type(error).__name__)
-            raise
-        self.write(source, action, "ok")
+            self.write(source, action, "begin")
+        except SeatrialError as error:
+            unwritten = error
+        result = self._carry_out(source, action, effect)
+        if unwritten is not None:
+            raise unwritten
         return result
 
     def undo(self, source: str, action: str, effect: Callable[[], object]) -> None:
         """Run an undo. Its failure is journaled, not raised: the root cause must surface."""
         try:
-            self.act(source, action, effect)
-        except Exception:
-            log.exception("%s %s failed", source, action)
+            self.make_good(source, action, effect)
+        except Exception as error:
+            log.error("%s: %s failed: %s", source, action, error)  # noqa: TRY400 - for everybody
+            log.debug("%s: %s", source, action, exc_info=error)
+
+    def _carry_out(self, source: str, action: str, effect: Callable[[], T]) -> T:
+        try:
+            result = effect()
+        except BaseException as error:
+            with contextlib.suppress(SeatrialError):  # The root cause must surface.
+                self.write(source, action, "unknown", str(error) or type(error).__name__)
+            raise
+        self.write(source, action, "ok")
+        return result

@@ -38,14 +38,32 @@ M = TypeVar("M", bound=Model)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` such that a reader sees all of it or the old content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write ``text`` to ``path`` such that a reader sees all of it or the old content.
+
+    Raises:
+        RecordingError: When it cannot be written, as on a full disk.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def to_json(value: Any) -> str:
@@ -131,9 +149,13 @@ class RunDir:
         self._write(self.evaluation_path, evaluation)
 
     def append_event(self, event: Event) -> None:
-        """Add a line to the journal and return only when it is on disk."""
+        """Add a line to the journal and return only when it is on disk.
+
+        Raises:
+            RecordingError: When it cannot be written, as on a full disk.
+        """
         line = event.model_dump_json() + "\n"
-        with self.events_path.open("a", encoding="utf-8") as out:
+        with _writing(self.events_path), self.events_path.open("a", encoding="utf-8") as out:
             out.write(line)
             out.flush()
             os.fsync(out.fileno())
@@ -236,18 +258,26 @@ class Store:
         self.root = root
 
     def create_run(self, experiment: str, wall_s: float) -> RunDir:
-        """Make the folder of a new run; never an existing one."""
+        """Make the folder of a new run; never an existing one.
+
+        Raises:
+            UsageError: When the results folder cannot be written.
+        """
         stamp = datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H%M%SZ")
         folder = self.root / experiment
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            path = folder / f"{stamp}-{secrets.token_hex(2)}"
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            (path / "load").mkdir()
-            return RunDir(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = folder / f"{stamp}-{secrets.token_hex(2)}"
+                with contextlib.suppress(FileExistsError):
+                    path.mkdir()
+                    (path / "load").mkdir()
+                    return RunDir(path)
+        except OSError as error:
+            raise UsageError(
+                f"the results folder {self.root} cannot be written: {error.strerror or error}",
+                hint="name another with --results",
+            ) from error
 
     def link_latest(self, run: RunDir) -> None:
         """Point ``latest`` of the experiment, and of all, at ``run``."""

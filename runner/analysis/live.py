@@ -83,7 +83,7 @@ class LiveLoad:
     def window(self, now_s: float, seconds: float = WINDOW_S) -> Window:
         """Figures of the last ``seconds`` whole seconds, up to ``SETTLE_S`` ago."""
         last = int(now_s - SETTLE_S)
-        wanted = range(last - int(seconds), last)
+        wanted = range(max(0, last - int(seconds)), last)
         rows = [row for second in wanted for row in self.rows.get(second, ())]
         failures = sum(row.count for row in rows if row.outcome != "success")
         return Window(

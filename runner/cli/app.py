@@ -104,8 +104,16 @@ def cli(verbose: int) -> None:
     logging.basicConfig(
         level=levels.get(verbose, logging.DEBUG),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[_StandardError()],
     )
+
+
+class _StandardError(logging.Handler):
+    """Logs go to what standard error is at that moment: a live table takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with may_be_unheard():
+            print(self.format(record), file=sys.stderr)
 
 
 def main(argv: list[str] | None = None, command: click.Command = cli) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from dataclasses import replace
 from types import TracebackType
 from typing import TextIO, cast
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from runner.cli.hearing import Patient
 from runner.cli.tables import console, make_table, safe
+from runner.ports import Clock
 from runner.progress import Status
 from runner.reports import format as fmt
 from runner.store import RunDir
@@ -33,6 +33,8 @@ RUNNING = "running"
 
 _REFRESH_PER_S = 4
 _BAR_WIDTH = 30
+_WIDTHS = (8, 6, 10, 8, 7, 13)
+"""Columns that stand still while figures change."""
 
 
 class View:
@@ -40,14 +42,16 @@ class View:
 
     Args:
         run: The run's folder.
+        clock: Tells how long something has been going on.
         stream: Where to talk; standard error by default.
 
     Attributes:
         over: Whether the run has come to its end, and everything is undone.
     """
 
-    def __init__(self, run: RunDir, stream: TextIO | None = None) -> None:
+    def __init__(self, run: RunDir, clock: Clock, stream: TextIO | None = None) -> None:
         self._run = run
+        self._clock = clock
         self._stream = stream or sys.stderr
         self._talk = console(err=True)
         self._talk.file = cast("TextIO", Patient(self._stream))
@@ -68,8 +72,8 @@ class View:
                 console=self._talk,
                 refresh_per_second=_REFRESH_PER_S,
                 transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
+                redirect_stdout=False,  # data
+                redirect_stderr=True,  # logs
             )
             self._live.start()
         return self
@@ -91,7 +95,7 @@ class View:
 
     def watch(self, status: Status) -> None:
         """Take in what is going on; a :data:`runner.progress.Watcher`."""
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         if self._last is None or status.activity != self._last.activity:
             self._begun_s = now_s
         self._last, self._seen_s = status, now_s
@@ -120,7 +124,7 @@ class View:
     def _frame(self) -> RenderableType:
         if self._last is None:
             return Text()
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         status = self._last
         if status.offset_s is not None:  # The conductor may be busy; time goes on.
             status = replace(status, offset_s=status.offset_s + now_s - self._seen_s)
@@ -172,7 +176,9 @@ def live_frame(status: Status, *, busy_s: float = 0.0, said: str = "") -> Render
     lines: list[RenderableType] = []
     offset_s = _offset_s(status)
     if offset_s is not None and status.load is not None:
-        lines += [_time_line(status, offset_s), live_table(status)]
+        lines.append(_time_line(status, offset_s))
+        if status.phase is not None:
+            lines.append(live_table(status))
     if status.activity != RUNNING:
         waited = f" {fmt.span(int(busy_s))}" if busy_s >= 1 else ""
         lines.append(safe(f"{status.activity} ...{waited}", "cyan"))
@@ -196,6 +202,8 @@ def live_table(status: Status) -> Table:
     """The load's last seconds, the phase, and the faults that are in place."""
     headers = ("Phase", "Users", "Requests/s", "p95", "Errors", "Active faults")
     table = make_table(*headers, right=(1, 2, 3, 4))
+    for column, width in zip(table.columns, _WIDTHS, strict=True):
+        column.min_width = width
     offset_s = _offset_s(status)
     if offset_s is None or status.load is None:
         return table

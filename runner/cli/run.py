@@ -113,11 +113,13 @@ def run_command(
     run = store.create_run(source.experiment.name, ports.clock.wall_s())
     from runner.cli.live import View
 
-    view = View(run)
+    view = View(run, ports.clock)
     with _signals_set(view) as stop:
         try:
+            # Now and not at the end: `heal latest` must find a run whose runner was killed.
+            store.link_latest(run)
             end = _conduct(source, plan, ports, run, stop, view)
-            return _conclude(run, store, end, output)
+            return _conclude(run, end, output)
         except Exception as bug:
             left = sorted(unhealed(run.read_events()))
             if not left:
@@ -140,7 +142,7 @@ def _conduct(
     return RunEnd(stop=stop.reason, error=error, left=sorted(unhealed(run.read_events())))
 
 
-def _conclude(run: RunDir, store: Store, end: RunEnd, output: str) -> int:
+def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
     """Judge and report what was recorded, say how it ended, choose the exit code."""
     evaluation: Evaluation | None = None
     if end.error is not None:
@@ -150,7 +152,6 @@ def _conclude(run: RunDir, store: Store, end: RunEnd, output: str) -> int:
         if run.read_load().users or end.error is None:
             evaluation = evaluate_run(run)
             page = report_run(run)
-            store.link_latest(run)
             with may_be_unheard():
                 _print_evaluation(evaluation, output)
                 click.echo(f"report: {page}", err=True)

@@ -21,9 +21,14 @@ START_BOUND_S = 90.0
 
 
 def sandbox_info(name: str) -> TargetInfo | None:
-    """Where the sandbox ``name`` is; None when it is not up."""
+    """Where the sandbox ``name`` is; None when it is not up.
+
+    A part of it may have failed: as long as its API server is there, so may be a fault.
+    """
     info = control.status(name)
-    return _target_info(info) if info is not None and info.state == "ready" else None
+    if info is None or not info.api_url or not info.kubeconfig.is_file():
+        return None
+    return _target_info(info)
 
 
 def _target_info(info: control.SandboxInfo) -> TargetInfo:
@@ -57,8 +62,10 @@ class SandboxTarget:
 
     def open(self) -> TargetInfo:
         info = control.status(self._name)
-        if info is None or info.state != "ready":
+        if info is None or info.state == "stopping":
             info = self._start()
+        elif info.state != "ready":  # Wait for one that starts; one that has failed is an error.
+            info = control.up(self._name, timeout_s=START_BOUND_S)
         target = _target_info(info)
         self._take_lock(info.home)
         check_ingress(target)
