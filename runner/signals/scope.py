@@ -43,11 +43,25 @@ class Scope:
         return filled(template, namespace=self.namespace, **values)
 
     def phases(self) -> Iterator[tuple[Phase, float, float]]:
-        """Each phase that was reached, and the Prometheus times at which it began and ended."""
+        """Each phase that was reached, and the Prometheus times at which it begins and ends.
+
+        What happened since the last scrape before an edge is first seen after it. Where a fault
+        ends, the edge is a scrape interval late, so that its last refusals are not laid at the
+        door of the recovery. Phases still tile the run.
+        """
+        start_s = 0.0
         for phase in self.plan.phases:
-            if phase.start_s < self.end_s:
-                end_s = min(phase.end_s, self.end_s)
-                yield phase, self.zero_s + phase.start_s, self.zero_s + end_s
+            if start_s >= self.end_s:
+                return
+            well_again = bool(phase.faults) and not self._faults_at(phase.end_s)
+            late_s = self.interval_s if well_again else 0.0
+            end_s = min(phase.end_s + late_s, self.end_s)
+            yield phase, self.zero_s + start_s, self.zero_s + end_s
+            start_s = end_s
+
+    def _faults_at(self, offset_s: float) -> tuple[str, ...]:
+        phase = self.plan.phase_at(offset_s)
+        return () if phase is None else phase.faults
 
     @property
     def chart_step_s(self) -> int:

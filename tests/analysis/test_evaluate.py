@@ -165,7 +165,7 @@ def test_evaluation_survives_json() -> None:
 
 
 def test_whole_evaluation(golden: Golden) -> None:
-    """A run with an abort that was survived, as a person has looked at it."""
+    """A run whose recovery from an abort was bumpy, as a person has looked at it."""
     golden("analysis/evaluation.json", evaluate(shop_run()).model_dump(mode="json"))
 
 

@@ -51,8 +51,8 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collected]:
     start_s = int(time.time()) - BEGAN_AGO_S
     backfill(folder, history(start_s))
     plan = plan_with_abort()
-    # 0.4 s after a scrape, seen by a clock of ours that is 7 s behind.
-    anchor = ClockAnchor(load_started_wall_s=start_s + 0.4 - 7.0, prometheus_skew_s=7.0)
+    # The run begins 0.4 s after a scrape, by a clock of ours that is 7 s behind.
+    anchor = ClockAnchor(load_started_wall_s=start_s - 0.6 - 7.0, prometheus_skew_s=7.0)
     with prometheus(folder) as url:
         raw = folder / "raw"
         source = PrometheusSource()
@@ -76,9 +76,12 @@ def test_all_services_with_traffic_are_found(collected: Collected) -> None:
 
 
 def test_label_set_born_in_a_phase_counts_from_zero(collected: Collected) -> None:
-    """Refusals first seen at 3 are 90 after 30 s of 3/s, not the 87 that increase() would say."""
-    assert figure(collected, FAULT, "traffic", "payment-api").samples == 5 * 30 + 90
-    assert figure(collected, FAULT, "errors", "payment-api").value == pytest.approx(90 / 240)
+    """Refusals first seen at 3 are 90 after 30 s of 3/s, not the 87 that increase() would say.
+
+    The fault's phase ends a scrape late: it has 31 s of the requests that succeed.
+    """
+    assert figure(collected, FAULT, "traffic", "payment-api").samples == 5 * 31 + 90
+    assert figure(collected, FAULT, "errors", "payment-api").value == pytest.approx(90 / 245)
     assert figure(collected, RECOVERY, "errors", "payment-api").value == 0
     assert figure(collected, BASELINE, "errors", "payment-api").value == 0
     assert collected.signals.fault_flags == {"01-http-abort": 90}
@@ -86,16 +89,22 @@ def test_label_set_born_in_a_phase_counts_from_zero(collected: Collected) -> Non
 
 
 def test_counter_reset_is_walked(collected: Collected) -> None:
-    """From 90 s to 99 s 36 requests, then a counter that starts at 0 and reaches 80."""
-    assert figure(collected, RECOVERY, "traffic", "product-api").samples == 36 + 80
-    assert figure(collected, FAULT, "traffic", "product-api").samples == 4 * 30
+    """36 requests up to 99 s, then a counter that starts at 0 and reaches 76."""
+    assert figure(collected, RECOVERY, "traffic", "product-api").samples == 36 + 76
+    assert figure(collected, FAULT, "traffic", "product-api").samples == 4 * 31
     assert figure(collected, FAULT, "traffic", "product-api").value == pytest.approx(4.0)
 
 
+def test_refusal_just_before_the_end_of_a_fault_is_the_faults(collected: Collected) -> None:
+    """The last three refusals are scraped 0.6 s after its end: not the recovery's."""
+    assert figure(collected, RECOVERY, "errors", "payment-api").value == 0
+    assert figure(collected, RECOVERY, "traffic", "payment-api").samples == 5 * 29
+
+
 def test_vanished_series_counts_to_its_last_value(collected: Collected) -> None:
-    """Failures with 500 are last seen 15 s into the fault phase; the phase after has none."""
-    assert figure(collected, FAULT, "traffic", "order-api").samples == 300 + 15
-    assert figure(collected, FAULT, "errors", "order-api").value == pytest.approx(15 / 315)
+    """Failures with 500 are last seen 16 s into the fault phase; the phase after has none."""
+    assert figure(collected, FAULT, "traffic", "order-api").samples == 310 + 16
+    assert figure(collected, FAULT, "errors", "order-api").value == pytest.approx(16 / 326)
     assert figure(collected, RECOVERY, "errors", "order-api").value == 0
 
 
@@ -116,7 +125,7 @@ def test_latency_is_interpolated_over_successes(collected: Collected) -> None:
     assert figure(collected, FAULT, "latency.p95", "order-api").value == pytest.approx(0.050)
     assert figure(collected, FAULT, "latency.p99", "order-api").value == pytest.approx(0.090)
     assert figure(collected, FAULT, "latency.avg", "order-api").value == pytest.approx(0.020)
-    assert figure(collected, FAULT, "latency.p99", "order-api").samples == pytest.approx(300)
+    assert figure(collected, FAULT, "latency.p99", "order-api").samples == pytest.approx(310)
 
 
 def test_latency_above_the_highest_bound_is_a_gap(collected: Collected) -> None:
@@ -138,7 +147,7 @@ def test_cpu_is_used_against_requested_of_own_pods(collected: Collected) -> None
     seen = figure(collected, FAULT, "saturation.cpu", "order-api")
     assert seen.state == "ok"
     assert seen.value == pytest.approx(0.2)
-    assert seen.samples == pytest.approx(30, abs=1)
+    assert seen.samples == pytest.approx(31, abs=1)
     assert figure(collected, FAULT, "saturation.cpu", "product-api").state == "empty"
 
 
@@ -151,7 +160,7 @@ def test_memory_is_the_highest_of_the_phase(collected: Collected) -> None:
 def test_silent_scrape_target_is_named(collected: Collected) -> None:
     """One target was silent for ten seconds; the others were not."""
     assert collected.signals.scrape_gaps == (
-        "The scrape target pods:2 (pods) was not scraped for 10 s, from 40 s after the start on",
+        "The scrape target pods:2 (pods) was not scraped for 10 s, from 41 s after the start on",
     )
 
 
@@ -185,7 +194,7 @@ def test_run_cut_short_is_seen_up_to_its_end(collected: Collected, tmp_path: Pat
     source, target = PrometheusSource(), target_at(collected.url)
     signals = source.collect(collected.plan, collected.anchor, target, 70.0, tmp_path)
     assert {one.phase for one in signals.phases} == {WARMUP, BASELINE, FAULT}
-    assert signals.fault_flags == {"01-http-abort": 30}
+    assert signals.fault_flags == {"01-http-abort": 27}
     assert signals.late_flags == {"01-http-abort": None}
 
 
