@@ -8,11 +8,12 @@ models. An object is the ``dict`` that its JSON is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
 import ssl
-import weakref
+from asyncio.trsock import TransportSocket
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,6 +35,8 @@ PatchKind = Literal["merge", "json", "strategic", "apply"]
 
 REQUEST_TIMEOUT_S = 15.0
 WATCH_S = 240
+CLOSE_S = 0.5
+CLOSE_POLL_S = 0.002
 EVENTS_REMEMBERED = 512
 GONE = 410
 NOT_FOUND = 404
@@ -56,30 +59,32 @@ class ApiError(TargetError):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that can be ended now.
+    """Connections of which one can wait until they are closed.
 
-    A watch that is cancelled says goodbye to its TLS peer and waits for an answer, longer than
-    the event loop may live; what is still open then is a leak that Python warns of.
+    A request that is cancelled says goodbye to its TLS peer and waits for an answer. When the
+    event loop ends before that, the socket leaks, and Python warns of it.
     """
 
     def __init__(self, *, ssl: ssl.SSLContext | bool, limit: int) -> None:
         super().__init__(ssl=ssl, limit=limit)
-        self._opened: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+        self._sockets: list[TransportSocket] = []
 
     async def connect(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if connection.transport is not None:
-            self._opened.add(connection.transport)
+            used = connection.transport.get_extra_info("socket")
+            self._sockets = [one for one in self._sockets if one.fileno() >= 0 and one is not used]
+            self._sockets.append(used)
         return connection
 
-    async def cut(self) -> None:
-        for transport in list(self._opened):
-            if isinstance(transport, asyncio.Transport):
-                transport.abort()
-        for _ in range(3):  # the loop closes the sockets in its next rounds
-            await asyncio.sleep(0)
+    async def all_closed(self) -> None:
+        """Wait until no socket is open, at most CLOSE_S seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while any(one.fileno() >= 0 for one in self._sockets):
+                    await asyncio.sleep(CLOSE_POLL_S)
 
 
 class ApiClient:
@@ -125,14 +130,14 @@ class ApiClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections at once; running watches end with an error."""
+        """Close all connections; running watches end with an error."""
         if self._session is None:
             return
         connector = self._session.connector
         await self._session.close()
         self._session = None
         if isinstance(connector, _Connector):
-            await connector.cut()
+            await connector.all_closed()
 
     def url(self, res: Resource, namespace: str | None, name: str = "", sub: str = "") -> str:
         """The URL of a collection, an object or a subresource."""
