@@ -35,7 +35,7 @@ TEST_LIMIT_S = 25.0
 Obj = dict[str, Any]
 
 # Addresses differ between test processes, so that several can run on one machine.
-_addresses = itertools.count((os.getpid() % 600) * 100)
+_addresses = itertools.count((os.getpid() % 64) * 1000)
 
 
 def free_ports(count: int) -> list[int]:

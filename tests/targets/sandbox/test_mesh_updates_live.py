@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
-from mesh_rig import MeshRig, Obj, destination_rule, inbound_fault, on_mesh, to, virtual_service
+from mesh_rig import (
+    MeshRig,
+    Obj,
+    destination_rule,
+    inbound_fault,
+    on_mesh,
+    settings_in,
+    to,
+    virtual_service,
+)
+
+from runner.errors import MissingPartError, TargetError
+from runner.targets.sandbox.mesh.envoy import EnvoyProcess, find_envoy
 
 BROKEN = [{"match": [{"uri": {"regex": "("}}], "route": [to("shop")]}]
 
@@ -112,6 +127,41 @@ async def test_bad_inbound_fault_is_rejected_without_a_lost_request(rig: MeshRig
 
 
 @on_mesh
+async def test_one_typo_after_another_is_seen_each_time(rig: MeshRig) -> None:
+    """Three EnvoyFilters that Envoy rejects, one after another, for the same pod."""
+    await rig.service("shop", ["v1"])
+    route = virtual_service("shop", [{"route": [to("shop")]}])
+    for typo in ("abrot", "abotr", "aborr"):
+        fault = inbound_fault("typo", {"app": "shop"}, {typo: {}})
+        await rig.apply(route, fault)
+        (rejected,) = rig.trials.rejected
+        assert typo in rejected.reason
+        await rig.apply(route)
+        assert rig.trials.rejected == []
+    right = {"abort": {"http_status": 555, "percentage": {"numerator": 100}}}
+    await rig.apply(route, inbound_fault("typo", {"app": "shop"}, right))
+    assert (await rig.get("/")).status == 555
+
+
+@on_mesh
+async def test_taken_ingress_port_is_told_and_nobody_is_blamed(rig: MeshRig) -> None:
+    """Another program holds the ingress port: the reason names it, objects are taken, and when
+    the port is free again the next update serves it."""
+    await rig.service("shop", ["v1"])
+    with socket.create_server(("127.0.0.1", rig.settings.ingress_port)):
+        await rig.apply(good(201))
+        (trouble,) = rig.trials.rejected
+        assert trouble.ref is None
+        assert str(rig.settings.ingress_port) in trouble.reason
+        assert "in use" in trouble.reason
+        await rig.apply(good(202))
+        assert [item.ref for item in rig.trials.rejected] == [None]
+    await rig.apply(good(202))
+    assert rig.trials.rejected == []
+    assert (await rig.get("/")).status == 202
+
+
+@on_mesh
 async def test_bad_cluster_is_rejected_and_the_old_one_stays(rig: MeshRig) -> None:
     """A Maglev table of a size that is not prime: the breaker before it stays."""
     await rig.service("shop", ["v1"])
@@ -128,6 +178,27 @@ async def test_bad_cluster_is_rejected_and_the_old_one_stays(rig: MeshRig) -> No
     assert cluster["lb_policy"] == "LEAST_REQUEST"
     remaining = await rig.envoy.stats("shop.*circuit_breakers.default.remaining_rq$")
     assert set(remaining.values()) == {7}
+
+
+@on_mesh
+async def test_three_bad_objects_at_once_are_three_rejections(rig: MeshRig) -> None:
+    """A bad cluster, a bad route and a bad fault from the start, and a good route beside them."""
+    await rig.service("shop", ["v1"])
+    table = {"loadBalancer": {"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 4}}}}
+    fine = virtual_service("other", [{"directResponse": {"status": 207}}], hosts=["other.test"])
+    await rig.apply(
+        destination_rule("shop", table),
+        virtual_service("shop", BROKEN),
+        inbound_fault("typo", {"app": "shop"}, {"abrot": {}}),
+        fine,
+    )
+    found = [(item.ref.kind, item.ref.name) for item in rig.trials.rejected if item.ref]
+    assert found == [
+        ("DestinationRule", "shop"),
+        ("VirtualService", "shop"),
+        ("EnvoyFilter", "typo"),
+    ]
+    assert (await rig.get("/", host="other.test")).status == 207
 
 
 @on_mesh
@@ -221,3 +292,33 @@ async def test_stop_is_idempotent_and_leaves_no_process(rig: MeshRig) -> None:
     await rig.envoy.stop()
     await rig.envoy.stop()
     assert rig.envoy.pid is None
+
+
+@pytest.mark.sandbox
+def test_envoy_that_can_not_start_says_why(tmp_path: Path) -> None:
+    """Its admin port is taken: the error quotes Envoy and names its log."""
+    settings = settings_in(tmp_path)
+
+    async def run() -> None:
+        envoy = EnvoyProcess(settings)
+        try:
+            await envoy.start()
+            await envoy.wait_ready(5)
+        finally:
+            await envoy.stop()
+
+    with (
+        socket.create_server(("127.0.0.1", settings.envoy_admin_port)),
+        pytest.raises(TargetError, match="Envoy has ended while it started") as caught,
+    ):
+        asyncio.run(run())
+    assert "in use" in caught.value.message
+    assert "envoy.log" in caught.value.hint
+
+
+def test_missing_envoy_is_a_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform without the package: the error says what is needed and what to do."""
+    monkeypatch.setitem(sys.modules, "envoy", None)
+    with pytest.raises(MissingPartError, match="there is none on this machine") as caught:
+        find_envoy()
+    assert "Linux" in caught.value.accepted

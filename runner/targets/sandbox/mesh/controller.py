@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -130,7 +131,9 @@ class _Controller:
 
     async def _follow(self) -> None:
         while True:
-            await self._dirty.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S if self._trials.in_trouble else None):
+                    await self._dirty.wait()
             await asyncio.sleep(DEBOUNCE_S)
             self._dirty.clear()
             objects = self._objects()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 START_LIMIT_S: Final = 10.0
 STOP_GRACE_S: Final = 3.0
 ADMIN_LIMIT_S: Final = 5.0
+_READY_ANSWER_S: Final = 0.5
+"""Limit of one look during the start: another program may hold the port and not answer."""
 _POLL_S: Final = 0.02
 _HTTP_OK: Final = 200
 _LOG_TAIL: Final = 5
@@ -116,7 +118,7 @@ class EnvoyProcess:
                     hint=f"its log is {self.log}",
                 )
             try:
-                status, _ = await self._get("/ready")
+                status, _ = await self._get("/ready", limit_s=_READY_ANSWER_S)
             except TargetError:
                 status = 0
             if status == _HTTP_OK:
@@ -164,7 +166,7 @@ class EnvoyProcess:
                 text = stream.read().decode("utf-8", "replace")
         except OSError:
             return []
-        found = re.findall(r"(?:config update rejected|rejected): (.+)", text)
+        found = re.findall(r"Filesystem config update (?:rejected|failure): (.+)", text)
         return list(dict.fromkeys(reason.strip() for reason in found))
 
     def log_size(self) -> int:
@@ -181,15 +183,16 @@ class EnvoyProcess:
             lines = []
         return " / ".join(lines[-_LOG_TAIL:]) or "it logged nothing"
 
-    async def _get(self, path: str, query: dict[str, str] | None = None) -> tuple[int, str]:
+    async def _get(
+        self, path: str, query: dict[str, str] | None = None, limit_s: float = ADMIN_LIMIT_S
+    ) -> tuple[int, str]:
         import aiohttp
 
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=ADMIN_LIMIT_S)
-            )
+            self._session = aiohttp.ClientSession()
+        limit = aiohttp.ClientTimeout(total=limit_s)
         try:
-            async with self._session.get(self.url + path, params=query) as response:
+            async with self._session.get(self.url + path, params=query, timeout=limit) as response:
                 return response.status, await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TargetError(f"Envoy's admin interface does not answer: {error!r}") from error

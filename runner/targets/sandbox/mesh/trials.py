@@ -58,6 +58,11 @@ class Trials:
             *(Rejected(None, reason) for reason in self._trouble),
         ]
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether Envoy rejects something that no object is to blame for (a taken port, say)."""
+        return bool(self._trouble)
+
     async def bring(self, wanted: MeshInput) -> MeshConfig:
         """Put as much of ``wanted`` into force as Envoy takes, and return what is in force.
 
@@ -70,8 +75,9 @@ class Trials:
         chosen = {key: obj for key, obj in objects.items() if key not in self._bad}
         chosen |= {key: self._good[key] for key in self._bad if key in self._good}
         config, reasons = await self._apply(wanted, chosen)
-        if not reasons:
-            self._good, self._trouble = chosen, ()
+        if set(reasons) <= set(self._trouble):
+            # Nothing is wrong, or nothing new that an object could be blamed for.
+            self._good, self._trouble = chosen, reasons
             return config
         suspects = [key for key, obj in chosen.items() if self._good.get(key) != obj]
         return await self._one_by_one(wanted, chosen, suspects)
@@ -86,6 +92,7 @@ class Trials:
         for key in sorted(suspects, key=lambda key: _turn(key, chosen[key])):
             attempt = {**base, key: chosen[key]}
             tried, reasons = await self._apply(wanted, attempt)
+            reasons = tuple(reason for reason in reasons if reason not in self._trouble)
             if not reasons:
                 base, config = attempt, tried
                 continue

@@ -36,53 +36,70 @@ class Outcome(NamedTuple):
     rejected: tuple[str, ...]
 
 
+class _Move(NamedTuple):
+    """A file that was moved into place just now, and the version that stands in it."""
+
+    path: Path
+    version: str
+
+
 class XdsFolder:
     """The files of one Envoy. One update at a time."""
 
     def __init__(self, settings: SandboxSettings, envoy: EnvoyProcess) -> None:
         self._settings = settings
         self._envoy = envoy
-        self._written: dict[Path, str] = {}
+        self._written: dict[Path, list[Xds]] = {}
         self._clusters: dict[str, Xds] = {}
-        self._rejected: dict[str, int] = {}
         self._listeners: frozenset[str] = frozenset()
+        # What Envoy's statistics said last: updates rejected by subscription, listeners begun.
+        self._rejected: dict[str, int] = {}
         self._listening = 0
         self._version = 0
 
     async def apply(self, config: MeshConfig) -> Outcome:
         """Make Envoy have ``config``; returns when it has taken or rejected all of it.
 
+        What was rejected is written again by the next call, even when it is the same.
+
         Raises:
             TargetError: When Envoy does not answer, or shows neither in time.
         """
         offset = self._envoy.log_size()
-        before = self._rejected
         fresh = config.listeners.keys() - self._listeners
-        early, late = self._in_turn(config, announce_late=bool(fresh))
-        versions = self._write_endpoints(early)
-        # What goes stays until the routes have changed.
-        both = {**self._clusters, **config.clusters}
-        versions[_CDS] = self._write(self._settings.xds / "cds.json", list(both.values()))
-        await self._taken(versions)
-        versions = {
-            f".rds.{name}": self._write(Path(rds_path(self._settings, name)), [routes])
-            for name, routes in config.routes.items()
-        }
-        listeners = list(config.listeners.values())
-        versions[_LDS] = self._write(self._settings.xds / "lds.json", listeners)
-        await self._taken(versions, listening=self._listening + len(fresh))
-        self._clusters, self._listeners = both, frozenset(config.listeners)
-        if self._rejected == before:
-            self._clusters = dict(config.clusters)
-            versions = self._write_endpoints(late)
-            clusters = list(config.clusters.values())
-            versions[_CDS] = self._write(self._settings.xds / "cds.json", clusters)
-            await self._taken(versions)
-            self._forget_old(config)
-        if self._rejected == before:
+        if fresh or config.clusters.keys() - self._clusters.keys():
+            # Names may come back after their statistics were gone and began again at zero.
+            self._look(await self._envoy.stats(_SUBSCRIPTIONS))
+        rejected = not await self._move_all(config, fresh)
+        if not rejected:
             return Outcome(())
         reasons = self._envoy.rejections(offset)
         return Outcome(tuple(reasons) or ("Envoy rejected an update and did not say why",))
+
+    async def _move_all(self, config: MeshConfig, fresh: set[str]) -> bool:
+        """Move the files in order; False as soon as one is rejected."""
+        cds, lds = self._settings.xds / "cds.json", self._settings.xds / "lds.json"
+        early, late = self._in_turn(config, announce_late=bool(fresh))
+        moves = self._write_endpoints(early)
+        # What goes stays until the routes have changed.
+        self._clusters |= config.clusters
+        moves[_CDS] = self._write(cds, list(self._clusters.values()))
+        taken = await self._taken(moves)
+        moves = {
+            f".rds.{name}": self._write(Path(rds_path(self._settings, name)), [routes])
+            for name, routes in config.routes.items()
+        }
+        moves[_LDS] = self._write(lds, list(config.listeners.values()))
+        self._listeners = frozenset(config.listeners)
+        begun = self._listening + len(fresh) if moves[_LDS] else 0
+        if not await self._taken(moves, begun) or not taken:
+            return False
+        self._clusters = dict(config.clusters)
+        moves = self._write_endpoints(late)
+        moves[_CDS] = self._write(cds, list(self._clusters.values()))
+        taken = await self._taken(moves)
+        self._forget_old(config)
+        return taken
 
     def _in_turn(
         self, config: MeshConfig, *, announce_late: bool
@@ -99,7 +116,7 @@ class XdsFolder:
         }
         return early, {k: v for k, v in config.endpoints.items() if k not in early}
 
-    def _write_endpoints(self, endpoints: Mapping[str, Xds]) -> dict[str, str]:
+    def _write_endpoints(self, endpoints: Mapping[str, Xds]) -> dict[str, _Move | None]:
         """Write endpoints; the gateway, which has every cluster, shows whether they are taken."""
         return {
             f"{key}@{GATEWAY_WORKLOAD};": self._write(
@@ -108,40 +125,45 @@ class XdsFolder:
             for key, assignment in endpoints.items()
         }
 
-    def _write(self, path: Path, resources: list[Xds]) -> str:
-        """Move a file into place when its content is new; returns its version, or nothing."""
-        content = json.dumps(resources, sort_keys=True)
-        if self._written.get(path) == content:
-            return ""
+    def _write(self, path: Path, resources: list[Xds]) -> _Move | None:
+        """Move a file into place, unless it says the same already."""
+        if self._written.get(path) == resources:
+            return None
         self._version += 1
-        document = f'{{"version_info": "{self._version}", "resources": {content}}}'
-        write_atomically(path, document)
-        self._written[path] = content
-        return str(self._version)
+        version = str(self._version)
+        document = {"version_info": version, "resources": resources}
+        write_atomically(path, json.dumps(document))
+        self._written[path] = resources
+        return _Move(path, version)
 
-    async def _taken(self, versions: Mapping[str, str], listening: int = 0) -> None:
-        """Wait until Envoy took, or rejected, the new version of each subscription.
+    async def _taken(self, moves: Mapping[str, _Move | None], begun: int = 0) -> bool:
+        """Wait until Envoy took, or rejected, each file that was moved; whether it took all.
 
-        A subscription is named by the end of its statistics' prefix; no version, no wait. When
-        all is taken, also wait for new clusters to be warm and for ``listening`` listeners.
+        A subscription is named by the end of its statistics' prefix. When all is taken, also
+        wait for new clusters to be warm, and for ``begun`` listeners to have begun so far.
         """
-        waiting = {name: version for name, version in versions.items() if version}
+        waiting = {name: move for name, move in moves.items() if move is not None}
         if not waiting:
-            return
+            return True
         deadline = time.monotonic() + ACCEPT_LIMIT_S
         before = self._rejected
         while True:
             stats = await self._envoy.stats(_SUBSCRIPTIONS)
             self._look(stats)
-            missing = [
-                name
-                for name, version in waiting.items()
-                if not _has(stats, name, version) and not _grew(stats, before, name)
-            ]
-            ready = not stats.get(_WARMING) and self._listening >= listening
-            if not missing and (ready or self._rejected != before):
-                return
+            missing = [n for n, move in waiting.items() if not _has(stats, n, move.version)]
+            refused = {name for name in missing if _grew(self._rejected, before, name)}
+            # Nobody reads the routes of a refused listener, or the endpoints of a refused cluster.
+            owner_refused = _LDS in refused or _CDS in refused
+            unread = {name for name in missing if owner_refused and not _ever_read(stats, name)}
+            if refused and refused | unread == set(missing):
+                for name in refused:
+                    del self._written[waiting[name].path]
+                return False
+            if not missing and not stats.get(_WARMING) and self._listening >= begun:
+                return True
             if time.monotonic() > deadline:
+                for name in missing:
+                    del self._written[waiting[name].path]
                 raise TargetError(
                     f"Envoy took no notice of {', '.join(missing) or 'clusters and listeners'} "
                     f"within {ACCEPT_LIMIT_S:g} s",
@@ -150,13 +172,10 @@ class XdsFolder:
             await asyncio.sleep(_POLL_S)
 
     def _look(self, stats: Mapping[str, Any]) -> None:
-        """Remember how often updates were rejected, and how many listeners were begun.
-
-        Statistics of what is gone are gone; the numbers that remain never fall.
-        """
-        for name, value in stats.items():
-            if value and name.endswith((".update_rejected", ".update_failure")):
-                self._rejected = {**self._rejected, name: int(value)}
+        """Remember how often updates were rejected, and how many listeners were begun."""
+        self._rejected = {
+            name: int(value) for name, value in stats.items() if value and name.endswith(_REFUSALS)
+        }
         self._listening = sum(int(stats.get(name, 0)) for name in _BEGUN)
 
     def _forget_old(self, config: MeshConfig) -> None:
@@ -169,6 +188,7 @@ class XdsFolder:
             del self._written[path]
 
 
+_REFUSALS: Final = (".update_rejected", ".update_failure")
 _WARMING: Final = "cluster_manager.warming_clusters"
 _BEGUN: Final = (
     "listener_manager.listener_create_success",
@@ -189,10 +209,12 @@ def _has(stats: Mapping[str, Any], subscription: str, version: str) -> bool:
     )
 
 
-def _grew(stats: Mapping[str, Any], rejected: Mapping[str, int], subscription: str) -> bool:
-    endings = (f"{subscription}.update_rejected", f"{subscription}.update_failure")
+def _ever_read(stats: Mapping[str, Any], subscription: str) -> bool:
     return any(
-        int(value) > rejected.get(name, 0)
-        for name, value in stats.items()
-        if name.endswith(endings)
+        value and name.endswith(f"{subscription}.version_text") for name, value in stats.items()
     )
+
+
+def _grew(now: Mapping[str, int], before: Mapping[str, int], subscription: str) -> bool:
+    endings = tuple(f"{subscription}{refusal}" for refusal in _REFUSALS)
+    return any(count > before.get(name, 0) for name, count in now.items() if name.endswith(endings))
