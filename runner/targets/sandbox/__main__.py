@@ -22,6 +22,7 @@ from runner.targets.sandbox.state import SandboxInfo, error_to_json, write_statu
 
 if TYPE_CHECKING:
     from runner.targets.sandbox.options import Request
+    from runner.targets.sandbox.settings import SandboxSettings
 
 log = logging.getLogger("runner.targets.sandbox")
 
@@ -66,7 +67,6 @@ def _run(request: Request) -> int:
     # Heavy imports only now: a wrong call is answered without them.
     from runner.targets.sandbox.allocation import claim_slot
     from runner.targets.sandbox.options import settle
-    from runner.targets.sandbox.supervisor import supervise
 
     slot = claim_slot()
     try:
@@ -74,16 +74,32 @@ def _run(request: Request) -> int:
         if sys.version_info < (3, 12):
             # Without a thread per child: forking is safest with no other thread around.
             asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-        return asyncio.run(
-            supervise(
-                settings,
-                api_server=request.api_server,
-                owner_pid=request.owner_pid,
-                start_limit_s=request.start_limit_s,
-            )
-        )
+        return asyncio.run(_supervise(request, settings))
     finally:
         slot.release()
+
+
+async def _supervise(request: Request, settings: SandboxSettings) -> int:
+    from runner.targets.sandbox.binaries import find_prometheus
+    from runner.targets.sandbox.mesh.envoy import EnvoyProcess, find_envoy
+    from runner.targets.sandbox.prometheus import PrometheusProcess
+
+    # Missing programs are told before anything is started.
+    prometheus = PrometheusProcess(settings, find_prometheus())
+    envoy = EnvoyProcess(settings, find_envoy())
+    # Prometheus looks at its targets for the first time 5 s after its start, whatever is done:
+    # even the import of the other parts is time that it can use.
+    await prometheus.start()
+    from runner.targets.sandbox.supervisor import supervise
+
+    return await supervise(
+        settings,
+        prometheus,
+        envoy,
+        api_server=request.api_server,
+        owner_pid=request.owner_pid,
+        start_limit_s=request.start_limit_s,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -28,12 +28,11 @@ from runner.targets.sandbox.apiclient import (
     Informer,
 )
 from runner.targets.sandbox.apiserver import ApiServerHandle, serve
-from runner.targets.sandbox.binaries import find_prometheus
 from runner.targets.sandbox.controllers import run_deployments, run_endpoints
 from runner.targets.sandbox.exporter import run_exporter
 from runner.targets.sandbox.kubelet import PodProcesses, run_kubelet
 from runner.targets.sandbox.mesh.controller import run_mesh
-from runner.targets.sandbox.mesh.envoy import EnvoyProcess, find_envoy
+from runner.targets.sandbox.mesh.envoy import EnvoyProcess
 from runner.targets.sandbox.parts import Parts
 from runner.targets.sandbox.prometheus import PrometheusProcess
 from runner.targets.sandbox.settings import SandboxSettings
@@ -66,6 +65,8 @@ class Supervisor:
 
     Args:
         settings: Its settings; the folder exists and is locked by this process.
+        prometheus: Its Prometheus, started already: that takes longest.
+        envoy: Its Envoy, not started.
         api_server: The kubeconfig of an API server that runs elsewhere; None to serve one here.
         owner_pid: A process whose end ends the sandbox; None to stay up.
         start_limit_s: Seconds that it may take to be ready.
@@ -74,12 +75,16 @@ class Supervisor:
     def __init__(
         self,
         settings: SandboxSettings,
+        prometheus: PrometheusProcess,
+        envoy: EnvoyProcess,
         *,
         api_server: Path | None = None,
         owner_pid: int | None = None,
         start_limit_s: float = 60.0,
     ) -> None:
         self._settings = settings
+        self._prometheus = prometheus
+        self._envoy = envoy
         self._api_server = api_server
         self._owner_pid = owner_pid
         self._owner_mark = None if owner_pid is None else start_mark(owner_pid) or "gone"
@@ -93,8 +98,6 @@ class Supervisor:
         self._processes = PodProcesses()
         self._pods: Informer | None = None
         self._board = StatusBoard(settings, attached=api_server is not None, owner_pid=owner_pid)
-        self._envoy: EnvoyProcess | None = None
-        self._prometheus: PrometheusProcess | None = None
 
     def ask_to_stop(self) -> None:
         """Begin the ordered end; the handler of SIGTERM and SIGINT."""
@@ -148,11 +151,7 @@ class Supervisor:
     async def _start_all(self) -> None:
         begun = time.monotonic()
         settings = self._settings
-        # Missing programs first: nothing has been started yet.
-        self._prometheus = PrometheusProcess(settings, find_prometheus())
-        self._envoy = EnvoyProcess(settings, find_envoy())
-        # Prometheus looks at its targets for the first time 5 s after its start, whatever is done.
-        await asyncio.gather(self._prometheus.start(), self._envoy.start())
+        await self._envoy.start()
         await self._provide_api()
         self._start_parts()
         self._board.set(pids=self._pids)
@@ -183,19 +182,17 @@ class Supervisor:
             self._is_guest = True
 
     def _start_parts(self) -> None:
-        settings, envoy, prometheus = self._settings, self._envoy, self._prometheus
-        assert envoy is not None  # noqa: S101 - both were made just before
-        assert prometheus is not None  # noqa: S101
+        settings = self._settings
         start = self._parts.start
         self._pods = Informer(self._client("seatrial"), PODS, settings.namespace)
         start("pods", self._pods.run())
-        start("envoy", envoy.wait())
-        start("prometheus", prometheus.wait())
+        start("envoy", self._envoy.wait())
+        start("prometheus", self._prometheus.wait())
         start("deployments", run_deployments(self._client("deployment-controller"), settings))
         start("endpoints", run_endpoints(self._client("endpoints-controller"), settings))
         start("kubelet", run_kubelet(self._client("kubelet"), settings, self._processes))
         start("exporter", run_exporter(self._client("exporter"), settings, self._processes))
-        start("mesh", run_mesh(self._client("mesh"), settings, envoy))
+        start("mesh", run_mesh(self._client("mesh"), settings, self._envoy))
 
     async def _apply_shop(self) -> None:
         """Create the shop, unless the namespace has Deployments of its own."""
@@ -248,11 +245,10 @@ class Supervisor:
     async def _end(self) -> None:
         if self._board.info.state != "failed":
             self._board.set(state="stopping", message="stopping")
-        stop_child: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
-        if self._envoy is not None:
-            stop_child["envoy"] = self._envoy.stop
-        if self._prometheus is not None:
-            stop_child["prometheus"] = self._prometheus.stop
+        stop_child: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "envoy": self._envoy.stop,
+            "prometheus": self._prometheus.stop,
+        }
         for name, limit_s in _STOP_ORDER:
             await self._parts.stop(name, limit_s=limit_s)
             if name in stop_child:
@@ -277,9 +273,9 @@ class Supervisor:
     @property
     def _pids(self) -> dict[str, int]:
         found = {"supervisor": self._board.pid}
-        if self._envoy is not None and self._envoy.pid is not None:
+        if self._envoy.pid is not None:
             found["envoy"] = self._envoy.pid
-        if self._prometheus is not None and self._prometheus.pid is not None:
+        if self._prometheus.pid is not None:
             found["prometheus"] = self._prometheus.pid
         known = self._pods.objects.values() if self._pods is not None else ()
         names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in known}
@@ -290,6 +286,8 @@ class Supervisor:
 
 async def supervise(
     settings: SandboxSettings,
+    prometheus: PrometheusProcess,
+    envoy: EnvoyProcess,
     *,
     api_server: Path | None = None,
     owner_pid: int | None = None,
@@ -297,7 +295,12 @@ async def supervise(
 ) -> int:
     """Run one sandbox until SIGTERM or SIGINT, or until its owner ends; see :class:`Supervisor`."""
     supervisor = Supervisor(
-        settings, api_server=api_server, owner_pid=owner_pid, start_limit_s=start_limit_s
+        settings,
+        prometheus,
+        envoy,
+        api_server=api_server,
+        owner_pid=owner_pid,
+        start_limit_s=start_limit_s,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
