@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from runner.model.experiment import Experiment
-from runner.model.plan import Mistake
+from runner.model.feasibility import Mistake
 from runner.model.shape import Model
 
 Detail = Any

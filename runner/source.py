@@ -21,7 +21,8 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from runner.errors import InvalidFileError, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
-from runner.model.plan import Mistake, mistakes_in
+from runner.model.feasibility import Mistake, mistakes_in
+from runner.model.plan import Plan, make_plan
 from runner.model.target import Config
 
 MAX_BYTES = 256 * 1024
@@ -71,7 +72,7 @@ def find_experiment(name: str, folder: Path) -> Path:
     """
     as_path = Path(name)
     if as_path.suffix in (".yaml", ".yml") or as_path.parent != Path():
-        if as_path.is_file():
+        if _is_file(as_path):
             return as_path
         raise UsageError(f"there is no experiment file {name}", accepted=_known(folder))
     for path in experiment_files(folder):
@@ -117,16 +118,41 @@ def load_experiment(path: Path) -> Source:
     locustfile = find_locustfile(experiment.load.locustfile, path)
     if locustfile is None:
         mistakes.append(Mistake(("load", "locustfile"), _no_locustfile(experiment, path)))
+    elif locustfile.suffix != ".py" or "," in str(locustfile):
+        mistakes.append(
+            Mistake(
+                ("load", "locustfile"),
+                f"Locust cannot load {str(locustfile)!r}; accepted: a file that ends in .py, with "
+                "no comma in its path",
+            )
+        )
     if mistakes or locustfile is None:
         raise _invalid(path, text, mistakes, places)
     return Source(path=path, text=text, experiment=experiment, locustfile=locustfile)
+
+
+def plan_of(source: Source, time_scale: float = 1.0) -> Plan:
+    """The plan of an experiment file, shortened by ``time_scale``.
+
+    Raises:
+        UsageError: When so little time is left that nothing could be judged.
+    """
+    plan = make_plan(source.experiment, time_scale=time_scale)
+    mistakes = mistakes_in(plan.experiment) if plan.rehearsal else ()
+    if mistakes:
+        raise UsageError(
+            f"{source.path} cannot be rehearsed at a time scale of {time_scale:g}: "
+            + "; ".join(mistake.message for mistake in mistakes),
+            accepted="a time scale nearer to 1",
+        )
+    return plan
 
 
 def find_locustfile(name: str, experiment_path: Path) -> Path | None:
     """The Locust file ``name``: beside the experiment, or in ``locustfiles/`` near it."""
     for folder in locustfile_folders(experiment_path):
         candidate = folder / name
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate.resolve()
     return None
 
@@ -135,6 +161,13 @@ def locustfile_folders(experiment_path: Path) -> tuple[Path, ...]:
     """Where a locustfile that the experiment names is looked for, in this order."""
     here = experiment_path.resolve().parent
     return here, here.parent / "locustfiles", Path.cwd() / "locustfiles", Path.cwd()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # Such as a name of more than 255 characters.
+        return False
 
 
 def _no_locustfile(experiment: Experiment, path: Path) -> str:

@@ -10,7 +10,7 @@ import click
 
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import InvalidFileError, SeatrialError
-from runner.source import Source, experiment_files, find_experiment, load_experiment
+from runner.source import experiment_files, find_experiment, load_experiment, plan_of
 
 
 @click.command("list")
@@ -100,10 +100,7 @@ def plan_command(name: str, time_scale: float, experiments: Path, output: str) -
     Example:
       seatrial plan payment-abort --time-scale 0.1
     """
-    from runner.model.plan import make_plan
-
-    source: Source = load_experiment(find_experiment(name, experiments))
-    plan = make_plan(source.experiment, time_scale=time_scale)
+    plan = plan_of(load_experiment(find_experiment(name, experiments)), time_scale)
     if output == "json":
         click.echo(plan.model_dump_json(by_alias=True, indent=2))
         return

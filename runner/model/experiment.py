@@ -31,6 +31,7 @@ class Stage(Model):
     spawn_rate: float | None = Field(
         default=None,
         gt=0,
+        allow_inf_nan=False,
         description="Users started or stopped per second until 'users' is reached. Default: all "
         "at once, spread over one second.",
     )

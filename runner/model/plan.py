@@ -6,13 +6,12 @@ covered without gap or overlap, and every phase is half-open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from pydantic import Field
 
 from runner.model.experiment import Experiment, Fault, Stage
-from runner.model.objective import Objective, PhaseName
+from runner.model.objective import PhaseName
 from runner.model.shape import Items, Model
 
 PLAN_SCHEMA = 1
@@ -20,20 +19,10 @@ UNDO_GRACE_S = 15.0
 """Bound for a fault's undo: past ``end_s`` by this much, it is healed by force."""
 
 DEFAULT_RAMP_S = 1.0
-"""A stage without a spawn rate reaches its users within this time."""
+"""A stage without a spawn rate reaches its users within this time, or within all of its own."""
 
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Something that is wrong in an experiment, at a place in it.
-
-    Attributes:
-        loc: Path of keys and indices, such as ``("faults", 0, "at")``.
-        message: What is wrong and what would be accepted.
-    """
-
-    loc: tuple[str | int, ...]
-    message: str
+OFFSET_DIGITS = 6
+"""Offsets are whole microseconds: a float's noise must not make a phase of its own."""
 
 
 class PlannedStage(Model):
@@ -153,16 +142,17 @@ def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
     """Resolve ``experiment`` into a plan.
 
     Args:
-        experiment: As written. :func:`mistakes_in` must have found nothing in it.
+        experiment: As written. ``feasibility.mistakes_in`` must have found nothing in it.
         time_scale: Factor on every duration; 1 is the real thing, anything else a rehearsal.
     """
     shortened = experiment if time_scale == 1.0 else scaled(experiment, time_scale)
+    duration_s = round(shortened.duration_s, OFFSET_DIGITS)
     faults = tuple(
         PlannedFault(
             id=f"{number:02d}-{fault.name or fault.kind}",
-            start_s=fault.at,
-            end_s=fault.at + fault.duration,
-            undo_by_s=fault.at + fault.duration + UNDO_GRACE_S,
+            start_s=round(fault.at, OFFSET_DIGITS),
+            end_s=round(fault.at + fault.duration, OFFSET_DIGITS),
+            undo_by_s=round(fault.at + fault.duration + UNDO_GRACE_S, OFFSET_DIGITS),
             seed=shortened.seed + number,
             fault=fault,
         )
@@ -171,9 +161,9 @@ def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
     return Plan(
         experiment=shortened,
         time_scale=time_scale,
-        duration_s=shortened.duration_s,
+        duration_s=duration_s,
         stages=_stages(shortened.load.stages),
-        phases=tile(shortened.duration_s, shortened.warmup, faults),
+        phases=tile(duration_s, round(shortened.warmup, OFFSET_DIGITS), faults),
         faults=faults,
         seed=shortened.seed,
     )
@@ -181,11 +171,12 @@ def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
 
 def _stages(stages: tuple[Stage, ...]) -> tuple[PlannedStage, ...]:
     planned: list[PlannedStage] = []
-    start_s, users = 0.0, 0
+    start_s, users, after_s = 0.0, 0, 0.0
     for stage in stages:
         change = abs(stage.users - users)
-        rate = stage.spawn_rate or max(change, 1) / DEFAULT_RAMP_S
-        end_s = start_s + stage.duration
+        after_s += stage.duration
+        end_s = round(after_s, OFFSET_DIGITS)
+        rate = stage.spawn_rate or max(change, 1) / min(DEFAULT_RAMP_S, stage.duration)
         planned.append(
             PlannedStage(
                 start_s=start_s,
@@ -218,91 +209,3 @@ def tile(duration_s: float, warmup_s: float, faults: tuple[PlannedFault, ...]) -
             Phase(index=len(phases), name=name, start_s=start_s, end_s=end_s, faults=active)
         )
     return tuple(phases)
-
-
-def mistakes_in(experiment: Experiment) -> tuple[Mistake, ...]:
-    """What makes ``experiment`` impossible to carry out or to judge, all of it at once."""
-    return (
-        *_warmup_mistakes(experiment),
-        *_fault_mistakes(experiment),
-        *_objective_mistakes(experiment),
-    )
-
-
-def _warmup_mistakes(experiment: Experiment) -> list[Mistake]:
-    total_s = experiment.duration_s
-    if experiment.warmup < total_s:
-        return []
-    return [
-        Mistake(
-            ("warmup",),
-            f"the warmup of {experiment.warmup:g}s leaves nothing of the {total_s:g}s of load; "
-            f"accepted: less than {total_s:g}s",
-        )
-    ]
-
-
-def _fault_mistakes(experiment: Experiment) -> list[Mistake]:
-    mistakes = []
-    total_s = experiment.duration_s
-    for index, fault in enumerate(experiment.faults):
-        end_s = fault.at + fault.duration
-        if fault.at >= total_s or end_s > total_s:
-            mistakes.append(
-                Mistake(
-                    ("faults", index, "at"),
-                    f"the fault lasts from {fault.at:g}s to {end_s:g}s, but the load ends at "
-                    f"{total_s:g}s; accepted: an end of at most {total_s:g}s",
-                )
-            )
-        if fault.at < experiment.warmup:
-            mistakes.append(
-                Mistake(
-                    ("faults", index, "at"),
-                    f"the fault starts at {fault.at:g}s, in the warmup, which no objective "
-                    f"judges; accepted: {experiment.warmup:g}s or later",
-                )
-            )
-        elif fault.at == experiment.warmup:
-            mistakes.append(
-                Mistake(
-                    ("faults", index, "at"),
-                    "the fault starts where the warmup ends, so that there is no baseline to "
-                    f"compare with; accepted: later than {experiment.warmup:g}s",
-                )
-            )
-    return mistakes
-
-
-def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
-    if _warmup_mistakes(experiment) or _fault_mistakes(experiment):
-        return []  # The phases would be nonsense, and so would what is said about them.
-    present = {phase.name for phase in make_plan(experiment).phases}
-    mistakes = []
-    for index, objective in enumerate(experiment.objectives):
-        mistakes.extend(_one_objective(index, objective, present, experiment))
-    return mistakes
-
-
-def _one_objective(
-    index: int, objective: Objective, present: set[PhaseName], experiment: Experiment
-) -> list[Mistake]:
-    mistakes = []
-    if objective.bound.sli == "recovery" and not experiment.faults:
-        mistakes.append(
-            Mistake(
-                ("objectives", index),
-                f"{objective.objective!r} needs a fault to recover from; this experiment has none",
-            )
-        )
-    elif "during" in objective.model_fields_set:
-        for name in objective.during:
-            if name not in present:
-                known = ", ".join(sorted(present))
-                mistakes.append(
-                    Mistake(
-                        ("objectives", index, "during"),
-                        f"there is no {name} phase in this experiment; accepted: {known}",
-                    )
-                )
-    return mistakes

@@ -20,7 +20,9 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|m|h)")
 _RATE_UNIT_S = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
-DURATION_ACCEPTED = "a duration with its unit, such as 500ms, 30s, 5m, 1h30m or 1d"
+MAX_DURATION_S = 366 * 86400.0
+
+DURATION_ACCEPTED = "a duration with its unit, such as 500ms, 30s, 5m, 1h30m or 1d, up to 366d"
 PERCENT_ACCEPTED = "a percentage from 0 to 100, such as 50 or 0.1%"
 RATE_ACCEPTED = "a rate with its unit, such as 90/s or 1200/min"
 
@@ -29,12 +31,17 @@ def parse_duration(text: str) -> float:
     """Seconds of a duration such as ``1h30m``.
 
     Raises:
-        ValueError: When ``text`` has no unit or is not a duration; says what is accepted.
+        ValueError: When ``text`` has no unit, is not a duration, or lasts more than
+            :data:`MAX_DURATION_S`; says what is accepted.
     """
     squeezed = text.replace(" ", "")
     if not _DURATION.fullmatch(squeezed):
         raise ValueError(f"{text!r} is not {DURATION_ACCEPTED}")
-    return math.fsum(float(n) * _UNIT_S[unit] for n, unit in _PART.findall(squeezed))
+    # A sum of floats, not fsum: that raises where a part is infinite.
+    seconds = sum(float(n) * _UNIT_S[unit] for n, unit in _PART.findall(squeezed))
+    if seconds > MAX_DURATION_S:
+        raise ValueError(f"{text[:40]!r} is too long for {DURATION_ACCEPTED}")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -64,10 +71,10 @@ def parse_rate(text: str) -> float:
     """Events per second of a rate such as ``90/s``.
 
     Raises:
-        ValueError: When ``text`` is not a rate.
+        ValueError: When ``text`` is not a finite rate.
     """
     match = _RATE.fullmatch(text.strip())
-    if match is None:
+    if match is None or not math.isfinite(float(match[1])):
         raise ValueError(f"{text!r} is not {RATE_ACCEPTED}")
     return float(match[1]) / _RATE_UNIT_S[match[2]]
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.model.experiment import Experiment
-from runner.model.plan import Plan, make_plan, mistakes_in
+from runner.model.feasibility import mistakes_in
+from runner.model.plan import Plan, make_plan, scaled
 
 
 def experiment(**changes: object) -> Experiment:
@@ -98,6 +99,28 @@ def test_a_rehearsal_keeps_the_shape() -> None:
         assert short.users_at(second / 10) == pytest.approx(full.users_at(second))
 
 
+def test_the_noise_of_floats_makes_no_phase() -> None:
+    """Goal: phases as written. Method: a fault that begins where another ends, at odd scales."""
+    faults = [
+        {"kind": "pod-kill", "service": "a", "at": "100s", "duration": "110s"},
+        {"kind": "pod-kill", "service": "b", "at": "210s", "duration": "100s"},
+    ]
+    names = ["warmup", "baseline", "fault", "fault", "recovery"]
+    for thousandths in range(1, 1000):
+        plan = make_plan(experiment(faults=faults), time_scale=thousandths / 1000)
+        assert [phase.name for phase in plan.phases] == names
+        assert plan.phases[-1].end_s == plan.duration_s == plan.stages[-1].end_s
+
+
+def test_a_short_stage_without_a_spawn_rate_reaches_its_users() -> None:
+    """Goal: no jump at a stage's end. Method: a stage of half a second, then one that holds."""
+    stages = [{"duration": "500ms", "users": 40}, {"duration": "10s", "users": 40}]
+    plan = make_plan(experiment(load={"locustfile": "x", "stages": stages}, warmup="0s", faults=[]))
+    assert [plan.users_at(s) for s in (0, 0.25, 0.4999, 0.5)] == pytest.approx(
+        [0, 20, 40, 40], abs=0.1
+    )
+
+
 def test_a_plan_survives_its_file() -> None:
     plan = make_plan(experiment(), time_scale=0.3)
     again = Plan.model_validate_json(plan.model_dump_json(by_alias=True))
@@ -146,3 +169,27 @@ def test_impossible_wishes_are_named_at_their_place(
 
 def test_a_possible_experiment_has_no_mistakes() -> None:
     assert mistakes_in(experiment()) == ()
+
+
+def test_all_phases_are_those_that_there_are() -> None:
+    """Goal: 'during: all' fits every experiment. Method: one without faults."""
+    everywhere = [{"objective": "errors < 1%", "during": "all"}]
+    assert mistakes_in(experiment(faults=[], objectives=everywhere)) == ()
+
+
+def test_a_short_phase_is_a_mistake_only_where_it_is_judged() -> None:
+    """Goal: what cannot be judged is said before. Method: half a second of recovery at the end."""
+    fault = {"kind": "pod-kill", "service": "a", "at": "10m", "duration": "59500ms"}
+    elsewhere = [{"objective": "errors < 1%", "during": ["baseline", "fault"]}]
+    assert mistakes_in(experiment(faults=[fault], objectives=elsewhere)) == ()
+    (mistake,) = mistakes_in(experiment(faults=[fault]))
+    assert mistake.loc == ("faults", 0, "duration")
+    assert "recovery phase, from 659.5s to 660s, is too short" in mistake.message
+
+
+def test_a_scaled_experiment_is_as_possible_as_the_whole_one() -> None:
+    """Goal: floats make no mistakes. Method: a fault up to the very end, at every hundredth."""
+    fault = {"kind": "pod-kill", "service": "a", "at": "9m", "duration": "2m"}
+    asked = experiment(faults=[fault], warmup="30s")
+    for hundredths in range(10, 100):
+        assert mistakes_in(scaled(asked, hundredths / 100)) == ()

@@ -19,7 +19,9 @@ def test_a_duration_is_a_sum_of_parts_with_units(text: str, seconds: float) -> N
     assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "30", "s", "-5s", "5 parsecs", "1h30", "1,5s", "1e3s"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "s", "-5s", "5 parsecs", "1h30", "1,5s", "1e3s", "367d", "9" * 400 + "s"]
+)
 def test_what_is_not_a_duration_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(ValueError, match="500ms, 30s, 5m, 1h30m or 1d"):
         parse_duration(text)
@@ -46,3 +48,8 @@ def test_what_is_not_a_percentage_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("text", "rate"), [("90/s", 90), ("1200/min", 20), ("3600/h", 1)])
 def test_a_rate_is_per_second(text: str, rate: float) -> None:
     assert parse_rate(text) == pytest.approx(rate, rel=1e-12)
+
+
+def test_a_rate_is_finite() -> None:
+    with pytest.raises(ValueError, match="is not a rate"):
+        parse_rate("9" * 400 + "/s")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidFileError, SeatrialError, UsageError
-from runner.source import find_experiment, load_config, load_experiment
+from runner.source import find_experiment, load_config, load_experiment, plan_of
 
 GOOD = """\
 name: good
@@ -71,6 +71,13 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
         ("name: good", "name: other", "1:7", "is not the file's; accepted: 'good'"),
         ("shop.py", "shpo.py", "4:15", "did you mean 'shop.py'?"),
         ("at: 30s", "at: 3h", "8:50", "the load ends at 120s"),
+        ("shop.py", "a" * 300 + ".py", "4:15", "there is no Locust file 'aaa"),
+        ("name: good", "name: latest", "1:7", "is how the newest run is called"),
+        ("2m", "9" * 400 + "s", "5:23", "is too long for a duration"),
+        ("spawn_rate: 10", "spawn_rate: .inf", "5:51", "finite number"),
+        ("spawn_rate: 10", "spawn_rate: 0.5", "5:51", "take 200s, but the stage lasts 120s"),
+        ("users: 100", "users: 0", "5:11", "no stage has a user"),
+        ("duration: 30s", "duration: 89.5s", "8:65", "from 119.5s to 120s, is too short"),
         ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
         ("description: A question.", "description: [a", "3:5", "this is not YAML"),
     ],
@@ -81,6 +88,29 @@ def test_a_mistake_is_answered_at_its_line_and_column(
     message = refusal(write(folder, GOOD.replace(old, new, 1)))
     (line,) = [line for line in message.splitlines() if said in line]
     assert line.split(": ")[0].endswith(f"good.yaml:{where}")
+
+
+def test_what_locust_cannot_load_is_refused_before_anything_starts(folder: Path) -> None:
+    """Goal: no sandbox for nothing. Method: a path with a comma; one with a space is right."""
+    for name in ("a,b.py", "shop.txt", "my shop.py"):
+        (folder.parent / "locustfiles" / name).touch()
+    assert "no comma in its path" in refusal(write(folder, GOOD.replace("shop.py", '"a,b.py"')))
+    assert "ends in .py" in refusal(write(folder, GOOD.replace("shop.py", "shop.txt")))
+    source = load_experiment(write(folder, GOOD.replace("shop.py", "my shop.py")))
+    assert source.locustfile.name == "my shop.py"
+
+
+def test_a_rehearsal_that_leaves_nothing_to_judge_is_refused(folder: Path) -> None:
+    """Goal: tiny time scales. Method: at 1/100 the fault of 30 s is shorter than a second."""
+    source = load_experiment(write(folder, GOOD))
+    assert plan_of(source, 0.1).duration_s == 12
+    with pytest.raises(UsageError, match=r"scale of 0\.01: the baseline phase, from 0\.1s"):
+        plan_of(source, 0.01)
+
+
+def test_a_name_that_no_file_can_have_is_unknown(folder: Path) -> None:
+    with pytest.raises(UsageError, match="there is no experiment file"):
+        find_experiment("a" * 300 + ".yaml", folder)
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(folder: Path) -> None:

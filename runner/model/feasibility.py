@@ -1,0 +1,186 @@
+"""What makes an experiment impossible to carry out or to judge, before anything is touched. Pure.
+
+Each value of the file is right by itself here; that is the models' work. What is found is a
+``Mistake``: a place in the file and a sentence. Positions in the text are ``runner.source``'s work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.model.experiment import Experiment
+from runner.model.objective import JUDGED_PHASES, Objective, PhaseName
+from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
+
+SHORTEST_PHASE_S = 1.0
+"""The load is recorded in whole seconds: a phase of this length surely holds the start of one."""
+
+RESERVED_NAMES = ("latest",)
+"""Names of links in the results folder, which no experiment can have."""
+
+_ALMOST = 1 + 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something that is wrong in an experiment, at a place in it.
+
+    Attributes:
+        loc: Path of keys and indices, such as ``("faults", 0, "at")``.
+        message: What is wrong and what would be accepted.
+    """
+
+    loc: tuple[str | int, ...]
+    message: str
+
+
+def mistakes_in(experiment: Experiment) -> tuple[Mistake, ...]:
+    """What makes ``experiment`` impossible to carry out or to judge, all of it at once."""
+    times = (*_warmup_mistakes(experiment), *_fault_mistakes(experiment))
+    # Where times are impossible, phases would be nonsense, and so would what is said about them.
+    phases = () if times else (*_phase_mistakes(experiment), *_objective_mistakes(experiment))
+    return (*_name_mistakes(experiment), *_stage_mistakes(experiment), *times, *phases)
+
+
+def _name_mistakes(experiment: Experiment) -> list[Mistake]:
+    if experiment.name not in RESERVED_NAMES:
+        return []
+    return [
+        Mistake(
+            ("name",),
+            f"{experiment.name!r} is how the newest run is called; accepted: any other name",
+        )
+    ]
+
+
+def _stage_mistakes(experiment: Experiment) -> list[Mistake]:
+    mistakes = []
+    stages = experiment.load.stages
+    if not any(stage.users for stage in stages):
+        mistakes.append(
+            Mistake(
+                ("load", "stages"),
+                "no stage has a user, so nothing would be tried; accepted: at least one user",
+            )
+        )
+    users = 0
+    for index, stage in enumerate(stages):
+        change, users = abs(stage.users - users), stage.users
+        if stage.spawn_rate is not None and change > stage.spawn_rate * stage.duration * _ALMOST:
+            mistakes.append(
+                Mistake(
+                    ("load", "stages", index, "spawn_rate"),
+                    f"{change} users at {stage.spawn_rate:g} per second take "
+                    f"{change / stage.spawn_rate:g}s, but the stage lasts {stage.duration:g}s; "
+                    f"accepted: {change / stage.duration:g} per second or more",
+                )
+            )
+    return mistakes
+
+
+def _warmup_mistakes(experiment: Experiment) -> list[Mistake]:
+    total_s = round(experiment.duration_s, OFFSET_DIGITS)
+    if experiment.warmup < total_s:
+        return []
+    return [
+        Mistake(
+            ("warmup",),
+            f"the warmup of {experiment.warmup:g}s leaves nothing of the {total_s:g}s of load; "
+            f"accepted: less than {total_s:g}s",
+        )
+    ]
+
+
+def _fault_mistakes(experiment: Experiment) -> list[Mistake]:
+    mistakes = []
+    total_s = round(experiment.duration_s, OFFSET_DIGITS)
+    for index, fault in enumerate(experiment.faults):
+        end_s = round(fault.at + fault.duration, OFFSET_DIGITS)
+        if fault.at >= total_s or end_s > total_s:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    f"the fault lasts from {fault.at:g}s to {end_s:g}s, but the load ends at "
+                    f"{total_s:g}s; accepted: an end of at most {total_s:g}s",
+                )
+            )
+        if fault.at < experiment.warmup:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    f"the fault starts at {fault.at:g}s, in the warmup, which no objective "
+                    f"judges; accepted: {experiment.warmup:g}s or later",
+                )
+            )
+        elif fault.at == experiment.warmup:
+            mistakes.append(
+                Mistake(
+                    ("faults", index, "at"),
+                    "the fault starts where the warmup ends, so that there is no baseline to "
+                    f"compare with; accepted: later than {experiment.warmup:g}s",
+                )
+            )
+    return mistakes
+
+
+def _phase_mistakes(experiment: Experiment) -> list[Mistake]:
+    """Phases that are judged, but too short for a recorded second."""
+    judged = {
+        name
+        for objective in experiment.objectives
+        for name in objective.during
+        if objective.bound.sli != "recovery"
+    }
+    plan = make_plan(experiment)
+    return [
+        Mistake(
+            _edge_of(phase, plan),
+            f"the {phase.name} phase, from {phase.start_s:g}s to {phase.end_s:g}s, is too short to "
+            f"be judged; accepted: phases of at least {SHORTEST_PHASE_S:g}s",
+        )
+        for phase in plan.phases
+        if phase.name in judged and phase.duration_s < SHORTEST_PHASE_S
+    ]
+
+
+def _edge_of(phase: Phase, plan: Plan) -> tuple[str | int, ...]:
+    """Where the file says when ``phase`` begins or ends."""
+    edges = (phase.start_s, phase.end_s)
+    for index, fault in enumerate(plan.faults):
+        if fault.start_s in edges:
+            return "faults", index, "at"
+        if fault.end_s in edges:
+            return "faults", index, "duration"
+    return ("warmup",) if plan.experiment.warmup else ("load", "stages")
+
+
+def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
+    present = {phase.name for phase in make_plan(experiment).phases}
+    mistakes = []
+    for index, objective in enumerate(experiment.objectives):
+        mistakes.extend(_one_objective(index, objective, present, experiment))
+    return mistakes
+
+
+def _one_objective(
+    index: int, objective: Objective, present: set[PhaseName], experiment: Experiment
+) -> list[Mistake]:
+    mistakes = []
+    if objective.bound.sli == "recovery" and not experiment.faults:
+        mistakes.append(
+            Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} needs a fault to recover from; this experiment has none",
+            )
+        )
+    elif set(objective.during) != set(JUDGED_PHASES):  # 'all' is: all that there are
+        for name in objective.during:
+            if name not in present:
+                known = ", ".join(sorted(present))
+                mistakes.append(
+                    Mistake(
+                        ("objectives", index, "during"),
+                        f"there is no {name} phase in this experiment; accepted: {known}",
+                    )
+                )
+    return mistakes
