@@ -193,8 +193,8 @@ def failure_rows(figures: Sequence[FailureFigure]) -> tuple[tuple[FailureRow, ..
         )
         for failure in figures[:MOST_FAILURES]
     )
-    return rows, _left_out(len(figures) - len(rows), "kinds of failure, seen less often")
+    return rows, _left_out(len(figures) - len(rows), "kinds of failure")
 
 
 def _left_out(rest: int, what: str) -> str:
-    return f"{fmt.count(rest)} more {what}, are not shown here." if rest > 0 else ""
+    return f"{fmt.count(rest)} more {what} are not shown here." if rest > 0 else ""

@@ -63,8 +63,10 @@ class Voyage:
     Attributes:
         length_s: Length of the load; the faults keep their places in it.
         kill, delay, abort: Whether there is a fault of this kind.
-        name_of: Endpoint to the name under which the load reports it.
-        changes: Keys of the experiment that are replaced.
+        time_scale: What the plan says it was shortened by.
+        names: Endpoint to the name under which the load reports it.
+        signals: Whether any were collected.
+        recorded_s: Where the record of the load ends, if before the end of the load.
     """
 
     length_s: float = 120.0
@@ -73,9 +75,9 @@ class Voyage:
     delay: bool = False
     abort: bool = True
     time_scale: float = 1.0
-    objectives: tuple[Any, ...] = OBJECTIVES
+    objectives: tuple[Any, ...] = field(default=OBJECTIVES, hash=False)
     services: tuple[str, ...] = SERVICES
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict, hash=False)
     failure_text: str = "HTTP 503"
     state: str = "recorded"
     reason: str = ""
@@ -119,13 +121,7 @@ def plan_of(voyage: Voyage) -> Plan:
             "objectives": list(voyage.objectives),
         }
     )
-    plan = make_plan(experiment)
-    return replace_scale(plan, voyage.time_scale)
-
-
-def replace_scale(plan: Plan, time_scale: float) -> Plan:
-    """``plan`` as if it had been shortened to what it is."""
-    return plan.model_copy(update={"time_scale": time_scale})
+    return make_plan(experiment).model_copy(update={"time_scale": voyage.time_scale})
 
 
 def write_run(root: Path, voyage: Voyage | None = None, *, evaluated: bool = True) -> RunDir:

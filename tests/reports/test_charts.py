@@ -1,0 +1,181 @@
+"""What the charts show: the grid of time, lines on it, bounds and their windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from voyages import Voyage, plan_of, write_run
+
+from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
+from runner.model.recording import Signals, SignalSeries
+from runner.reports.bounds import bounds_of, load_marks, service_marks
+from runner.reports.charts import MOST_POINTS, Chart, Grid, chart_groups, grid_of, on_grid
+
+
+def series(*points: tuple[float, float | None], step_s: float = 1.0) -> SignalSeries:
+    return SignalSeries(
+        sli="errors", service="a", unit="ratio", query="q", step_s=step_s, points=points, state="ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("length_s", "series_step_s", "step_s", "count"),
+    [(60, 1, 1, 60), (60, 5, 5, 12), (1800, 1, 10, 180), (7200, 1, 30, 240), (86400, 1, 600, 144)],
+)
+def test_the_grid_has_round_steps_and_not_too_many(
+    length_s: float, series_step_s: float, step_s: float, count: int
+) -> None:
+    plan = plan_of(Voyage(length_s=length_s, kill=False, abort=False, objectives=("errors < 1%",)))
+    grid = grid_of(plan, Signals(services=("a",), series=(series(step_s=series_step_s),)))
+    assert (grid.step_s, grid.count) == (step_s, count)
+    assert grid.count <= MOST_POINTS
+
+
+def test_the_last_step_may_be_shorter() -> None:
+    grid = Grid(step_s=10, count=3, duration_s=24)
+    assert grid.centers_s == (5.0, 15.0, 22.0)
+    assert [grid.index_of(at_s) for at_s in (-1.0, 0.0, 9.9999999, 10.0, 24.0, 25.0)] == [
+        *(None, 0, 1, 1),
+        *(2, None),
+    ]
+
+
+def test_a_step_shows_the_worst_or_the_mean_and_gaps_stay_gaps() -> None:
+    """Goal: no fault is smoothed away, no gap is bridged. Method: steps of two, none and NaN."""
+    grid = Grid(step_s=2, count=4, duration_s=8)
+    seen = series((0, 0.1), (1, 0.3), (2, None), (4, float("nan")), (6, 0.2), (8, 0.4))
+    assert on_grid(seen, grid, worst=True) == (0.3, None, None, 0.4)
+    assert on_grid(seen, grid, worst=False) == pytest.approx((0.2, None, None, 0.3))
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chart]:
+    run = write_run(
+        tmp_path_factory.mktemp("charts"),
+        Voyage(length_s=60, services=("order-api", "payment-api"), recorded_s=50),
+    )
+    recording = run.recording()
+    grid = grid_of(recording.plan, recording.signals)
+    groups = chart_groups(recording, run.read_evaluation(), grid)
+    assert [group.title for group in groups] == ["As the users saw it", "order-api", "payment-api"]
+    return {chart.id: chart for group in groups for chart in group.charts}
+
+
+def test_there_is_a_chart_for_each_signal(charts: dict[str, Chart]) -> None:
+    signals = ("latency", "traffic", "errors", "saturation")
+    assert list(charts) == [
+        *("load-latency", "load-traffic", "load-errors", "load-users"),
+        *(f"s01-{signal}" for signal in signals),
+        *(f"s02-{signal}" for signal in signals),
+    ]
+    assert [line.name for line in charts["s01-latency"].lines] == ["p50", "p95", "p99"]
+    assert [line.name for line in charts["load-traffic"].lines] == ["success", "HTTP 5xx"]
+
+
+def test_lines_of_the_load_end_where_the_record_ends(charts: dict[str, Chart]) -> None:
+    """Goal: nothing is drawn where nothing is known. Method: 50 of 60 s are on record."""
+    for name in ("load-latency", "load-traffic", "load-errors"):
+        for line in charts[name].lines:
+            assert line.values[50:] == (None,) * 10, name
+            assert line.values[49] is not None, name
+    planned, running = charts["load-users"].lines
+    assert planned.values[59] == 100
+    assert running.values[49:51] == (100, None)
+
+
+def test_traffic_adds_up_to_the_requests(charts: dict[str, Chart], tmp_path: Path) -> None:
+    run = write_run(tmp_path, Voyage(length_s=60, services=(), recorded_s=50))
+    drawn = sum(v for line in charts["load-traffic"].lines for v in line.values if v is not None)
+    assert drawn == pytest.approx(sum(row.count for row in run.read_load().rows))
+
+
+def test_a_chart_says_in_words_what_it_shows(charts: dict[str, Chart]) -> None:
+    about = charts["load-errors"].about.replace("\u00a0", " ")
+    assert about.startswith("errors: from 0 % to ")
+    assert "Bound: < 5 %, missed." in about
+    assert "Bound: < 0.5 %, kept." in about
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+def part(start_s: float, end_s: float, verdict: Verdict = Verdict.PASS) -> Part:
+    return Part(label="x", start_s=start_s, end_s=end_s, verdict=verdict)
+
+
+def finding(title: str, *parts: Part, source: str = "client") -> Finding:
+    return Finding(
+        kind="objective",
+        check="objective",
+        title=title,
+        verdict=Verdict.PASS,
+        reason="",
+        source=source,
+        parts=parts,
+    )
+
+
+def evaluation(*signals: SignalFigures) -> Evaluation:
+    return Evaluation(
+        run_id="r",
+        experiment="e",
+        verdict=Verdict.PASS,
+        valid=True,
+        sentence="",
+        findings=(),
+        signals=signals,
+    )
+
+
+def test_windows_that_touch_are_one_and_missed_ones_stand_apart() -> None:
+    drawn = bounds_of(
+        [finding("errors < 5%", part(0, 5), part(5, 9), part(9, 12, Verdict.FAIL), part(12, 20))]
+    )
+    missed, kept = load_marks(drawn, "errors")
+    assert (missed.missed, missed.windows) == (True, ((9, 12),))
+    assert (kept.missed, kept.windows) == (False, ((0, 9), (12, 20)))
+    assert (kept.value, kept.above, kept.label) == (0.05, False, "< 5\u00a0%")
+
+
+def test_a_bound_is_drawn_only_where_it_belongs() -> None:
+    """Goal: no bound in the chart of another thing. Method: one of each kind, every chart asked."""
+    drawn = bounds_of(
+        [
+            finding("latency.p95 < 500ms", part(0, 9)),
+            finding("latency.p95 < 100ms of GET /x", part(0, 9)),
+            finding("latency.p99 >= 1s of order-api", part(0, 9), source="mesh"),
+            finding("saturation.cpu < 80% of order-api", part(0, 9), source="mesh"),
+            finding("no grammar of ours", part(0, 9)),
+        ]
+    )
+    none = evaluation()
+    assert [mark.label for mark in load_marks(drawn, "latency")] == ["p95 < 500\u00a0ms"]
+    assert [mark.label for mark in service_marks(drawn, "latency", "order-api", none)] == [
+        "p99 ≥ 1\u00a0s"
+    ]
+    assert service_marks(drawn, "latency", "payment-api", none) == ()
+    assert service_marks(drawn, "saturation", "payment-api", none) == ()
+    assert [mark.label for mark in service_marks(drawn, "saturation", "order-api", none)] == [
+        "CPU < 80\u00a0%"
+    ]
+
+
+def test_saturation_of_all_is_missed_only_by_those_who_missed_it() -> None:
+    """Goal: no innocent service in red. Method: one above the bound, one below."""
+    figures = [
+        SignalFigures(
+            service=service, phase="fault", phase_index=1, start_s=5, end_s=9, cpu_ratio=ratio
+        )
+        for service, ratio in (("order-api", 0.9), ("payment-api", 0.2))
+    ]
+    drawn = bounds_of(
+        [finding("saturation.cpu < 80%", part(0, 5), part(5, 9, Verdict.FAIL), source="mesh")]
+    )
+    guilty = service_marks(drawn, "saturation", "order-api", evaluation(*figures))
+    innocent = service_marks(drawn, "saturation", "payment-api", evaluation(*figures))
+    assert [(mark.missed, mark.windows) for mark in guilty] == [
+        (True, ((5, 9),)),
+        (False, ((0, 5),)),
+    ]
+    assert [(mark.missed, mark.windows) for mark in innocent] == [(False, ((0, 9),))]
