@@ -18,9 +18,12 @@ from builders import (
     recording_of,
     row,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
-from runner.analysis.recovery import Recovery, promises, recovery_of
-from runner.analysis.windows import LoadTable
+from runner.analysis.recovery import Recovery, _holds, promises, recovery_of
+from runner.analysis.windows import LoadTable, Slice, joined
+from runner.model.objective import Objective
 from runner.model.recording import Effect, FaultRecord, LoadRow
 
 FAULT_END_S = 30
@@ -157,3 +160,34 @@ def test_without_promises_nothing_is_known() -> None:
     found = recovery((), objectives=["traffic > 10/s"])
     assert (found.seconds, found.unwell) == (None, False)
     assert "no objective on latency or errors" in found.reason
+
+
+SECONDS = st.lists(
+    st.builds(
+        lambda latency_us, failures: Slice(
+            1.0, {"success": sum(latency_us.values()), "timeout": failures}, latency_us
+        ),
+        st.dictionaries(st.integers(0, 30), st.integers(1, 4), max_size=5),
+        st.integers(0, 4),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(
+    SECONDS,
+    st.sampled_from(["p1", "p50", "p90", "p99.9", "avg", "min", "max", "errors"]),
+    st.sampled_from(["<", "<=", ">", ">="]),
+    st.integers(0, 30),
+)
+def test_what_holds_in_each_second_holds_in_the_window(
+    seconds: list[Slice], statistic: str, operator: str, value: int
+) -> None:
+    """The short cut over windows of good seconds is none at the cost of the truth."""
+    text = f"{statistic} {operator} {value}us"
+    if statistic == "errors":
+        text = f"errors {operator} {value * 100 / 30:.3f}%"
+    objective = Objective(objective=text)
+    if all(_holds(objective, second) for second in seconds):
+        assert _holds(objective, joined(seconds))
