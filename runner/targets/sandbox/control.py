@@ -90,6 +90,9 @@ def up(
         )
     remove_leftovers(home.parent)
     present = status(name, root=root)
+    if present is not None and present.state == "stopping":
+        _wait_unlocked(home, time.monotonic() + _STOP_LIMIT_S)
+        present = status(name, root=root)
     if present is not None:
         return _join(present, ports, timeout_s, progress)
     request = Request(name, home, ports, options, api_server, owner_pid, timeout_s)
@@ -292,27 +295,31 @@ def _end(home: Path, timeout_s: float) -> None:
     info = read_status(home)
     pids = {*(info.pids.values() if info else ()), *((pid,) if pid else ())}
     marks = {number: mark for number in pids if (mark := start_mark(number)) is not None}
-    if pid is not None:
+    if pid is None and is_held(home):
+        raise TargetError(
+            f"the sandbox {name_of(home)!r} could not be taken down: nobody says who runs it",
+            hint=f"its folder is {home}",
+        )
+    if pid is not None and pid in marks:
         _signal(pid, signal.SIGTERM)
-        if not _wait_unlocked(home, time.monotonic() + timeout_s):
+        if _wait_gone({pid: marks[pid]}, timeout_s):
             _signal(pid, signal.SIGKILL)  # its children go with it
-            _wait_unlocked(home, time.monotonic() + _KILL_LIMIT_S)
-    _wait_gone(marks, home)
+    if left := _wait_gone(marks, _KILL_LIMIT_S):
+        raise TargetError(f"processes of the sandbox {name_of(home)!r} are still there: {left}")
     lock = try_lock(home) if home.is_dir() else None
     if lock is not None:
         lock.remove_home()
-    if is_held(home):
-        raise TargetError(
-            f"the sandbox {name_of(home)!r} could not be taken down",
-            hint=f"its folder is {home}; process {holder_of(home)} holds it",
-        )
 
 
 def _supervisor_of(home: Path, deadline: float) -> int | None:
     """The supervisor; one that was started a moment ago has yet to say that it is."""
-    while (pid := holder_of(home)) is None and is_held(home) and time.monotonic() < deadline:
+    while is_held(home):
+        info = read_status(home)
+        pid = holder_of(home) or (info.pids.get("supervisor") if info else None)
+        if pid is not None or time.monotonic() >= deadline:
+            return pid
         time.sleep(_POLL_S)
-    return pid
+    return None
 
 
 def _wait_unlocked(home: Path, deadline: float) -> bool:
@@ -324,15 +331,14 @@ def _wait_unlocked(home: Path, deadline: float) -> bool:
     return True
 
 
-def _wait_gone(marks: Mapping[int, str], home: Path) -> None:
-    """Wait for the kernel to have ended every process of the sandbox."""
-    deadline = time.monotonic() + _KILL_LIMIT_S
+def _wait_gone(marks: Mapping[int, str], limit_s: float) -> list[int]:
+    """Wait for the end of processes; those that are still there after ``limit_s`` seconds."""
+    deadline = time.monotonic() + limit_s
     while left := [pid for pid, mark in marks.items() if start_mark(pid) == mark]:
-        if time.monotonic() > deadline:
-            raise TargetError(
-                f"processes of the sandbox {name_of(home)!r} are still there: {sorted(left)}"
-            )
+        if time.monotonic() >= deadline:
+            break
         time.sleep(_POLL_S)
+    return sorted(left)
 
 
 def _signal(pid: int, number: int) -> None:

@@ -27,7 +27,7 @@ HOME_VARIABLE: Final = "SEATRIAL_SANDBOX_HOME"
 LOCK_FILE: Final = "lock"
 _PREFIX: Final = "sandbox-"
 _DOOMED: Final = ".removing-"
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _POLL_S: Final = 0.02
 
 
@@ -40,7 +40,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot name a sandbox",
-            accepted="1 to 40 of a-z, 0-9 and '-', neither beginning nor ending with '-'",
+            accepted="1 to 63 of a-z, 0-9 and '-', neither beginning nor ending with '-'",
         )
     return name
 
