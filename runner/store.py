@@ -53,8 +53,7 @@ def write_atomically(path: Path, text: str) -> None:
                 os.fsync(out.fileno())
             temporary.replace(path)
         except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            temporary.unlink(missing_ok=True)
             raise
 
 
