@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from runner.targets.sandbox.settings import SandboxSettings
 
 log = logging.getLogger("runner.targets.sandbox")
+
+OPEN_FILES = 65_536
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +72,7 @@ def _run(request: Request) -> int:
     from runner.targets.sandbox.options import settle
 
     slot = claim_slot()
+    _allow_many_connections()
     try:
         settings = settle(request, slot)
         if sys.version_info < (3, 12):
@@ -77,6 +81,14 @@ def _run(request: Request) -> int:
         return asyncio.run(_supervise(request, settings))
     finally:
         slot.release()
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files: a thousand users are more than the usual 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _supervise(request: Request, settings: SandboxSettings) -> int:

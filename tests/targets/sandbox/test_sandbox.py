@@ -41,6 +41,13 @@ def test_nothing_of_a_sandbox_can_be_read_by_others(sandbox_info: SandboxInfo) -
     assert stat.S_IMODE(sandbox_info.kubeconfig.stat().st_mode) == 0o600
 
 
+def test_envoy_may_hold_the_connections_of_a_thousand_users(sandbox_info: SandboxInfo) -> None:
+    import psutil
+
+    soft, hard = psutil.Process(sandbox_info.pids["envoy"]).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft >= min(hard, 65_536)
+
+
 def test_every_port_listens_on_loopback_only(sandbox_info: SandboxInfo) -> None:
     import psutil
 
