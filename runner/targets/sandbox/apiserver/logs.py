@@ -76,9 +76,12 @@ async def pass_log(
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
+            await response.write_eof()
+    except ConnectionResetError:
+        log.debug("the reader of %s has gone", url)
     except (aiohttp.ClientError, TimeoutError) as error:
         if not response.prepared:
             raise StatusError(502, f"cannot reach the kubelet at {url}: {error}") from error
         log.info("the log at %s broke off: %r", url, error)
-    await response.write_eof()
+        await response.write_eof()
     return response

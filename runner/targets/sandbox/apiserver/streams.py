@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -58,12 +59,13 @@ async def stream_watch(
     """Answer a watch until it ends."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.enable_chunked_encoding()
-    await response.prepare(request)
     render = _renderer(request, place)
-    async for change, obj in follow(store, options):
-        line = {"type": change, "object": obj if change == "ERROR" else render(change, obj)}
-        await response.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-    await response.write_eof()
+    with contextlib.suppress(ConnectionResetError):  # the client has gone: nothing is lost
+        await response.prepare(request)
+        async for change, obj in follow(store, options):
+            line = {"type": change, "object": obj if change == "ERROR" else render(change, obj)}
+            await response.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        await response.write_eof()
     return response
 
 
