@@ -19,12 +19,20 @@ from runner.model.recording import OUTCOMES, LoadRecord, Recording, Signals, Sig
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.bounds import BoundMark, DrawnBound, bounds_of, load_marks, service_marks
-from runner.reports.rows import KINDS
 from runner.reports.text import Shown
 
 MOST_POINTS = 240
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _EDGE_TOLERANCE_S = 1e-6
+
+LINE_NAMES = {
+    "http_4xx": "4xx",
+    "http_5xx": "5xx",
+    "timeout": "timeout",
+    "connection": "connection",
+    "error": "other",
+}
+"""Outcomes as legends call them: short."""
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _SIGNALS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -138,7 +146,7 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
 
     traffic = [
         Line(
-            name=KINDS.get(name, name),
+            name=LINE_NAMES.get(name, name),
             values=per_step(lambda i, n=counts[name]: n[i] / lengths[i]),  # type: ignore[misc]
         )
         for name in OUTCOMES

@@ -9,7 +9,7 @@ from runner.reports.html import MARKS
 from runner.reports.rows import FindingRow, LoadRow, worst_first
 
 MOST_REASONS = 10
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^[#+-]|(?<=^\d)[.)])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^#|^[+-](?=[\s-]|$)|(?<=^\d)[.)](?=\s|$))")
 _WORD_JOINER = "\u2060"
 
 

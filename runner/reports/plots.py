@@ -29,6 +29,7 @@ WIDTH, HEIGHT = 330, 180
 """Size in points, which the page shows as CSS pixels where a chart is as wide as a phone."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 47, 15, 34, 20
+_MANY_LINES = 4
 _BOUND_REACH = 4.0
 """A bound further above the data than this is named, not drawn: the data would lie flat."""
 
@@ -45,8 +46,8 @@ _STYLES: dict[str, tuple[str, float, str]] = {
     "p99": ("violet", 1.2, "-"),
     "requests": ("teal", 1.6, "-"),
     "success": ("teal", 1.6, "-"),
-    "HTTP 4xx": ("orange", 1.4, "-"),
-    "HTTP 5xx": ("red", 1.6, "-"),
+    "4xx": ("orange", 1.4, "-"),
+    "5xx": ("red", 1.6, "-"),
     "timeout": ("violet", 1.4, "-"),
     "connection": ("brown", 1.4, "-"),
     "other": ("grey", 1.4, "-"),
@@ -132,6 +133,7 @@ def draw(
         bbox_to_anchor=(0.0, 1.0),
         bbox_transform=figure.transFigure,
         ncols=len(chart.lines),
+        fontsize=8.5 if len(chart.lines) > _MANY_LINES else None,
         frameon=False,
         labelcolor=COLOURS["text"],
         handlelength=1.0,

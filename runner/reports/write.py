@@ -27,6 +27,9 @@ def write_reports(run: RunDir) -> Path:
     folder = run.report_dir
     page = folder / "index.html"
     css = palette()
+    for stale in (folder / "plots").glob("*.svg"):
+        if stale.stem not in plots:
+            stale.unlink(missing_ok=True)
     for name, svg in plots.items():
         write_atomically(folder / "plots" / f"{name}.svg", standalone(svg, css))
     write_atomically(folder / "report.json", document.model_dump_json() + "\n")

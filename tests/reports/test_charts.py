@@ -70,7 +70,7 @@ def test_there_is_a_chart_for_each_signal(charts: dict[str, Chart]) -> None:
         *(f"s02-{signal}" for signal in signals),
     ]
     assert [line.name for line in charts["s01-latency"].lines] == ["p50", "p95", "p99"]
-    assert [line.name for line in charts["load-traffic"].lines] == ["success", "HTTP 5xx"]
+    assert [line.name for line in charts["load-traffic"].lines] == ["success", "5xx"]
 
 
 def test_lines_of_the_load_end_where_the_record_ends(charts: dict[str, Chart]) -> None:
