@@ -17,12 +17,11 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 
-from runner.analysis.live import GuardWatch
+from runner.analysis.live import SETTLE_S, WINDOW_S, GuardWatch
 from runner.errors import FaultError, LeftBrokenError, LoadError, SeatrialError, TargetError
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan
 from runner.model.recording import (
-    ClockAnchor,
     Manifest,
     Recording,
     RunState,
@@ -159,8 +158,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
         code = job.poll()
         progress = job.progress()
         if progress.started_wall_s is not None:
-            run.anchor = ClockAnchor(load_started_wall_s=progress.started_wall_s)
-            run.journal.anchor_wall_s = progress.started_wall_s
+            run.begin_load(progress.started_wall_s)
             run.live.add(progress.rows, progress.users)
             run.seal("running")
         elif code is not None:
@@ -193,7 +191,8 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
             run.journal.write("run", f"phase {now.name}", "note", ", ".join(now.faults))
             phase = now
         _stop_if_asked(run)
-        _check_guards(run, offset_s)
+        if code is None and offset_s < plan.duration_s:
+            _check_guards(run, offset_s)
         for fault in run.faults:
             _drive(run, fault, target, offset_s)
         run.show("running" if code is None else "stopping the load")
@@ -224,7 +223,7 @@ def _drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float
     elif fault.state == "begun" and fault.job is not None:
         over = offset_s >= planned.end_s and fault.job.poll() is not None
         if over or offset_s >= planned.undo_by_s:
-            _heal(run, fault, target)
+            run.journal.make_good(planned.id, "heal", lambda: _heal(run, fault, target))
         elif fault.job.poll() is not None and offset_s < planned.start_s:
             tail = fault.job.tail(5)
             raise FaultError(f"the child of fault {planned.id} ended before its time:\n{tail}")
@@ -249,28 +248,32 @@ def _inject(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
 
 def _heal_if_begun(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
     if fault.state == "begun":
-        run.show(f"healing {fault.planned.id}")
-        try:
-            _heal(run, fault, target)
-        except SeatrialError as error:
-            log.error("healing %s failed: %s", fault.planned.id, error)  # noqa: TRY400 - it says all
+        run.journal.undo(fault.planned.id, "heal", lambda: _heal(run, fault, target))
 
 
 def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
-    """End the fault's child, remove what bears its name, and look again."""
+    """End the fault's child, remove what bears its name, and look again.
 
-    def heal() -> None:
-        if fault.job is not None:
+    Raises:
+        LeftBrokenError: When something is left, or a child that could not be ended may inject
+            again what was removed.
+    """
+    run.show(f"healing {fault.planned.id}")
+    lives: Exception | None = None
+    if fault.job is not None:
+        try:
             fault.job.stop(FAULT_KILL_GRACE_S)
-        report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
-        if report.left:
-            raise LeftBrokenError(
-                f"fault {fault.planned.id} is still in place: {'; '.join(report.left)}",
-                hint=f"seatrial heal {run.folder.run_id}",
-            )
-        fault.state = "healed"
-
-    run.journal.make_good(fault.planned.id, "heal", heal)
+        except Exception as error:  # noqa: BLE001 - raised below, after the heal
+            lives = error
+    report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
+    hint = f"seatrial heal {run.folder.run_id}"
+    if report.left:
+        left = "; ".join(report.left)
+        raise LeftBrokenError(f"fault {fault.planned.id} is still in place: {left}", hint=hint)
+    if lives is not None:
+        message = f"the child of fault {fault.planned.id} could not be ended: {lives}"
+        raise LeftBrokenError(message, hint=hint) from lives
+    fault.state = "healed"
 
 
 def _stop_load(run: Conduct) -> None:
@@ -308,8 +311,17 @@ def _stop_if_asked(run: Conduct) -> None:
         raise RunEndedEarlyError("interrupted", run.stop.reason)
 
 
+def _load_expected(plan: Plan, offset_s: float) -> bool:
+    """Whether the plan has somebody running in the window that guards look at."""
+    seconds = range(int(WINDOW_S + SETTLE_S) + 1)
+    return any(plan.users_at(max(0.0, offset_s - second)) >= 1 for second in seconds)
+
+
 def _check_guards(run: Conduct, offset_s: float) -> None:
     for guard in run.guards:
+        if not _load_expected(run.plan, offset_s):
+            guard.since_s = None
+            continue
         reason = guard.tripped(run.live, offset_s)
         if reason is not None:
             run.journal.write("guard", "abort", "note", reason)

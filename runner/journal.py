@@ -63,12 +63,24 @@ class Journal:
         return result
 
     def undo(self, source: str, action: str, effect: Callable[[], object]) -> None:
-        """Run an undo. Its failure is journaled, not raised: the root cause must surface."""
-        try:
-            self.make_good(source, action, effect)
-        except Exception as error:
-            log.error("%s: %s failed: %s", source, action, error)  # noqa: TRY400 - for everybody
-            log.debug("%s: %s", source, action, exc_info=error)
+        """Run an undo. Its failure is journaled, not raised: the root cause must surface.
+
+        An undo that is interrupted, as by Ctrl-C, is carried out again before the interrupt goes
+        on its way.
+        """
+        interrupt: BaseException | None = None
+        for _ in range(2):
+            try:
+                self.make_good(source, action, effect)
+            except Exception as error:
+                log.error("%s: %s failed: %s", source, action, error)  # noqa: TRY400 - for everybody
+                log.debug("%s: %s", source, action, exc_info=error)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                interrupt = error
+                continue
+            break
+        if interrupt is not None:
+            raise interrupt
 
     def _carry_out(self, source: str, action: str, effect: Callable[[], T]) -> T:
         try:

@@ -5,6 +5,7 @@ Everything that the conductor's loop changes stands in one value, ``Conduct``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from runner.model.plan import Phase, Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
 from runner.ports import Job, LoadJob, Ports
 from runner.store import RunDir
+
+log = logging.getLogger(__name__)
 
 StopReason = Literal["interrupted", "terminated"]
 
@@ -47,6 +50,10 @@ class Status:
 Watcher = Callable[[Status], None]
 
 
+def unwatched(status: Status) -> None:
+    """Show ``status`` to nobody."""
+
+
 @dataclass(slots=True)
 class ActiveFault:
     """A fault of the plan and how far it has come."""
@@ -58,7 +65,11 @@ class ActiveFault:
 
 @dataclass(slots=True)
 class Conduct:
-    """The state of one conduct: everything that the loop changes."""
+    """The state of one conduct: everything that the loop changes.
+
+    Attributes:
+        started_s: Monotonic time of offset 0, so that a wall clock that is set moves no phase.
+    """
 
     plan: Plan
     ports: Ports
@@ -71,6 +82,7 @@ class Conduct:
     target: TargetInfo | None = None
     load_job: LoadJob | None = None
     anchor: ClockAnchor | None = None
+    started_s: float = 0.0
     live: LiveLoad = field(default_factory=LiveLoad)
     faults: list[ActiveFault] = field(default_factory=list)
     guards: list[GuardWatch] = field(default_factory=list)
@@ -80,25 +92,36 @@ class Conduct:
     def offset_s(self) -> float:
         if self.anchor is None:
             return 0.0
-        return self.ports.clock.wall_s() - self.anchor.load_started_wall_s
+        return self.ports.clock.monotonic_s() - self.started_s
+
+    def begin_load(self, started_wall_s: float) -> None:
+        """Set offset 0 to the Unix time ``started_wall_s``, which is just past."""
+        clock = self.ports.clock
+        self.anchor = ClockAnchor(load_started_wall_s=started_wall_s)
+        self.started_s = clock.monotonic_s() - (clock.wall_s() - started_wall_s)
+        self.journal.anchor_wall_s = started_wall_s
 
     def show(self, activity: str) -> None:
+        """Tell the watcher; one that fails is not asked again, and changes nothing else."""
         started = self.anchor is not None
         offset_s = self.offset_s if started else None
-        self.watch(
-            Status(
-                activity=activity,
-                plan=self.plan,
-                offset_s=offset_s,
-                phase=None if offset_s is None else self.plan.phase_at(offset_s),
-                load=self.live if started else None,
-                active_faults=tuple(
-                    f.planned.id
-                    for f in self.faults
-                    if f.state == "begun" and self.offset_s >= f.planned.start_s
-                ),
-            )
+        status = Status(
+            activity=activity,
+            plan=self.plan,
+            offset_s=offset_s,
+            phase=None if offset_s is None else self.plan.phase_at(offset_s),
+            load=self.live if started else None,
+            active_faults=tuple(
+                f.planned.id
+                for f in self.faults
+                if f.state == "begun" and self.offset_s >= f.planned.start_s
+            ),
         )
+        try:
+            self.watch(status)
+        except (Exception, SystemExit):  # A console that lost its reader wants to exit.
+            log.exception("the watcher failed and is not asked any more")
+            self.watch = unwatched
 
     def seal(self, state: RunState, reason: str = "") -> None:
         """Write the manifest with ``state``; later facts are kept."""

@@ -8,6 +8,7 @@ is never overwritten.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import secrets
@@ -153,11 +154,20 @@ class RunDir:
         Raises:
             RecordingError: When it cannot be written, as on a full disk.
         """
-        line = event.model_dump_json() + "\n"
-        with _writing(self.events_path), self.events_path.open("a", encoding="utf-8") as out:
-            out.write(line)
-            out.flush()
-            os.fsync(out.fileno())
+        line = (event.model_dump_json() + "\n").encode()
+        # Without a buffer, which would try a failed write again when it is closed.
+        with (
+            _writing(self.events_path),
+            self.events_path.open("a+b", buffering=0) as out,
+        ):
+            end = _drop_torn_line(out)
+            try:
+                while line:
+                    line = line[out.write(line) :]
+                os.fsync(out.fileno())
+            except OSError:
+                out.truncate(end)
+                raise
 
     @staticmethod
     def _write(path: Path, value: Model) -> None:
@@ -383,6 +393,20 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(record, dict):
             raise RecordingError(f"{path}:{number} is not an object")
         yield record
+
+
+def _drop_torn_line(file: io.FileIO) -> int:
+    """Cut off what a killed writer left, which would spoil the next line too; the length then."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return 0
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return end
+    file.seek(0)
+    whole = file.readall().rfind(b"\n") + 1
+    file.truncate(whole)
+    return whole
 
 
 def _last_line(exception: Any) -> str:

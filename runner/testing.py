@@ -58,6 +58,7 @@ class FakeWorld:
 
     Attributes:
         crash_at: Index of the effect that fails; None for a world in which all goes well.
+        error: Makes the failure from a sentence, such as ``KeyboardInterrupt``.
         before: Whether it fails before it takes effect, or after.
         latency_us: Latency of every request.
         error_every: Every n-th request fails with 503; 0 for none.
@@ -67,6 +68,7 @@ class FakeWorld:
 
     crash_at: int | None = None
     before: bool = True
+    error: Callable[[str], BaseException] = WorldError
     latency_us: int = 20_000
     error_every: int = 0
     users_factor: float = 1.0
@@ -96,10 +98,10 @@ class FakeWorld:
         index = len(self.effects)
         self.effects.append(name)
         if index == self.crash_at and self.before:
-            raise WorldError(f"{name} failed before it took effect")
+            raise self.error(f"{name} failed before it took effect")
         result = take()
         if index == self.crash_at:
-            raise WorldError(f"{name} failed after it took effect")
+            raise self.error(f"{name} failed after it took effect")
         return result
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from runner.analysis.stats import statistic_s
+from runner.analysis.words import figure
 from runner.model.experiment import Guard
 from runner.model.histogram import merged, quantile_us
 from runner.model.objective import Bound, parse_bound
@@ -53,8 +55,8 @@ class Window:
                 return self.error_ratio
             case "traffic":
                 return self.rate_per_s
-            case "latency" if bound.quantile is not None:
-                return self.latency_s(bound.quantile)
+            case "latency":
+                return statistic_s(self.latencies_us, bound.statistic)
             case _:
                 return None
 
@@ -118,5 +120,7 @@ class GuardWatch:
             self.since_s = now_s
         if now_s - self.since_s < self.guard.for_:
             return None
-        seen = "no figure at all" if observed is None else f"last seen {observed:.4g} {bound.unit}"
+        seen = "no figure at all"
+        if observed is not None:
+            seen = f"last seen {figure(observed, bound.unit)}"
         return f"{self.guard.abort_when} held for {self.guard.for_:g} s ({seen})"

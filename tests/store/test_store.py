@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,31 @@ def test_a_torn_last_line_is_what_a_killed_writer_leaves(run: RunDir) -> None:
     with run.events_path.open("a") as out:
         out.write('{"wall_s": 1.')
     assert [e.action for e in run.read_events()] == ["a"]
+
+
+def test_a_line_after_a_torn_one_is_whole(run: RunDir) -> None:
+    """Goal: a killed runner's journal takes the heal. Method: append to a torn file, read all."""
+    run.append_event(event("a"))
+    with run.events_path.open("a") as out:
+        out.write('{"wall_s": 1.')
+    run.append_event(event("b"))
+    assert [e.action for e in run.read_events()] == ["a", "b"]
+
+
+def test_a_line_that_a_full_disk_cut_leaves_no_trace(run: RunDir) -> None:
+    """Goal: a disk that was full once does not spoil the journal. Method: a limit on file sizes."""
+    run.append_event(event("a"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (run.events_path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(
+            RecordingError, match=r"events\.jsonl cannot be written: File too large"
+        ):
+            run.append_event(event("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    run.append_event(event("c"))
+    assert [e.action for e in run.read_events()] == ["a", "c"]
 
 
 def test_damage_in_the_middle_is_refused_with_its_line(run: RunDir) -> None:
