@@ -21,7 +21,7 @@ from chaoslib.exceptions import ActivityFailed
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-NAMESPACE = sys.argv[1]
+NAMESPACE = sys.argv[1] if __name__ == "__main__" else ""
 NODE = f"node-{NAMESPACE}"
 ISTIO = ("networking.istio.io", "v1beta1", NAMESPACE, "virtualservices")
 
