@@ -45,9 +45,9 @@ def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     flagged = recording.signals.fault_flags.get(fault.id) if recording.signals else None
     if flagged is None or not math.isfinite(flagged):
         return check.unproven(f"Nobody can tell whether {fault.id} hit any request: no data.")
-    if flagged <= 0:
-        return check.unproven(f"The mesh saw no request to {fault.fault.service} that was hit.")
     expected = _expected_hits(fault, record, recording)
+    if flagged <= 0:
+        return check.unproven(_unseen(fault, expected), flagged)
     requests = f"{count(flagged, 'request')} to {fault.fault.service}"
     seen = f"The mesh saw {requests} that {was_or_were(flagged)} hit"
     if expected is None or expected < _FEWEST_EXPECTED_HITS:
@@ -61,6 +61,13 @@ def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -
         if flagged > expected * 2 + spread
         else check.passed(seen, flagged)
     )
+
+
+def _unseen(fault: PlannedFault, expected: float | None) -> str:
+    text = f"The mesh saw no request to {fault.fault.service} that was hit"
+    if expected is None or expected >= _FEWEST_EXPECTED_HITS:
+        return f"{text}."
+    return f"{text}; only about {expected:.1f} were to be expected, too few to rely on."
 
 
 def _kill_seen(fault: PlannedFault, record: FaultRecord) -> Finding:

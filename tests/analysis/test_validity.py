@@ -259,6 +259,12 @@ def test_share_of_few_requests_is_chance() -> None:
     assert findings(chosen, "fault-seen")["verdict"] == "pass"
 
 
+def test_rare_fault_that_chance_may_have_hidden() -> None:
+    """0.1 % of 1,000 requests: that none was hit proves nothing, and the reason is the plan."""
+    text = "that was hit; only about 1.0 were to be expected, too few to rely on."
+    assert_unproven(with_hits(0.0, percent=0.1), "fault-seen", text)
+
+
 def test_late_injection_is_allowed_for() -> None:
     """In place for 2 of 10 s: a fifth of the hits is what can be expected."""
     recording = with_hits(100.0)
