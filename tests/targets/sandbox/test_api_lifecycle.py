@@ -32,7 +32,7 @@ def store() -> Store:
 
 
 def test_a_new_object_gets_its_identity_and_defaults(store: Store) -> None:
-    """UID, times, generation 1, defaults of the spec, a first status; what a client made up goes."""
+    """UID, times, generation 1, defaults of the spec, a first status; what was made up goes."""
     body = deployment()
     body["metadata"] |= {"uid": "mine", "generation": 7, "deletionTimestamp": "2020"}
     body["status"] = {"replicas": 99}

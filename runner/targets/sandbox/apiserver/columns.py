@@ -122,6 +122,12 @@ def _deployment_ready(obj: Obj) -> str:
     return f"{obj.get('status', {}).get('readyReplicas', 0)}/{obj['spec'].get('replicas', 0)}"
 
 
+def _service_address(obj: Obj) -> str:
+    entries = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    shown = [entry.get("ip") or entry.get("hostname") or "" for entry in entries]
+    return ",".join(filter(None, shown)) or obj["spec"].get("externalName") or NONE
+
+
 def _service_ports(obj: Obj) -> str:
     shown = [
         f"{port['port']}{':' + str(port['nodePort']) if port.get('nodePort') else ''}"
@@ -236,7 +242,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     "services": _between(
         Column("Type", _at("spec", "type")),
         Column("Cluster-IP", _at("spec", "clusterIP", default=NONE)),
-        Column("External-IP", _at("spec", "externalName", default=NONE)),
+        Column("External-IP", _service_address),
         Column("Port(s)", _service_ports),
         Column("Selector", _pairs("spec", "selector"), WIDE),
     ),
