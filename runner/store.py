@@ -325,7 +325,7 @@ def read_load_record(folder: Path) -> LoadRecord:
     failures: dict[tuple[str, str, str], int] = {}
     generator: dict[int, GeneratorSecond] = {}
     notes: list[str] = []
-    dropped, interrupted, finished = 0, 0, False
+    dropped, interrupted, finished, complete = 0, 0, False, False
     for record in _json_lines(folder / "seconds.jsonl"):
         match record.get("kind"):
             case "rows":
@@ -343,7 +343,7 @@ def read_load_record(folder: Path) -> LoadRecord:
             case "note":
                 notes.append(record["text"])
             case "end":
-                finished = True
+                finished, complete = True, record.get("complete") is True
                 interrupted = record.get("interrupted", 0)
             case _:
                 pass  # "start", which only a live reader needs
@@ -353,6 +353,7 @@ def read_load_record(folder: Path) -> LoadRecord:
         failures=failures,
         dropped_failures=dropped,
         finished=finished,
+        complete=complete,
         generator=generator,
         notes=tuple(notes),
         interrupted=interrupted,

@@ -194,7 +194,8 @@ class FakeLoadJob:
             self._written += 1
         if elapsed_s >= self._plan.duration_s and not self._ended:
             self._ended = True
-            self._write({"kind": "end", "wall_s": self._world.clock.wall_s()})
+            end = {"kind": "end", "wall_s": self._world.clock.wall_s(), "complete": True}
+            self._write({**end, "interrupted": 0})
         started = EPOCH_S + self._started_s
         return LoadProgress(started_wall_s=started, rows=tuple(rows), users=tuple(users))
 
@@ -219,6 +220,8 @@ class FakeLoadJob:
         ]
         written = [[r.endpoint, r.outcome, [[bucket, r.count]]] for r in rows]
         self._write({"kind": "rows", "second": second, "users": users, "rows": written})
+        account = {"cpu_ratio": 0.1, "lag_s": 0.001, "rss_bytes": 80_000_000}
+        self._write({"kind": "generator", "second": second, **account})
         return rows, users
 
     def _write(self, record: dict[str, object]) -> None:

@@ -17,9 +17,15 @@ from runner.model.recording import FaultRecord, Recording, unhealed
 _FEWEST_EXPECTED_HITS = 20.0
 """With fewer expected hits, chance alone explains any share."""
 
+_LOST_S, _LOST_RATIO = 0.5, 0.2
+"""How much of its planned time a fault may be late or early, whichever is more."""
 
-def fault_injected(fault: PlannedFault, record: FaultRecord) -> Finding:
-    """The fault's own actions succeeded, and looked at what they had done."""
+_LATE_VIEW_S = 5.0
+"""With more time than this after a fault and its delay, the mesh can tell whether it still hits."""
+
+
+def fault_injected(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
+    """The fault's own actions succeeded, in time, and looked at what they had done."""
     check = Check("fault-injected", f"{fault.id} was injected", fault)
     done = {effect.what for effect in record.effects}
     needed = {"killed"} if fault.fault.kind == "pod-kill" else {"injected", "verified"}
@@ -33,6 +39,13 @@ def fault_injected(fault: PlannedFault, record: FaultRecord) -> Finding:
     if record.journal_status != "completed":
         status = record.journal_status or "missing"
         return check.unproven(f"The Chaos Toolkit journal of {fault.id} is {status}.")
+    length_s = fault.end_s - fault.start_s
+    active_s = length_s * _active_share(fault, record, recording)
+    if length_s - active_s > max(_LOST_S, _LOST_RATIO * length_s):
+        return check.unproven(
+            f"{fault.id} was there for only {figure(active_s, 's')} of the {figure(length_s, 's')} "
+            "that are judged as its phase."
+        )
     subjects = listed(sorted({e.subject for e in record.effects if e.what in needed}))
     return check.passed(f"{fault.id} acted on {subjects}.")
 
@@ -102,8 +115,8 @@ def _expected_hits(fault: PlannedFault, record: FaultRecord, recording: Recordin
 
 
 def _active_share(fault: PlannedFault, record: FaultRecord, recording: Recording) -> float:
-    """The share of its planned time for which a fault was in place."""
-    starts = [e.wall_s for e in record.effects if e.what == "injected"]
+    """The share of its planned time for which a fault was in place; a kill is, once it happened."""
+    starts = [e.wall_s for e in record.effects if e.what in ("injected", "killed")]
     ends = [e.wall_s for e in record.effects if e.what == "removed"]
     start_s = recording.offset_s(min(starts)) if starts else None
     end_s = recording.offset_s(max(ends)) if ends else None
@@ -141,4 +154,23 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
             f"{count(late, 'request')} {was_or_were(late)} still hit after the end of {fault.id}."
         )
         return check.unproven(text, late)
-    return check.passed(f"{fault.id} was removed and hit no request after its end.")
+    if late is not None:
+        return check.passed(f"{fault.id} was removed and hit no request after its end.")
+    if _could_be_seen_late(fault, recording):
+        return check.warned(
+            f"{fault.id} was removed; that it hit no request after its end is not on record."
+        )
+    return check.passed(f"{fault.id} was removed, too late in the run for any more to be seen.")
+
+
+def _could_be_seen_late(fault: PlannedFault, recording: Recording) -> bool:
+    """Whether there was time after the fault in which no other one looks the same."""
+    delay_s = fault.fault.delay if fault.fault.kind == "http-delay" else 0.0
+    after_s = recording.plan.duration_s - fault.end_s
+    others = [one for one in recording.plan.faults if one.id != fault.id]
+    alike = any(
+        (one.fault.service, one.fault.kind) == (fault.fault.service, fault.fault.kind)
+        and one.end_s > fault.end_s
+        for one in others
+    )
+    return after_s > _LATE_VIEW_S + delay_s and not alike

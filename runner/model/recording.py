@@ -163,6 +163,7 @@ class LoadRecord:
         failures: ``(endpoint, outcome, error text)`` to the number of times it was seen.
         dropped_failures: Failures whose text was not kept, because there were too many texts.
         finished: Whether the generator closed its record in an orderly way.
+        complete: Whether it says, in closing, that it followed the plan to its end.
         generator: Second to the generator's own account.
         notes: Sentences about the record that its reader must know.
         interrupted: Users that were ended by force within a task; the request that each had under
@@ -174,6 +175,7 @@ class LoadRecord:
     failures: Mapping[tuple[str, str, str], int]
     dropped_failures: int = 0
     finished: bool = False
+    complete: bool = False
     generator: Mapping[int, GeneratorSecond] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interrupted: int = 0

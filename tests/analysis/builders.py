@@ -17,6 +17,7 @@ from runner.model.recording import (
     Effect,
     Event,
     FaultRecord,
+    GeneratorSecond,
     LoadRecord,
     LoadRow,
     Manifest,
@@ -106,6 +107,8 @@ def load_of(plan: Plan, rows: Rows = healthy, until_s: int | None = None) -> Loa
         users={second: round(plan.users_at(second + 0.999)) for second in seconds},
         failures={},
         finished=True,
+        complete=True,
+        generator=dict.fromkeys(seconds, GeneratorSecond(0.2, 0.002, 80_000_000)),
     )
 
 

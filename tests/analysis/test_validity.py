@@ -50,6 +50,8 @@ def test_good_run_is_valid_in_every_respect() -> None:
     assert checks == [
         "run-finished",
         "load-delivered",
+        "load-recorded",
+        "generator-had-room",
         *["fault-injected", "fault-seen", "fault-gone"] * 2,
         "signals-complete",
         "clock-skew",

@@ -222,10 +222,14 @@ def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> 
             failures[name] = failures.get(name, 0) + failed_now
             rows += [[name, outcome, sorted(c.items())] for outcome, c in sorted(counts.items())]
         lines.append({"kind": "rows", "second": second, "users": users, "rows": rows})
+        fared = {"cpu_ratio": users / 400, "lag_s": 0.002, "rss_bytes": 90_000_000}
+        lines.append({"kind": "generator", "second": second, **fared})
+        account = {"cpu_ratio": 0.2, "lag_s": 0.002, "rss_bytes": 80_000_000}
+        lines.append({"kind": "generator", "second": second, **account})
     kinds = [[name, "http_5xx", voyage.failure_text, n] for name, n in failures.items() if n]
     lines.append({"kind": "failures", "failures": kinds, "dropped": 0})
     if recorded_s >= plan.duration_s:
-        lines.append({"kind": "end", "wall_s": WALL_S + plan.duration_s})
+        lines.append({"kind": "end", "wall_s": WALL_S + plan.duration_s, "complete": True})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (run.load_dir / "seconds.jsonl").write_text(text, encoding="utf-8")
 

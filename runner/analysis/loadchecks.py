@@ -1,0 +1,184 @@
+"""Did the run go to its end, and was its load what the plan says, and all of it on record?
+
+The generator is a part of the experiment that can fail like any other: it may end early, lose
+requests, or be so busy that the latencies it measures are its own. Bounds of objectives are not
+looked at here.
+"""
+
+from __future__ import annotations
+
+import math
+
+from runner.analysis.checks import Check
+from runner.analysis.windows import LoadTable, phase_label, seconds_of
+from runner.analysis.words import count, figure
+from runner.model.evaluation import Finding, Verdict
+from runner.model.plan import Phase, Plan
+from runner.model.recording import GeneratorSecond, Recording
+
+LOAD_TOLERANCE_RATIO = 0.05
+"""How far running users may be from planned users, as a mean over a phase."""
+
+LOST_RATIO = 0.001
+"""Requests without an outcome, as a share of all, that no objective can be judged without."""
+
+BUSY_CPU_RATIO = 0.9
+"""Above this share of a core, a generator of one process has nothing left for punctuality."""
+
+LATE_S = 0.1
+"""A timer that fires later than this makes latencies as much too long."""
+
+BUSY_SECONDS_RATIO = 0.1
+"""How much of a phase a generator may be busy or late, beyond two seconds."""
+
+
+def run_finished(recording: Recording) -> Finding:
+    """The run came to its planned end: nobody stopped it and nothing broke it off."""
+    check = Check("run-finished", "The run went to its end")
+    manifest = recording.manifest
+    if manifest.state == "recorded":
+        return check.passed("The run came to its planned end.")
+    because = f": {manifest.reason.rstrip('.')}" if manifest.reason else ""
+    how = {
+        "interrupted": "was interrupted",
+        "aborted": "was aborted by a guard",
+        "failed": "broke off",
+    }.get(manifest.state, "was not finished")
+    return check.unproven(f"The run {how}{because}.")
+
+
+def load_delivered(recording: Recording, table: LoadTable) -> Finding:
+    """The generator ran as many users as were planned, without a hole, to the end."""
+    check = Check("load-delivered", "The load was delivered")
+    plan = recording.plan
+    problem = _record_problem(recording, table)
+    if problem:
+        return check.unproven(problem)
+    worst_ratio, text, where = 0.0, "", ""
+    for phase in plan.phases:
+        if phase.name == "warmup":
+            continue
+        ratio, sentence = _user_deviation(plan, phase, table)
+        if abs(ratio) >= abs(worst_ratio):
+            worst_ratio, text, where = ratio, sentence, phase_label(plan, phase)
+    if not text:
+        return check.unproven("Nobody counted users after the warmup, or there was no time for it.")
+    delivered = abs(worst_ratio) <= LOAD_TOLERANCE_RATIO
+    return Finding(
+        kind="validity",
+        check=check.name,
+        title=check.title,
+        verdict=Verdict.PASS if delivered else Verdict.INCONCLUSIVE,
+        reason=text,
+        where=where,
+        operator="<=",
+        observed=abs(worst_ratio),
+        bound=LOAD_TOLERANCE_RATIO,
+        unit="ratio",
+    )
+
+
+def _record_problem(recording: Recording, table: LoadTable) -> str:
+    plan = recording.plan
+    if table.frame.empty or not table.slice(0.0, plan.duration_s).requests:
+        return "No request was sent, so nothing was tried."
+    if table.recorded_s < math.floor(plan.duration_s):
+        return (
+            f"The load ended after {figure(table.recorded_s, 's')} of the planned "
+            f"{figure(plan.duration_s, 's')}."
+        )
+    if not recording.load.finished:
+        return "The load generator did not close its record, so requests may be missing from it."
+    if not recording.load.complete:
+        return "The load generator does not say that it followed the plan to its end."
+    holes = [s for s in seconds_of(0.0, table.recorded_s) if s not in table.users]
+    if holes:
+        return (
+            f"The load generator recorded nothing in {count(len(holes), 'second')}, the first "
+            f"{holes[0]} s after its start."
+        )
+    return ""
+
+
+def _user_deviation(plan: Plan, phase: Phase, table: LoadTable) -> tuple[float, str]:
+    """How far the mean of the running users is outside of what was planned, and a sentence."""
+    # The users of the last second are counted at its end, when they are being stopped already.
+    end_s = min(phase.end_s, plan.duration_s - 1.0)
+    actual = table.mean_users(phase.start_s, end_s)
+    seconds = seconds_of(phase.start_s, end_s)
+    if actual is None or not seconds:
+        return 0.0, ""
+    low, high = _planned_users(plan, seconds)
+    nearest = min(max(actual, low), high)
+    ratio = (actual - nearest) / nearest if nearest else float(actual > 0)
+    text = (
+        f"On average {figure(actual, 'count')} users were running in {phase_label(plan, phase)}, "
+        f"where {figure(nearest, 'count')} were planned."
+    )
+    return ratio, text
+
+
+def _planned_users(plan: Plan, seconds: range) -> tuple[float, float]:
+    """Bounds of the mean of planned users; each second may lead or lag by one."""
+    last_s = math.nextafter(plan.duration_s, 0.0)
+
+    def at(second: int) -> float:
+        return plan.users_at(min(max(float(second), 0.0), last_s))
+
+    around = [(at(s - 1), at(s), at(s + 1), at(s + 2)) for s in seconds]
+    low = sum(min(values) for values in around) / len(around)
+    high = sum(max(values) for values in around) / len(around)
+    return low, high
+
+
+def load_recorded(recording: Recording, table: LoadTable) -> Finding:
+    """No request is missing from the record, and the generator has nothing to remark."""
+    check = Check("load-recorded", "Every request is on record")
+    lost = recording.load.interrupted
+    sent = table.slice(0.0, recording.plan.duration_s).requests
+    users = f"{count(lost, 'user')} had to be ended in the middle of a request"
+    if lost > LOST_RATIO * (sent + lost):
+        return check.unproven(f"{users}, and nobody knows how it would have ended.", float(lost))
+    if recording.load.notes:
+        return check.warned(f"The load generator remarks: {recording.load.notes[0].rstrip('.')}.")
+    if lost:
+        return check.warned(f"{users}.", float(lost))
+    return check.passed("No request was broken off, and the generator has nothing to remark.")
+
+
+def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
+    """The generator was not the limit: it had processor time, and its timers fired in time."""
+    check = Check("generator-had-room", "The generator was not the limit")
+    generator = recording.load.generator
+    known = False
+    for phase in recording.plan.phases:
+        if phase.name == "warmup":
+            continue
+        seconds = seconds_of(phase.start_s, min(phase.end_s, table.recorded_s))
+        accounts = [generator[second] for second in seconds if second in generator]
+        known = known or bool(accounts)
+        busy = sum(not _at_ease(account) for account in accounts)
+        if busy > max(2.0, BUSY_SECONDS_RATIO * len(accounts)):
+            label = phase_label(recording.plan, phase)
+            return check.unproven(
+                f"The generator was the limit: in {busy} of {len(accounts)} seconds of {label} it "
+                f"used more than {figure(BUSY_CPU_RATIO, 'ratio')} of its core, or its timer was "
+                f"late by more than {figure(LATE_S, 's')}.",
+                float(busy),
+            )
+    if not known:
+        return check.warned("The generator kept no account of itself: it may have been the limit.")
+    return check.passed(_ease(tuple(generator.values())))
+
+
+def _at_ease(account: GeneratorSecond) -> bool:
+    return account.cpu_ratio <= BUSY_CPU_RATIO and account.lag_s <= LATE_S
+
+
+def _ease(accounts: tuple[GeneratorSecond, ...]) -> str:
+    cpu_ratio = sum(account.cpu_ratio for account in accounts) / len(accounts)
+    late_s = sorted(account.lag_s for account in accounts)[int(0.95 * len(accounts))]
+    return (
+        f"The generator used {figure(cpu_ratio, 'ratio')} of a core on average, and its timer was "
+        f"late by at most {figure(late_s, 's')} in 95 of 100 seconds."
+    )
