@@ -159,12 +159,11 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
     errors = per_step(
         lambda i: (totals[i] - counts["success"][i]) / totals[i] if totals[i] else None
     )
-    users = users_lines(recording, grid)
     charts = (
         ("latency", "Latency", "s", latency),
         ("traffic", "Requests by outcome", "per_s", traffic),
         ("errors", "Errors", "ratio", [Line(name="errors", values=errors)]),
-        ("users", "Users", "count", users),
+        _generator_or_users(recording, grid),
     )
     return ChartGroup(
         id="load",
@@ -185,6 +184,19 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
             for key, title, unit, lines in charts
         ),
     )
+
+
+def _generator_or_users(recording: Recording, grid: Grid) -> tuple[str, str, str, list[Line]]:
+    """How the generator fared, where that is on record; else the users, as on the timeline."""
+    spent = recording.load.generator
+    if not spent:
+        return ("users", "Users", "count", users_lines(recording, grid))
+    highest: list[float | None] = [None] * grid.count
+    for second, one in spent.items():
+        index = grid.index_of(float(second))
+        if index is not None:
+            highest[index] = max(one.cpu_ratio, highest[index] or 0.0)
+    return ("generator", "Load generator", "ratio", [Line(name="CPU", values=tuple(highest))])
 
 
 def users_lines(recording: Recording, grid: Grid) -> list[Line]:

@@ -29,6 +29,7 @@ from runner.reports.text import Printable, Shown
 from runner.reports.timeline import Timeline, timeline_of
 
 DOCUMENT_SCHEMA = 1
+MOST_NOTES = 20
 
 
 class Fact(Model):
@@ -56,6 +57,7 @@ class Document(Model):
     facts: Items[Fact]
     objectives: Items[FindingRow]
     validity: Items[FindingRow]
+    notes: Items[Shown]
     timeline: Timeline
     grid: Grid
     at_s: Items[float]
@@ -95,6 +97,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         facts=_facts(recording, evaluation),
         objectives=tuple(row for kind, row in findings if kind == "objective"),
         validity=tuple(row for kind, row in findings if kind == "validity"),
+        notes=recording.load.notes[:MOST_NOTES],
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,
         at_s=grid.centers_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chart]:
 def test_there_is_a_chart_for_each_signal(charts: dict[str, Chart]) -> None:
     signals = ("latency", "traffic", "errors", "saturation")
     assert list(charts) == [
-        *("load-latency", "load-traffic", "load-errors", "load-users"),
+        *("load-latency", "load-traffic", "load-errors", "load-generator"),
         *(f"s01-{signal}" for signal in signals),
         *(f"s02-{signal}" for signal in signals),
     ]
@@ -79,7 +80,18 @@ def test_lines_of_the_load_end_where_the_record_ends(charts: dict[str, Chart]) -
         for line in charts[name].lines:
             assert line.values[50:] == (None,) * 10, name
             assert line.values[49] is not None, name
-    planned, running = charts["load-users"].lines
+    (cpu,) = charts["load-generator"].lines
+    assert cpu.values[49:51] == (0.2, None)
+
+
+def test_users_stand_where_the_generator_said_nothing_of_itself(tmp_path: Path) -> None:
+    run = write_run(tmp_path, Voyage(length_s=60, services=(), recorded_s=50))
+    recording = run.recording()
+    silent = replace(recording, load=replace(recording.load, generator={}))
+    grid = grid_of(silent.plan, silent.signals)
+    (group,) = chart_groups(silent, run.read_evaluation(), grid)
+    assert group.charts[-1].id == "load-users"
+    planned, running = group.charts[-1].lines
     assert planned.values[59] == 100
     assert running.values[49:51] == (100, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -213,6 +214,12 @@ def test_what_is_too_much_is_cut_and_said() -> None:
     assert len(doc.failures) == MOST_FAILURES
     assert doc.failures_left_out == "1 more kinds of failure are not shown here."
     assert doc.failures[0].outcome == "timeout"
+
+
+def test_notes_of_the_generator_are_shown() -> None:
+    recording, evaluation = run_of(SHORT)
+    noted = replace(recording, load=replace(recording.load, notes=("Names were cut.\x1b",)))
+    assert build_document(noted, evaluation).notes == ("Names were cut.�",)
 
 
 def test_the_document_survives_json() -> None:

@@ -83,7 +83,8 @@ def test_a_reader_sees_the_verdict_and_every_objective(run: RunDir, tmp_path: Pa
     dom = chromium(run.report_dir / "index.html", tmp_path, "--dump-dom")
     text = unescape(re.sub(r"<[^>]+>", " ", dom)).replace("\u00a0", " ")
     evaluation = run.read_evaluation()
-    assert evaluation.sentence.partition(": ")[2] in " ".join(text.split())
+    because = evaluation.sentence.partition(": ")[2]
+    assert because[0].upper() + because[1:] in " ".join(text.split())
     for finding in evaluation.findings:
         assert finding.title in text
         assert finding.reason in text

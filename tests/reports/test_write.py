@@ -31,7 +31,7 @@ def test_every_form_is_written_and_the_page_is_returned(tmp_path: Path) -> None:
     run = write_run(tmp_path, Voyage(length_s=60, services=("order-api",)))
     page = write_reports(run)
     assert page == run.report_dir / "index.html"
-    charts = ["load-errors", "load-latency", "load-traffic", "load-users"]
+    charts = ["load-errors", "load-generator", "load-latency", "load-traffic"]
     charts += ["s01-errors", "s01-latency", "s01-saturation", "s01-traffic"]
     assert list(contents(run)) == [
         *("index.html", "junit.xml"),
@@ -75,7 +75,7 @@ def test_a_drawing_that_is_no_longer_made_does_not_stay(tmp_path: Path) -> None:
 def test_a_bad_day_has_a_report_too(tmp_path: Path, voyage: Voyage) -> None:
     run = write_run(tmp_path, voyage)
     page = write_reports(run).read_text(encoding="utf-8")
-    assert run.read_evaluation().sentence.partition(": ")[2][1:20] in page
+    assert run.read_evaluation().sentence.partition(": ")[2][1:20] in page.replace("\u00a0", " ")
 
 
 def test_a_run_that_was_not_evaluated_has_no_report(tmp_path: Path) -> None:

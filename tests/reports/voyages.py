@@ -222,8 +222,6 @@ def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> 
             failures[name] = failures.get(name, 0) + failed_now
             rows += [[name, outcome, sorted(c.items())] for outcome, c in sorted(counts.items())]
         lines.append({"kind": "rows", "second": second, "users": users, "rows": rows})
-        fared = {"cpu_ratio": users / 400, "lag_s": 0.002, "rss_bytes": 90_000_000}
-        lines.append({"kind": "generator", "second": second, **fared})
         account = {"cpu_ratio": 0.2, "lag_s": 0.002, "rss_bytes": 80_000_000}
         lines.append({"kind": "generator", "second": second, **account})
     kinds = [[name, "http_5xx", voyage.failure_text, n] for name, n in failures.items() if n]
