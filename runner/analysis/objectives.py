@@ -16,10 +16,11 @@ from runner.analysis.checks import has_pods
 from runner.analysis.recovery import Recovery
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, phase_label
-from runner.analysis.words import capitalised, compared, count, figure
+from runner.analysis.words import capitalised, compared, count, figure, listed
+from runner.mistakes import closest
 from runner.model.evaluation import Finding, Part, Verdict, worst
-from runner.model.objective import Bound, Objective
-from runner.model.plan import Phase
+from runner.model.objective import JUDGED_PHASES, Bound, Objective
+from runner.model.plan import Phase, Plan
 from runner.model.recording import PhaseSignal, Recording
 
 ALL_SERVICES = ""
@@ -77,6 +78,8 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
             _phase_part(objective, phase, evidence)
             for phase in evidence.recording.plan.phases_named(*objective.during)
         ]
+        if parts:
+            parts += _absent_parts(objective, evidence.recording.plan)
     if not parts:
         return _not_judged(objective)
     verdict = worst(part.verdict for part, _, _ in parts)
@@ -97,6 +100,28 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
         samples=deciding.samples,
         parts=tuple(part for part, _, _ in parts),
     )
+
+
+def _absent_parts(objective: Objective, plan: Plan) -> list[tuple[Part, str, str]]:
+    """A part for each phase that the objective asks for by name and the run does not have."""
+    if set(objective.during) == set(JUDGED_PHASES):
+        return []  # Wherever it applies: no phase in particular is asked for.
+    present = {phase.name for phase in plan.phases}
+    return [
+        (
+            Part(
+                label=name,
+                start_s=0.0,
+                end_s=0.0,
+                verdict=Verdict(objective.on_missing),
+                reason=f"this run has no {name} phase",
+            ),
+            name,
+            "",
+        )
+        for name in dict.fromkeys(objective.during)
+        if name not in present
+    ]
 
 
 def margin_ratio(bound: Bound, observed: float | None) -> float | None:
@@ -202,8 +227,7 @@ def _client(objective: Objective, phase: Phase, table: LoadTable) -> Seen:
         return Seen(None, missing="the load sees endpoints, not services; name one with 'of'")
     seen = table.slice(phase.start_s, phase.end_s, objective.of)
     if seen.requests == 0:
-        subject = f"requests to {objective.of}" if objective.of else "requests"
-        return Seen(None, 0.0, f"there were no {subject}")
+        return Seen(None, 0.0, _no_requests(objective.of, table))
     match objective.bound.sli:
         case "errors":
             return Seen(seen.error_ratio, seen.requests)
@@ -212,6 +236,17 @@ def _client(objective: Objective, phase: Phase, table: LoadTable) -> Seen:
         case _:
             value = statistic_s(seen.latency_us, objective.bound.statistic)
             return Seen(value, seen.successes, "no request succeeded")
+
+
+def _no_requests(endpoint: str | None, table: LoadTable) -> str:
+    if endpoint is None:
+        return "there were no requests"
+    text = f"there were no requests to {endpoint}"
+    if endpoint in table.endpoints:
+        return text
+    guess = closest(endpoint, table.endpoints)
+    known = f"perhaps {guess} was meant" if guess else listed(table.endpoints)
+    return f"{text}, only to others: {known}"
 
 
 def _mesh(objective: Objective, phase: Phase, evidence: Evidence) -> Seen:
@@ -236,6 +271,10 @@ def _signal(signal: PhaseSignal | None, sli: str) -> Seen:
             signal.state, "Prometheus gave no figure"
         )
         return Seen(None, signal.samples, why)
+    if not math.isfinite(signal.value):
+        return Seen(None, signal.samples, "the figure is not a number")
+    if not signal.samples:
+        return Seen(None, signal.samples, "the figure rests on no samples")
     return Seen(signal.value, signal.samples)
 
 

@@ -98,7 +98,8 @@ def test_sentence_of_what_could_not_be_judged() -> None:
     plan = plan_of("errors < 1%", {"objective": "errors < 1%", "of": "GET /typo"})
     assert sentence_of(recording_of(plan)) == (
         "INCONCLUSIVE: 1 of 2 objectives was not proven. Nothing could be said about the share of "
-        "failed requests (baseline, GET /typo): there were no requests to GET /typo."
+        "failed requests (baseline, GET /typo): there were no requests to GET /typo, only to "
+        "others: GET /api/v1/products, POST /api/v1/orders."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,8 @@ from builders import (
 from runner.analysis.evaluate import evaluate
 from runner.analysis.objectives import margin_ratio
 from runner.model.evaluation import Finding, Verdict
-from runner.model.objective import parse_bound
-from runner.model.recording import LoadRow
+from runner.model.objective import Objective, parse_bound
+from runner.model.recording import LoadRow, Recording
 
 WARMUP, BASELINE, FAULT, RECOVERY = range(4)
 
@@ -35,6 +36,13 @@ def judged(objective: str | dict[str, Any], rows: Rows = healthy, **changes: Any
     """The finding about one objective of a run with an abort from 20 s to 30 s."""
     recording = recording_of(plan_of(objective, faults=[ABORT]), rows, **changes)
     (finding,) = [one for one in evaluate(recording).findings if one.kind == "objective"]
+    return finding
+
+
+def judge_by(objective: str | dict[str, Any], recording: Recording) -> Finding:
+    """The finding about one objective that the run did not have."""
+    others = (Objective.model_validate(objective),)
+    (finding,) = [f for f in evaluate(recording, others).findings if f.kind == "objective"]
     return finding
 
 
@@ -157,6 +165,39 @@ def test_unknown_endpoint_is_no_evidence() -> None:
     finding = judged({**objective, "on_missing": "fail"})
     assert (finding.verdict, finding.observed) == (Verdict.FAIL, None)
     assert "there were no requests to GET /typo" in finding.reason
+
+
+def test_an_endpoint_that_nobody_called_gets_a_guess() -> None:
+    finding = judged({"objective": "errors < 1%", "of": "GET /api/v1/product"})
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert (
+        "no requests to GET /api/v1/product, only to others: perhaps GET /api/v1/products was"
+        in (finding.reason)
+    )
+
+
+def test_a_phase_that_is_asked_for_by_name_must_have_been() -> None:
+    """Goal: objectives of another experiment. Method: the fault of a run that had none."""
+    objective = {"objective": "errors < 1%", "during": ["baseline", "fault"]}
+    finding = judge_by(objective, recording_of(plan_of()))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert [(part.label, str(part.verdict)) for part in finding.parts] == [
+        ("baseline", "pass"),
+        ("fault", "inconclusive"),
+    ]
+    assert "this run has no fault phase" in finding.reason
+    assert judge_by("errors < 1%", recording_of(plan_of())).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("changes", [{"value": math.nan}, {"samples": 0.0}, {"samples": None}])
+def test_a_service_without_a_figure_is_not_hidden_by_another(changes: dict[str, Any]) -> None:
+    """Goal: saturation of all services. Method: one of two has no figure, the other is well."""
+    plan = plan_of("saturation.cpu < 50%")
+    for service in (SERVICE, OTHER_SERVICE):
+        phases = [phase.index for phase in plan.phases]
+        signals = with_signal(signals_of(plan), "saturation.cpu", service, phases, **changes)
+        finding = judge_by("saturation.cpu < 50%", recording_of(plan, signals=signals))
+        assert (finding.verdict, service in finding.reason) == (Verdict.INCONCLUSIVE, True)
 
 
 def test_too_few_samples_are_no_evidence() -> None:
