@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from runner.process import die_with_parent
+
 Obj = dict[str, Any]
 START_S = 15.0
 KUBECTL_S = 20.0
@@ -98,7 +100,10 @@ def api_server(home: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "runner.targets.sandbox.apiserver"]
     with (home.parent / "apiserver.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--home", str(home), "--port", "0"], stdout=log, stderr=log
+            [*command, "--home", str(home), "--port", "0"],
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - only asks to be killed with us
         )
     server = Server(home, process)
     deadline = time.monotonic() + START_S
