@@ -59,8 +59,9 @@ _STYLES: dict[str, tuple[str, float, str]] = {
 }
 """Name of a line to colour, width and dashes: the same in every chart of every report."""
 
-_RC: dict[str, Any] = {
+_RC: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "seatrial",
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
     "axes.linewidth": 0.8,
@@ -72,32 +73,36 @@ _RC: dict[str, Any] = {
 
 def render_charts(document: Document) -> dict[str, str]:
     """Chart id to inline SVG, for every chart that has something to show."""
-    return {
-        chart.id: render(chart, document)
-        for group in document.charts
-        for chart in group.charts
-        if not chart.missing
-    }
+    with settings():
+        return {
+            chart.id: render(chart, document)
+            for group in document.charts
+            for chart in group.charts
+            if not chart.missing
+        }
 
 
 def render(chart: Chart, document: Document) -> str:
-    """``chart`` as an inline ``<svg>`` element, with title and description for screen readers."""
-    with _settings(chart.id):
-        figure = draw(chart, document.at_s, document.timeline.duration_s, document.timeline.faults)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    """``chart`` as an inline ``<svg>`` element; only within :func:`settings`."""
+    figure = draw(chart, document.at_s, document.timeline.duration_s, document.timeline.faults)
+    return to_svg(figure, chart)
+
+
+def to_svg(figure: Figure, chart: Chart) -> str:
+    """``figure`` as an inline element, with title and description for screen readers."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return _inline(out.getvalue(), chart)
 
 
 @contextmanager
-def _settings(salt: str) -> Iterator[None]:
+def settings() -> Iterator[None]:
     """Matplotlib's own defaults with ours on top, whatever the user's matplotlibrc says."""
     import matplotlib as mpl
 
     with mpl.rc_context():
         mpl.rcdefaults()
-        settings: dict[Any, Any] = {**_RC, "svg.hashsalt": salt}
-        mpl.rcParams.update(settings)
+        mpl.rcParams.update(_RC)
         yield
 
 

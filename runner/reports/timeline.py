@@ -27,7 +27,7 @@ class PhaseSpan(Model):
 
 
 class FaultSpan(Model):
-    """A fault on the timeline, as planned and as it was seen."""
+    """A fault on the timeline, as planned."""
 
     number: int
     id: Shown

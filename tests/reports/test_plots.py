@@ -15,7 +15,7 @@ import pytest
 from runner.reports.bounds import BoundMark
 from runner.reports.charts import LINE_NAMES, Chart, Line
 from runner.reports.html import palette
-from runner.reports.plots import COLOURS, WIDTH, _inline, draw, standalone
+from runner.reports.plots import COLOURS, WIDTH, draw, settings, standalone, to_svg
 from runner.reports.timeline import FaultSpan
 
 if TYPE_CHECKING:
@@ -148,16 +148,8 @@ def test_six_outcomes_fit_above_the_chart() -> None:
 
 
 def svg_of(drawn: Chart) -> str:
-    import io
-
-    from runner.reports.plots import _settings
-
-    with _settings(drawn.id):
-        out = io.StringIO()
-        draw(drawn, AT_S, 4.0, [FAULT]).savefig(
-            out, format="svg", transparent=True, metadata={"Date": None}
-        )
-    return _inline(out.getvalue(), drawn)
+    with settings():
+        return to_svg(draw(drawn, AT_S, 4.0, [FAULT]), drawn)
 
 
 def test_the_same_chart_gives_the_same_bytes() -> None:
