@@ -164,7 +164,11 @@ class Supervisor:
                 await asyncio.sleep(_POLL_S)
             parts = await attach.versions(settings, self._client("seatrial"), session)
         self._board.set(
-            state="ready", message="", parts=parts, ready_after_s=time.monotonic() - begun
+            state="ready",
+            message="",
+            pids=self._pids,
+            parts=parts,
+            ready_after_s=time.monotonic() - begun,
         )
         log.info("ready after %.2f s", time.monotonic() - begun)
 

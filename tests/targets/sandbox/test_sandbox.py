@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from collections import Counter
 
 import pytest
@@ -85,6 +86,18 @@ def test_the_load_balancer_has_an_address(sandbox_info: SandboxInfo) -> None:
     (service,) = objects(sandbox_info.kubeconfig, SERVICES, "istio-system")
     assert service["metadata"]["name"] == INGRESS_SERVICE
     assert service["status"]["loadBalancer"]["ingress"][0]["ip"] == "127.0.0.1"
+
+
+@pytest.mark.kubectl
+def test_kubectl_finds_the_sandbox_by_what_status_says(sandbox_info: SandboxInfo) -> None:
+    """The export lines go through a shell, as a user would paste them."""
+    lines = "; ".join([*sandbox_info.exports, "kubectl get service -A --no-headers"])
+    shown = subprocess.run(
+        ["sh", "-c", lines], capture_output=True, text=True, timeout=30, check=True
+    )
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert [row[4] for row in rows if row[1] == INGRESS_SERVICE] == ["127.0.0.1"]
+    assert len(rows) == 7
 
 
 @pytest.mark.parametrize("path", [*ROUTES, "/api/v1/customers/health", "/api/v1/orders/health"])
