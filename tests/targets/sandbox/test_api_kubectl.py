@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from api_kubectl_verbs import VERBS, Verb
 from api_rig import (
+    KUBECTL_S,
     FakeKubelet,
     Kubectl,
     Server,
@@ -89,23 +91,31 @@ def test_verb(verb: Verb, kubectl: Kubectl, server: Server) -> None:
 
 
 def lines_until(process: subprocess.Popen[str], pattern: str) -> str:
-    """Read what a running kubectl prints until a pattern is seen."""
+    """Read what a running kubectl prints until a pattern is seen; it is killed when that is late."""
     assert process.stdout is not None
     seen = ""
-    for line in process.stdout:
-        seen += line
-        if re.search(pattern, seen):
-            return seen
+    watchdog = threading.Timer(KUBECTL_S, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            seen += line
+            if re.search(pattern, seen):
+                return seen
+    finally:
+        watchdog.cancel()
     raise AssertionError(f"it ended without {pattern!r}: {seen!r}")
 
 
 def test_get_watch_shows_a_change_and_ends_with_its_timeout(
     kubectl: Kubectl, server: Server
 ) -> None:
-    """Watch one pod, label it, and read the second row; then let a watch run out."""
-    process = kubectl.start("get", "pod", "web-1", "-w", "--no-headers", "-L", "seen")
+    """Watch pods, label one, and read its second row; then let a watch run out.
+
+    A list is watched, because kubectl hides what happens to a single object before its watch runs.
+    """
+    process = kubectl.start("get", "pods", "-w", "--no-headers", "-L", "seen")
     try:
-        lines_until(process, r"web-1")
+        lines_until(process, r"web-2")
         path = f"/api/v1/namespaces/{kubectl.namespace}/pods/web-1"
         server.api.merge(path, {"metadata": {"labels": {"seen": "yes"}}})
         assert "yes" in lines_until(process, r"web-1.*yes\n")
