@@ -91,7 +91,7 @@ def test_verb(verb: Verb, kubectl: Kubectl, server: Server) -> None:
 
 
 def lines_until(process: subprocess.Popen[str], pattern: str) -> str:
-    """Read what a running kubectl prints until a pattern is seen; it is killed when that is late."""
+    """Read what a running kubectl prints until a pattern is seen; when that is late, kill it."""
     assert process.stdout is not None
     seen = ""
     watchdog = threading.Timer(KUBECTL_S, process.kill)
