@@ -25,8 +25,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The fixture ``sandbox_info``: one sandbox for all tests that need a mesh.
-pytest_plugins = ("sandboxes", "bare_api")
+# The fixture ``sandbox_info``: one sandbox for all tests that need a mesh. And ``background``.
+pytest_plugins = ("sandboxes", "bare_api", "underway")
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"

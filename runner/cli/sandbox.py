@@ -56,7 +56,7 @@ def up_command(
     Example:
       seatrial sandbox up
     """
-    ports = {} if ingress_port is None else {"ingress_port": ingress_port}
+    ports = {} if ingress_port is None else {"ingress": ingress_port}
     info = control.up(
         name,
         api_server=api_server,

@@ -8,12 +8,17 @@ it runs, and those that know the place are looked for), ports of its sandbox, an
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +38,9 @@ SEATRIAL = Path(sys.executable).with_name("seatrial")
 SHOP = str(ROOT / "locustfiles" / "shop.py")
 BOUND_S = 90.0
 GONE_BOUND_S = 30.0
-LOOK_EVERY_S = 0.1
+POLL_S = 0.1
+LOOK_EVERY_S = 0.5
+"""Looking at all processes costs more than anything else here."""
 
 
 @dataclass
@@ -54,6 +61,10 @@ class Place:
         for folder in (place.work / "experiments", place.temp):
             folder.mkdir(parents=True)
         return place
+
+    @property
+    def shares_sandboxes(self) -> bool:
+        return self.sandboxes.parent != self.root
 
     @property
     def work(self) -> Path:
@@ -143,6 +154,46 @@ class Ending:
         return str(found.verdict.value)
 
 
+class Terminal:
+    """A terminal of 80 columns; what is shown on it is kept in a file.
+
+    Args:
+        file: Takes every byte, control sequences included.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._outer, self.inner = os.openpty()
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        self._open = True
+        self._reader = threading.Thread(target=self._keep, daemon=True)
+        self._reader.start()
+
+    def took_over(self) -> None:
+        """The child has it now."""
+        os.close(self.inner)
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._outer, keys)
+
+    def close(self) -> None:
+        """What happens when a window is closed or a connection breaks off."""
+        if self._open:
+            self._open = False
+            self._reader.join(1.0)
+            os.close(self._outer)
+
+    def _keep(self) -> None:
+        with self.file.open("ab", buffering=0) as out:
+            while self._open:
+                ready, _, _ = select.select([self._outer], [], [], 0.1)
+                if ready:
+                    try:
+                        out.write(os.read(self._outer, 65536))
+                    except OSError:  # The child has closed its end.
+                        return
+
+
 @dataclass
 class Command:
     """``seatrial …`` under way; a context that ends it by force if nothing else did."""
@@ -155,9 +206,11 @@ class Command:
     began_s: float
     seen: set[psutil.Process] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
+    looked_s: float = 0.0
 
     @classmethod
     def start(cls, place: Place, *argv: str, env: Mapping[str, str] | None = None) -> Self:
+        """Start with standard output and error into files."""
         number = len(list(place.root.glob("*.out")))
         out, err = place.root / f"{number}.out", place.root / f"{number}.err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
@@ -171,6 +224,26 @@ class Command:
                 start_new_session=True,
             )
         return cls(place, argv, process, out, err, time.monotonic())
+
+    @classmethod
+    def start_on_terminal(cls, place: Place, terminal: Terminal, *argv: str) -> Self:
+        """Start as the only thing on ``terminal``."""
+
+        def take_terminal() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen(
+            [str(SEATRIAL), *argv],
+            cwd=place.work,
+            env={**place.environment(), "TERM": "xterm-256color"},
+            stdin=terminal.inner,
+            stdout=terminal.inner,
+            stderr=terminal.inner,
+            start_new_session=True,
+            preexec_fn=take_terminal,  # noqa: PLW1509 - it makes one system call
+        )
+        terminal.took_over()
+        return cls(place, argv, process, terminal.file, terminal.file, time.monotonic())
 
     def __enter__(self) -> Self:
         return self
@@ -190,25 +263,35 @@ class Command:
             return None
         return self.place.run_of(self.argv[1])
 
-    def look(self) -> None:
-        """Keep in mind what belongs to the command now."""
+    def look(self, every_s: float = 0.0) -> None:
+        """Keep in mind what belongs to the command now, unless that was done just before."""
+        if time.monotonic() < self.looked_s + every_s:
+            return
+        self.looked_s = time.monotonic()
         with contextlib.suppress(psutil.Error):
             self.seen.update(psutil.Process(self.process.pid).children(recursive=True))
-        for status in self.place.sandboxes.glob("sandbox-*/status.json"):
-            with contextlib.suppress(OSError, ValueError):
-                document = json.loads(status.read_text(encoding="utf-8"))
-                if document["pids"]["supervisor"] in {process.pid for process in self.seen}:
-                    self.ports.update(document["ports"].values())
+        if not self.place.shares_sandboxes:
+            for status in self.place.sandboxes.glob("sandbox-*/status.json"):
+                self._look_at_sandbox(status)
+
+    def _look_at_sandbox(self, status: Path) -> None:
+        """A sandbox is nobody's child, but it says of which processes and ports it consists."""
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(status.read_text(encoding="utf-8"))
+            self.ports.update(document["ports"].values())
+            for pid in document["pids"].values():
+                with contextlib.suppress(psutil.Error):
+                    self.seen.add(psutil.Process(pid))
 
     def until(self, done: Callable[[], T | None], what: str, bound_s: float = BOUND_S) -> T:
         """Wait for ``done`` to give something while the command runs."""
         deadline_s = time.monotonic() + bound_s
         while not (result := done()):
-            self.look()
+            self.look(LOOK_EVERY_S)
             said = f"{what}; it said:\n{self.err.read_text(errors='replace')}"
             assert self.process.poll() is None, f"ended before {said}"
             assert time.monotonic() < deadline_s, f"waited in vain for {said}"
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
         self.look()
         return result
 
@@ -240,14 +323,14 @@ class Command:
         """Wait for the end; what is left is looked for at most ``gone_bound_s`` later."""
         deadline_s = time.monotonic() + bound_s
         while self.process.poll() is None:
-            self.look()
+            self.look(LOOK_EVERY_S)
             said = self.err.read_text(errors="replace")
             assert time.monotonic() < deadline_s, f"did not end in {bound_s:g} s; it said:\n{said}"
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
         took_s = time.monotonic() - self.began_s
         deadline_s = time.monotonic() + gone_bound_s
         while (left := self._left()) != NOTHING and time.monotonic() < deadline_s:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
         out, err = (path.read_text(errors="replace") for path in (self.out, self.err))
         code = self.process.returncode
         return Ending(code, out, err, took_s, left, frozenset(self.ports), self.run)
@@ -258,7 +341,7 @@ class Command:
         expected = {"experiments", "results", "seatrial.yaml"}
         files = {str(path) for path in self.place.temp.rglob("*")}
         files |= {str(path) for path in self.place.work.iterdir() if path.name not in expected}
-        if self.place.sandboxes.parent == self.place.root:
+        if not self.place.shares_sandboxes:
             files |= {str(path) for path in self.place.sandboxes.glob("*")}
         ports = sorted(port for port in self.ports if _answers(port))
         return Left(tuple(alive), tuple(ports), tuple(sorted(files)))

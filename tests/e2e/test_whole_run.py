@@ -13,7 +13,7 @@ from runner.model.recording import Effect, Recording
 from runner.source import read_yaml
 from runner.targets.sandbox.control import SandboxInfo
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("crew")]
 
 ABORT, KILL = "01-http-abort", "02-pod-kill"
 VOYAGE = {
@@ -66,8 +66,8 @@ def test_the_exit_code_is_the_verdict_everywhere(voyage: Ending) -> None:
     assert json.loads((report / "report.json").read_text())["verdict"] == "pass"
     suites = ET.fromstring((report / "junit.xml").read_text())  # noqa: S314 - our own file
     assert [e.tag for e in suites.iter() if e.tag in ("failure", "error", "skipped")] == []
-    for name in ("index.html", "summary.md"):
-        assert said["sentence"] in (report / name).read_text(), name
+    assert '<section class="verdict pass"' in (report / "index.html").read_text()
+    assert (report / "summary.md").read_text().startswith("## ✓ Pass: voyage\n")
     assert f"report: {Path(*report.parts[-4:])}/index.html" in voyage.err
 
 
@@ -121,10 +121,14 @@ def test_client_and_mesh_count_the_same_requests(recording: Recording) -> None:
     seen = {s.phase: s.samples for s in signals.phases if (s.sli, s.service) == ("traffic", "")}
     assert sorted(seen) == [phase.index for phase in recording.plan.phases]
     assert sent > 600
-    assert sum(samples or 0 for samples in seen.values()) == pytest.approx(sent, rel=0.05)
-    fault = next(phase for phase in recording.plan.phases if ABORT in phase.faults)
-    in_phase = [r for r in recording.load.rows if fault.start_s <= r.second < fault.end_s]
-    assert seen[fault.index] == pytest.approx(sum(r.count for r in in_phase), rel=0.1)
+    # The mesh is looked at once a second, so that the run's last second is not seen; and the edge
+    # at which the last fault ends is put that much later on purpose.
+    steady = [phase for phase in recording.plan.phases if phase.name in ("baseline", "fault")]
+    start_s, end_s = steady[0].start_s, steady[-1].end_s + 1
+    by_client = sum(r.count for r in recording.load.rows if start_s <= r.second < end_s)
+    by_mesh = sum(seen[phase.index] or 0 for phase in steady)
+    assert by_mesh == pytest.approx(by_client, rel=0.08)
+    assert 0.88 * sent < sum(samples or 0 for samples in seen.values()) < 1.02 * sent
 
 
 def test_faults_were_seen_by_the_mesh_and_are_gone(voyage: Ending, recording: Recording) -> None:
