@@ -18,7 +18,14 @@ import logging
 from contextlib import ExitStack
 
 from runner.analysis.live import SETTLE_S, WINDOW_S, GuardWatch
-from runner.errors import FaultError, LeftBrokenError, LoadError, SeatrialError, TargetError
+from runner.errors import (
+    FaultError,
+    LeftBrokenError,
+    LoadError,
+    RecordingError,
+    SeatrialError,
+    TargetError,
+)
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan
 from runner.model.recording import (
@@ -104,6 +111,9 @@ def conduct(
         state = "recorded"
     except RunEndedEarlyError as early:
         state, reason = early.state, early.reason
+    except OSError as error:
+        reason = str(error)
+        raise RecordingError(f"the run broke off: {error}") from error
     except BaseException as error:
         reason = str(error) or type(error).__name__
         raise

@@ -219,22 +219,14 @@ class RunDir:
     def _read_fault(self, fault_id: str) -> FaultRecord:
         folder = self.fault_dir(fault_id)
         journal_path = folder / "journal.json"
-        journal = _json_file(journal_path) if journal_path.exists() else {}
-        if not isinstance(journal, dict):
-            raise RecordingError(f"{journal_path} is not a Chaos Toolkit journal")
-        failed = tuple(
-            f"{item['activity']['name']}: {_last_line(item.get('exception'))}"
-            for part in ("run", "rollbacks")
-            for item in journal.get(part) or ()
-            if item.get("status") != "succeeded"
-        )
+        status, failed = _read_journal(journal_path) if journal_path.exists() else ("", ())
         effects = tuple(
             self._validate(Effect, record, folder / "effects.jsonl")
             for record in _json_lines(folder / "effects.jsonl")
         )
         return FaultRecord(
             id=fault_id,
-            journal_status=str(journal.get("status") or ""),
+            journal_status=status,
             failed_activities=failed,
             effects=effects,
         )
@@ -289,7 +281,11 @@ class Store:
             ) from error
 
     def link_latest(self, run: RunDir) -> None:
-        """Point ``latest`` of the experiment, and of all, at ``run``."""
+        """Point ``latest`` of the experiment, and of all, at ``run``.
+
+        Raises:
+            RecordingError: When a link cannot be made; some file systems have none.
+        """
         _relink(run.path.parent / "latest", run.path)
         _relink(self.root / "latest", run.path)
 
@@ -305,8 +301,9 @@ class Store:
             UsageError: When there is none, or more than one.
         """
         for path in (Path(name), self.root / name, self.root / name / "latest"):
-            if (path / "plan.json").is_file():
-                return RunDir(path.resolve())
+            with contextlib.suppress(OSError):  # Such as a name of more than 255 characters.
+                if (path / "plan.json").is_file():
+                    return RunDir(path.resolve())
         matches = [run for run in self.runs() if run.run_id == name or run.run_id.endswith(name)]
         if len(matches) == 1:
             return matches[0]
@@ -326,27 +323,31 @@ def read_load_record(folder: Path) -> LoadRecord:
     generator: dict[int, GeneratorSecond] = {}
     notes: list[str] = []
     dropped, interrupted, finished, complete = 0, 0, False, False
-    for record in _json_lines(folder / "seconds.jsonl"):
-        match record.get("kind"):
-            case "rows":
-                rows.extend(load_rows(record))
-                users[record["second"]] = record["users"]
-            case "failures":
-                for endpoint, outcome, text, count in record["failures"]:
-                    key = (endpoint, outcome, text)
-                    failures[key] = failures.get(key, 0) + count
-                dropped += record["dropped"]
-            case "generator":
-                generator[record["second"]] = GeneratorSecond(
-                    record["cpu_ratio"], record["lag_s"], record["rss_bytes"]
-                )
-            case "note":
-                notes.append(record["text"])
-            case "end":
-                finished, complete = True, record.get("complete") is True
-                interrupted = record.get("interrupted", 0)
-            case _:
-                pass  # "start", which only a live reader needs
+    path = folder / "seconds.jsonl"
+    for record in _json_lines(path):
+        try:
+            match record["kind"]:
+                case "rows":
+                    rows.extend(load_rows(record))
+                    users[record["second"]] = record["users"]
+                case "failures":
+                    for endpoint, outcome, text, count in record["failures"]:
+                        key = (endpoint, outcome, text)
+                        failures[key] = failures.get(key, 0) + count
+                    dropped += record["dropped"]
+                case "generator":
+                    generator[record["second"]] = GeneratorSecond(
+                        record["cpu_ratio"], record["lag_s"], record["rss_bytes"]
+                    )
+                case "note":
+                    notes.append(record["text"])
+                case "end":
+                    finished, complete = True, record.get("complete") is True
+                    interrupted = record.get("interrupted", 0)
+                case _:
+                    pass  # "start", which only a live reader needs
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"{path} holds a line that is not the generator's") from error
     return LoadRecord(
         rows=tuple(rows),
         users=users,
@@ -410,6 +411,21 @@ def _drop_torn_line(file: io.FileIO) -> int:
     return whole
 
 
+def _read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Status and failed activities of a Chaos Toolkit journal; a killed child leaves it torn."""
+    try:
+        journal = json.loads(path.read_text(encoding="utf-8"))
+        failed = tuple(
+            f"{item['activity']['name']}: {_last_line(item.get('exception'))}"
+            for part in ("run", "rollbacks")
+            for item in journal.get(part) or ()
+            if item.get("status") != "succeeded"
+        )
+        return str(journal.get("status") or ""), failed
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "unreadable", ()
+
+
 def _last_line(exception: Any) -> str:
     if isinstance(exception, list):
         exception = "".join(str(line) for line in exception)
@@ -419,7 +435,7 @@ def _last_line(exception: Any) -> str:
 
 def _relink(link: Path, to: Path) -> None:
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    temporary.symlink_to(os.path.relpath(to, link.parent))
-    temporary.replace(link)
+    with _writing(link):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(to, link.parent))
+        temporary.replace(link)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import click
 
 from runner.catalog import TargetChoice, locate_target
 from runner.cli.options import config_option, output_option, print_json, results_option
-from runner.errors import ExitCode, UsageError
+from runner.errors import ExitCode, RecordingError, UsageError
 from runner.model.recording import Manifest
 from runner.source import load_config
 from runner.store import RunDir, Store
+
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z-[0-9a-f]{4}", re.IGNORECASE)
 
 
 @click.command("heal")
@@ -44,10 +47,10 @@ def heal_command(
     """
     from runner.chaos.toolkit import heal_target
 
-    if run is None and not all_runs and not expired:
-        raise UsageError("heal needs to know what", accepted="a RUN, --all or --expired")
+    if (run is not None) + all_runs + expired != 1:
+        raise UsageError("heal needs to know what", accepted="one of: a RUN, --all, --expired")
     folder = _folder(Store(results), run)
-    manifest = None if folder is None else folder.read_manifest()
+    manifest = _manifest(folder)
     name, sandbox = _target_of(manifest, target, sandbox_name)
     info = locate_target(TargetChoice(name=name, config=load_config(config), sandbox_name=sandbox))
     if info is None:
@@ -78,7 +81,18 @@ def _folder(store: Store, run: str | None) -> RunDir | None:
         return None
     try:
         return store.find(run)
-    except UsageError:
+    except UsageError as error:
+        if not _RUN_ID.fullmatch(run):
+            raise  # Nothing on the target could bear this name: to find nothing would say nothing.
+        click.echo(f"{error.message}; looking for what bears this name on the target", err=True)
+        return None
+
+
+def _manifest(folder: RunDir | None) -> Manifest | None:
+    try:
+        return None if folder is None else folder.read_manifest()
+    except RecordingError as error:  # Heal needs nothing but the target.
+        click.echo(f"the target of the run is unknown: {error.message}", err=True)
         return None
 
 
@@ -103,8 +117,11 @@ def _journal_heals(folder: RunDir | None) -> None:
     if folder is None:
         return
     journal = Journal(folder, SystemClock())
-    for fault in sorted(unhealed(folder.read_events())):
-        journal.write(fault, "heal", "ok", "by seatrial heal")
+    try:
+        for fault in sorted(unhealed(folder.read_events())):
+            journal.write(fault, "heal", "ok", "by seatrial heal")
+    except RecordingError as error:
+        click.echo(f"healed, but the run's journal does not say so: {error.message}", err=True)
 
 
 @click.command("doctor")

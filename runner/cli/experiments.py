@@ -101,12 +101,9 @@ def plan_command(name: str, time_scale: float, experiments: Path, output: str) -
       seatrial plan payment-abort --time-scale 0.1
     """
     plan = plan_of(load_experiment(find_experiment(name, experiments)), time_scale)
-    if output == "json":
-        click.echo(plan.model_dump_json(by_alias=True, indent=2))
-        return
     from runner.cli.timeline import print_plan
 
-    print_plan(plan)
+    print_plan(plan, output)
 
 
 @click.command("schema")

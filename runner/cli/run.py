@@ -30,9 +30,9 @@ from runner.cli.options import (
 )
 from runner.cli.outcome import RunEnd, exit_code
 from runner.conductor import conduct
-from runner.errors import ExitCode, SeatrialError
+from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
-from runner.model.plan import Plan, make_plan
+from runner.model.plan import Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
 from runner.process import SystemClock
@@ -43,6 +43,7 @@ from runner.source import (
     load_config,
     load_experiment,
     locustfile_folders,
+    plan_of,
 )
 from runner.store import RunDir, Store
 
@@ -99,11 +100,11 @@ def run_command(
       seatrial run payment-abort --time-scale 0.1
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = make_plan(source.experiment, time_scale=time_scale)
+    plan = plan_of(source, time_scale)
     if dry_run:
         from runner.cli.timeline import print_plan
 
-        print_plan(plan)
+        print_plan(plan, output)
         return ExitCode.PASS
     choice = TargetChoice(
         name=target, config=load_config(config), sandbox_name=sandbox_name, keep=keep
@@ -117,15 +118,31 @@ def run_command(
     with _signals_set(view) as stop:
         try:
             # Now and not at the end: `heal latest` must find a run whose runner was killed.
-            store.link_latest(run)
+            _link_latest(store, run)
             end = _conduct(source, plan, ports, run, stop, view)
             return _conclude(run, end, output)
         except Exception as bug:
-            left = sorted(unhealed(run.read_events()))
+            left = _left(run, plan)
             if not left:
                 raise
-            say_bug(bug)
+            with may_be_unheard():
+                say_bug(bug)
             return _say_left(run, left)
+
+
+def _link_latest(store: Store, run: RunDir) -> None:
+    try:
+        store.link_latest(run)
+    except RecordingError as error:  # A convenience; the run has its folder without it.
+        say_error(error)
+
+
+def _left(run: RunDir, plan: Plan) -> list[str]:
+    """Ids of faults that may be left; all of them where the journal cannot tell."""
+    try:
+        return sorted(unhealed(run.read_events()))
+    except RecordingError:
+        return [fault.id for fault in plan.faults]
 
 
 def _conduct(
@@ -139,7 +156,7 @@ def _conduct(
             conduct(plan, source.text, manifest, ports, run, stop=stop, watch=view.watch)
         except SeatrialError as failure:
             error = failure
-    return RunEnd(stop=stop.reason, error=error, left=sorted(unhealed(run.read_events())))
+    return RunEnd(stop=stop.reason, error=error, left=_left(run, plan))
 
 
 def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
@@ -151,9 +168,10 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
     try:
         if run.read_load().users or end.error is None:
             evaluation = evaluate_run(run)
-            page = report_run(run)
             with may_be_unheard():
                 _print_evaluation(evaluation, output)
+            page = report_run(run)  # After the verdict, which must not wait for charts.
+            with may_be_unheard():
                 click.echo(f"report: {page}", err=True)
         else:
             with may_be_unheard():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import click
+
 from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
 
 
-def print_plan(plan: Plan) -> None:
-    """Everything that ``plan`` will do, on standard output."""
+def print_plan(plan: Plan, output: str) -> None:
+    """Everything that ``plan`` will do, on standard output, as a ``table`` or as ``json``."""
+    if output == "json":
+        click.echo(plan.model_dump_json(by_alias=True, indent=2))
+        return
     out = console()
     experiment = plan.experiment
     out.print(safe(f"{experiment.name}: {experiment.description}", "bold"))

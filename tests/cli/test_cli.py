@@ -171,7 +171,7 @@ def test_judging_a_run_that_is_not_there_is_2(run: Run, folder: Path) -> None:
 def test_heal_asks_what(run: Run, folder: Path) -> None:
     code, _, err = run("heal")
     assert code == 2
-    assert "a RUN, --all or --expired" in err
+    assert "accepted: one of: a RUN, --all, --expired" in err
 
 
 @pytest.mark.parametrize("kind", ["experiment", "config"])

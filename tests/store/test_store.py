@@ -152,6 +152,36 @@ def test_a_failed_activity_of_chaos_toolkit_is_not_lost(run: RunDir) -> None:
     assert record.failed_activities == ("inject: ActivityFailed: no route",)
 
 
+def test_a_torn_journal_of_chaos_toolkit_is_evidence_of_trouble_only(run: RunDir) -> None:
+    """Goal: a killed child does not make the run unreadable. Method: half a journal."""
+    write_atomically(run.fault_dir("01-x") / "journal.json", '{"status": "comp')
+    assert run._read_fault("01-x").journal_status == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"kind": "rows", "second": 1}', '{"second": 1}', '{"kind": "failures", "failures": 3}'],
+)
+def test_a_line_that_is_not_the_generators_is_refused(run: RunDir, line: str) -> None:
+    (run.load_dir / "seconds.jsonl").write_text(line + "\n")
+    with pytest.raises(RecordingError, match=r"seconds\.jsonl holds a line that is not"):
+        run.read_load()
+
+
+@pytest.mark.parametrize(("line", "complete"), [({}, False), ({"complete": True}, True)])
+def test_a_record_is_complete_only_where_it_says_so(
+    run: RunDir, line: dict[str, object], complete: bool
+) -> None:
+    text = json.dumps({"kind": "end", "wall_s": 1.0, **line})
+    (run.load_dir / "seconds.jsonl").write_text(text + "\n")
+    assert (run.read_load().finished, run.read_load().complete) == (True, complete)
+
+
+def test_a_name_that_no_folder_can_have_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run in"):
+        Store(tmp_path).find("a" * 300)
+
+
 def test_latest_points_at_the_newest_run_and_names_find_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for wall_s in (1_700_000_000.0, 1_700_000_100.0):
