@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from runner.analysis.windows import phase_label
 from runner.model.evaluation import Evaluation
 from runner.model.plan import Plan
@@ -40,7 +42,11 @@ class FaultSpan(Model):
 
 
 class Timeline(Model):
-    """The run from left to right."""
+    """The run from left to right.
+
+    Attributes:
+        ended_percent: Where the load ended, if before its planned end; else None.
+    """
 
     duration_s: float
     duration: str
@@ -49,6 +55,8 @@ class Timeline(Model):
     users: Items[Line]
     users_max: Number
     ticks: Items[tuple[float, str]]
+    ended_percent: float | None = None
+    ended_text: Shown = ""
 
 
 def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Timeline:
@@ -56,7 +64,10 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     plan = recording.plan
     users = users_lines(recording, grid)
     highest = max((v for line in users for v in line.values if v is not None), default=0.0)
+    ended_s = _ended_early_s(recording)
     return Timeline(
+        ended_percent=None if ended_s is None else _percent(ended_s, plan),
+        ended_text="" if ended_s is None else f"the load ended at {fmt.clock_offset(ended_s)}",
         duration_s=plan.duration_s,
         duration=fmt.span(plan.duration_s),
         phases=tuple(
@@ -91,6 +102,13 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
             (_percent(at_s, plan), fmt.clock_offset(at_s)) for at_s in ticks_s(plan.duration_s, 10)
         ),
     )
+
+
+def _ended_early_s(recording: Recording) -> float | None:
+    """The end of the record of the load, if whole seconds of the plan are missing; else None."""
+    last = max(recording.load.users, default=-1)
+    end_s = float(last + 1)
+    return end_s if end_s < math.floor(recording.plan.duration_s) else None
 
 
 def ticks_s(duration_s: float, most: int) -> tuple[float, ...]:

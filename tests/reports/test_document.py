@@ -113,6 +113,13 @@ def test_the_timeline_is_tiled_by_phases_and_carries_faults() -> None:
     assert line.ticks[-1] == (100.0, "01:00")
 
 
+def test_the_timeline_shows_where_a_broken_off_load_ended() -> None:
+    cut = document(Voyage(length_s=60, recorded_s=20, services=())).timeline
+    assert (cut.ended_percent, cut.ended_text) == (33.333, "the load ended at 00:20")
+    whole = document().timeline
+    assert (whole.ended_percent, whole.ended_text) == (None, "")
+
+
 @pytest.mark.parametrize(
     ("duration_s", "most", "step_s", "last"),
     [(60, 10, 10, 60), (40, 6, 10, 40), (1800, 6, 300, 1800), (86400, 10, 10800, 86400)],

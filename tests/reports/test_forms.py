@@ -125,6 +125,15 @@ def test_what_failed_is_the_first_row(failed: Document) -> None:
     assert rows.count("fail") == 1
 
 
+def test_an_invalid_run_says_first_why_it_proves_nothing(failed: Document, tmp_path: Path) -> None:
+    invalid = make(tmp_path, Voyage(length_s=60, recorded_s=20, services=()))
+    assert not invalid.valid
+    for document, first in ((invalid, "validity"), (failed, "objectives")):
+        ids = [str(attrs.get("id")) for attrs in Page(page_of(document)).named("section")]
+        assert next(name for name in ids if name in ("validity", "objectives")) == first
+        assert ids.count("validity") == 1
+
+
 def test_the_page_asks_nobody_for_anything(failed: Document) -> None:
     """Goal: it opens from disk and tells nobody. Method: every attribute that could load."""
     page = Page(page_of(failed))
