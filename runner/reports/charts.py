@@ -196,7 +196,12 @@ def _generator_or_users(recording: Recording, grid: Grid) -> tuple[str, str, str
         index = grid.index_of(float(second))
         if index is not None:
             highest[index] = max(one.cpu_ratio, highest[index] or 0.0)
-    return ("generator", "Load generator", "ratio", [Line(name="CPU", values=tuple(highest))])
+    return (
+        "generator",
+        "Load generator (of one core)",
+        "ratio",
+        [Line(name="CPU", values=tuple(highest))],
+    )
 
 
 def users_lines(recording: Recording, grid: Grid) -> list[Line]:
