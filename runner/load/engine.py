@@ -79,7 +79,9 @@ class LocustEngine:
             self._children.pop()
 
     def _find(self, name: str) -> Path:
-        for path in (Path(name), *(folder / name for folder in self._folders)):
+        # The folders first, as where the experiment was checked: what stands in the working folder
+        # by chance must not take the place of what was meant.
+        for path in (*(folder / name for folder in self._folders), Path(name)):
             if path.is_file():
                 return path.absolute()
         known = sorted(path.name for folder in self._folders for path in folder.glob("*.py"))
@@ -132,7 +134,8 @@ def locust_argv(python: str, locustfile: Path, plan: Plan, target: TargetInfo) -
     # Whole seconds only, rounded up; the plug-in sets the exact value.
     stop_timeout = str(math.ceil(plan.experiment.load.stop_timeout))
     return [
-        *(python, "-m", "locust", "-f", files, "--headless", "-H", target.ingress_url),
+        # -P: a locust.py in the working folder, which many have, is not Locust.
+        *(python, "-P", "-m", "locust", "-f", files, "--headless", "-H", target.ingress_url),
         *("--stop-timeout", stop_timeout, "--exit-code-on-error", "0"),
         *("--only-summary", "--loglevel", "INFO"),
     ]

@@ -7,10 +7,16 @@ keeps its proper name, and a user's ``plugin.py`` stays theirs.
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from locust import LoadTestShape
 
+# Locust puts the working folder first, and that may have a package of our name.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from runner.load.plugin import ride_along
+
+del sys.path[0]
 
 _ride = ride_along(os.environ)
 

@@ -52,7 +52,7 @@ def test_the_command_line_says_everything(tmp_path: Path) -> None:
     """Goal: nothing is left to Locust's defaults or files. Method: the whole list of arguments."""
     locustfile = tmp_path / "a.py"
     assert locust_argv("python", locustfile, plan_for("a.py"), TARGET) == [
-        *("python", "-m", "locust", "-f", f"{RIDE_ALONG},{locustfile}", "--headless"),
+        *("python", "-P", "-m", "locust", "-f", f"{RIDE_ALONG},{locustfile}", "--headless"),
         *("-H", "http://127.0.0.1:8080", "--stop-timeout", "2", "--exit-code-on-error", "0"),
         *("--only-summary", "--loglevel", "INFO"),
     ]
@@ -93,6 +93,19 @@ def test_an_unknown_locustfile_is_answered_with_those_there_are(
         engine.start(plan_for("shpo.py"), TARGET, run.load_dir, run.log_path("locust"))
     assert caught.value.accepted == "other.py, shop.py"
     assert caught.value.hint == "did you mean shop.py?"
+
+
+def test_the_file_that_was_checked_is_the_file_that_runs(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: no namesake by chance. Method: the folders' file and one in the working folder."""
+    beside, here = tmp_path / "experiments", tmp_path / "here"
+    for folder in (beside, here):
+        folder.mkdir()
+        (folder / "shop.py").touch()
+    monkeypatch.chdir(here)
+    assert LocustEngine([beside, here])._find("shop.py") == beside / "shop.py"
+    assert LocustEngine([tmp_path])._find("shop.py") == here / "shop.py"
 
 
 def test_a_folder_that_holds_a_record_is_refused(run: RunDir) -> None:

@@ -34,6 +34,25 @@ def test_a_locustfile_that_crashes_at_import_ends_the_job_and_names_the_error(
     assert trip.job.progress() == LoadProgress(None)
 
 
+def test_namesakes_in_the_working_folder_are_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: seatrial runs from any folder. Method: one with a locust.py and a package runner."""
+    (tmp_path / "runner").mkdir()
+    (tmp_path / "runner" / "__init__.py").write_text("raise RuntimeError('not ours')")
+    (tmp_path / "locust.py").write_text("raise RuntimeError('not Locust')")
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with load_server() as server:
+        stages: list[Stage] = [{"duration": "1s", "users": 1}]
+        trip = set_off(tmp_path / "mine", server.url, STEADY, stages)
+        try:
+            assert trip.wait() == 0, trip.job.tail(5)
+        finally:
+            trip.engine.stop(1.0)
+    assert trip.run.read_load().complete
+
+
 HANGS = """
 import time
 from locust import FastHttpUser, constant, task
@@ -67,7 +86,7 @@ def test_sigterm_lets_the_users_go_and_closes_the_record(tmp_path: Path) -> None
         assert trip.job.poll() == 0
         assert took_s < 15  # far below both the grace and the 30 s for a user's task
         record = trip.run.read_load()
-        assert record.finished
+        assert (record.finished, record.complete) == (True, False)
         end = trip.lines("end")[0]
         assert end["complete"] is False
         assert end["interrupted"] >= 1
