@@ -26,14 +26,13 @@ from runner.model.recording import (
     Effect,
     Event,
     FaultRecord,
-    GeneratorSecond,
     LoadRecord,
-    LoadRow,
     Manifest,
     Recording,
     Signals,
 )
 from runner.model.shape import Model
+from runner.readback import json_file, json_lines, read_journal, read_load_record
 
 M = TypeVar("M", bound=Model)
 
@@ -191,7 +190,7 @@ class RunDir:
     def read_events(self) -> tuple[Event, ...]:
         return tuple(
             self._validate(Event, record, self.events_path)
-            for record in _json_lines(self.events_path)
+            for record in json_lines(self.events_path)
         )
 
     def read_load(self) -> LoadRecord:
@@ -219,10 +218,10 @@ class RunDir:
     def _read_fault(self, fault_id: str) -> FaultRecord:
         folder = self.fault_dir(fault_id)
         journal_path = folder / "journal.json"
-        status, failed = _read_journal(journal_path) if journal_path.exists() else ("", ())
+        status, failed = read_journal(journal_path) if journal_path.exists() else ("", ())
         effects = tuple(
             self._validate(Effect, record, folder / "effects.jsonl")
-            for record in _json_lines(folder / "effects.jsonl")
+            for record in json_lines(folder / "effects.jsonl")
         )
         return FaultRecord(
             id=fault_id,
@@ -232,7 +231,7 @@ class RunDir:
         )
 
     def _read(self, path: Path, kind: type[M]) -> M:
-        return self._validate(kind, _json_file(path), path)
+        return self._validate(kind, json_file(path), path)
 
     @staticmethod
     def _validate(kind: type[M], record: Any, path: Path) -> M:
@@ -315,88 +314,6 @@ class Store:
         )
 
 
-def read_load_record(folder: Path) -> LoadRecord:
-    """Read ``seconds.jsonl`` in ``folder``; what a killed generator left is read up to its tear."""
-    rows: list[LoadRow] = []
-    users: dict[int, int] = {}
-    failures: dict[tuple[str, str, str], int] = {}
-    generator: dict[int, GeneratorSecond] = {}
-    notes: list[str] = []
-    dropped, interrupted, finished, complete = 0, 0, False, False
-    path = folder / "seconds.jsonl"
-    for record in _json_lines(path):
-        try:
-            match record["kind"]:
-                case "rows":
-                    rows.extend(load_rows(record))
-                    users[record["second"]] = record["users"]
-                case "failures":
-                    for endpoint, outcome, text, count in record["failures"]:
-                        key = (endpoint, outcome, text)
-                        failures[key] = failures.get(key, 0) + count
-                    dropped += record["dropped"]
-                case "generator":
-                    generator[record["second"]] = GeneratorSecond(
-                        record["cpu_ratio"], record["lag_s"], record["rss_bytes"]
-                    )
-                case "note":
-                    notes.append(record["text"])
-                case "end":
-                    finished, complete = True, record.get("complete") is True
-                    interrupted = record.get("interrupted", 0)
-                case _:
-                    pass  # "start", which only a live reader needs
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordingError(f"{path} holds a line that is not the generator's") from error
-    return LoadRecord(
-        rows=tuple(rows),
-        users=users,
-        failures=failures,
-        dropped_failures=dropped,
-        finished=finished,
-        complete=complete,
-        generator=generator,
-        notes=tuple(notes),
-        interrupted=interrupted,
-    )
-
-
-def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
-    """The rows of one ``rows`` record of ``seconds.jsonl``."""
-    for endpoint, outcome, latency in record["rows"]:
-        yield LoadRow(
-            second=record["second"], endpoint=endpoint, outcome=outcome, latency_us=dict(latency)
-        )
-
-
-def _json_file(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordingError(f"{path.parent} is not a run folder: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{path} cannot be read: {error}") from error
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a JSON-lines file; a torn last line is what a killed writer leaves."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise RecordingError(f"{path}:{number} is damaged: {error}") from error
-        if not isinstance(record, dict):
-            raise RecordingError(f"{path}:{number} is not an object")
-        yield record
-
-
 def _drop_torn_line(file: io.FileIO) -> int:
     """Cut off what a killed writer left, which would spoil the next line too; the length then."""
     end = file.seek(0, os.SEEK_END)
@@ -409,28 +326,6 @@ def _drop_torn_line(file: io.FileIO) -> int:
     whole = file.readall().rfind(b"\n") + 1
     file.truncate(whole)
     return whole
-
-
-def _read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Status and failed activities of a Chaos Toolkit journal; a killed child leaves it torn."""
-    try:
-        journal = json.loads(path.read_text(encoding="utf-8"))
-        failed = tuple(
-            f"{item['activity']['name']}: {_last_line(item.get('exception'))}"
-            for part in ("run", "rollbacks")
-            for item in journal.get(part) or ()
-            if item.get("status") != "succeeded"
-        )
-        return str(journal.get("status") or ""), failed
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "unreadable", ()
-
-
-def _last_line(exception: Any) -> str:
-    if isinstance(exception, list):
-        exception = "".join(str(line) for line in exception)
-    lines = str(exception or "").strip().splitlines()
-    return lines[-1] if lines else "no reason given"
 
 
 def _relink(link: Path, to: Path) -> None:

@@ -29,7 +29,7 @@ from runner.errors import LoadError
 from runner.load.recorder import Batch
 from runner.model.recording import LoadRow
 from runner.ports import LoadProgress
-from runner.store import load_rows
+from runner.readback import load_rows
 
 SECONDS_FILE = "seconds.jsonl"
 _USERS_KEPT_S = 900

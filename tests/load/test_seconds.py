@@ -12,7 +12,7 @@ from runner.load.recorder import Batch
 from runner.load.seconds import SECONDS_FILE, SecondsReader, SecondsWriter
 from runner.model.recording import GeneratorSecond, LoadRow
 from runner.ports import LoadProgress
-from runner.store import read_load_record
+from runner.readback import read_load_record
 
 
 @pytest.fixture

@@ -198,3 +198,11 @@ def test_an_unknown_run_lists_the_known_ones(tmp_path: Path) -> None:
         Store(tmp_path).find("nonsense")
     assert "no run in" in caught.value.message
     assert caught.value.accepted.endswith("newest: none yet")
+
+
+def test_a_lone_surrogate_in_a_failure_does_not_spoil_what_is_written_later(run: RunDir) -> None:
+    """Goal: hostile bytes stop no report. Method: JSON may carry them, UTF-8 files may not."""
+    line = '{"kind":"failures","failures":[["GET /","error","x\\ud800y",1]],"dropped":0}\n'
+    (run.load_dir / "seconds.jsonl").write_text(line)
+    ((_, _, text),) = run.read_load().failures
+    assert text == "x?y"
