@@ -46,3 +46,15 @@ def test_the_look_finds_what_is_loaded() -> None:
         check=True,
     )
     assert json.loads(done.stdout) == ["numpy"]
+
+
+def test_children_do_not_import_from_the_working_folder() -> None:
+    """Goal: a package ``runner`` in the working folder is not ours. Method: -P before each -m."""
+    lines = [
+        (path.name, line.strip())
+        for path in sorted((ROOT / "runner").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if '"-m", "' in line
+    ]
+    assert len(lines) >= 5
+    assert [line for line in lines if '"-P", "-m"' not in line[1]] == []

@@ -50,7 +50,7 @@ def read_objects(target: TargetInfo) -> Objects:
         TargetError: When the API server does not answer; says which.
     """
     command = [
-        *(sys.executable, "-m", "runner.targets.inspection"),
+        *(sys.executable, "-P", "-m", "runner.targets.inspection"),
         *("--kubeconfig", target.kubeconfig),
         *("--context", target.context),
         *("--namespace", target.namespace),
