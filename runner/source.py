@@ -8,6 +8,7 @@ meant; all mistakes of a file at once. Wording lives in ``runner.mistakes``.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from runner.errors import InvalidFileError, UsageError
 from runner.mistakes import closest, describe
@@ -196,14 +197,16 @@ def _read(path: Path) -> str:
 def _parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
     """The plain data of ``text`` and the place of everything in it."""
     try:
-        node = YAML(typ="rt", pure=True).compose(text)
-        places: dict[Loc, Place] = {}
-        if node is not None:
-            for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
-                if count > MAX_NODES:
-                    raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
-                places[loc] = place
-        return YAML(typ="safe", pure=True).load(text), places
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it.
+            node = YAML(typ="rt", pure=True).compose(text)
+            places: dict[Loc, Place] = {}
+            if node is not None:
+                for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
+                    if count > MAX_NODES:
+                        raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
+                    places[loc] = place
+            return YAML(typ="safe", pure=True).load(text), places
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -237,8 +240,14 @@ def _places(node: Node, loc: Loc, key: tuple[int, int], depth: int) -> Iterator[
     if depth > MAX_DEPTH:
         raise RecursionError
     yield loc, Place(key=key, value=_start(node))
+    if isinstance(node, ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
+        problem = "half a character, which no file can hold"
+        raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
     if isinstance(node, MappingNode):
         for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                problem = "a key must be plain text"
+                raise MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
             yield from _places(value_node, (*loc, key_node.value), _start(key_node), depth + 1)
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):

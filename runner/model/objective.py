@@ -192,7 +192,9 @@ class Objective(Model):
     def _one_or_many(cls, value: Any) -> Any:
         if value == "all":
             return JUDGED_PHASES
-        return (value,) if isinstance(value, str) else tuple(value)
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("objective")
     @classmethod

@@ -78,6 +78,14 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
         ("spawn_rate: 10", "spawn_rate: 0.5", "5:51", "take 200s, but the stage lasts 120s"),
         ("users: 100", "users: 0", "5:11", "no stage has a user"),
         ("duration: 30s", "duration: 89.5s", "8:65", "from 119.5s to 120s, is too short"),
+        (
+            "during: [baseline, recovery]",
+            "during: 3",
+            "11:38",
+            "3 is not right here; accepted: a list",
+        ),
+        ("warmup: 10s", "[a]: 10s", "6:1", "a key must be plain text"),
+        ("A question.", r'"\ud800"', "2:14", "half a character"),
         ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
         ("description: A question.", "description: [a", "3:5", "this is not YAML"),
     ],
@@ -124,6 +132,12 @@ def test_the_line_is_shown_with_a_caret_below_the_place(folder: Path) -> None:
     lines = refusal(write(folder, GOOD.replace("10s", "10"))).splitlines()
     assert lines[1] == "    6 | warmup: 10"
     assert lines[2] == "      |         ^"
+
+
+def test_an_anchor_may_be_used_again(folder: Path) -> None:
+    """Goal: YAML is YAML, without a warning. Method: one anchor twice; warnings are errors."""
+    text = GOOD.replace("errors < 1%", "&a errors < 1%").replace("for: 30s", "for: &a 30s")
+    assert load_experiment(write(folder, text)).experiment.guards[0].for_ == 30
 
 
 @pytest.mark.parametrize(
