@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ Object = dict[str, Any]
 
 CHILD_BOUND_S = 45.0
 _REQUEST_S = 5.0
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _ISTIO = ("virtualservices", "destinationrules", "gateways", "envoyfilters")
 _VERSIONS = ("v1", "v1beta1", "v1alpha3")
 KINDS = ("pods", "services", "endpoints", "deployments", *_ISTIO)
@@ -55,20 +58,23 @@ def read_objects(target: TargetInfo) -> Objects:
         *("--context", target.context),
         *("--namespace", target.namespace),
     ]
-    try:
-        answer = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=CHILD_BOUND_S,
-            check=False,
-            start_new_session=True,  # Ctrl-C in the terminal is the run's to answer.
-            preexec_fn=die_with_parent(),
-        )
-    except subprocess.TimeoutExpired:
-        raise TargetError(
-            f"the Kubernetes API of {target.name} did not answer within {CHILD_BOUND_S:g} s"
-        ) from None
+    # The client writes certificates to temporary files; a child that is killed leaves them.
+    with tempfile.TemporaryDirectory(prefix="seatrial-look-") as private:
+        try:
+            answer = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=CHILD_BOUND_S,
+                check=False,
+                env=_environment(target, private),
+                start_new_session=True,  # Ctrl-C in the terminal is the run's to answer.
+                preexec_fn=die_with_parent(),
+            )
+        except subprocess.TimeoutExpired:
+            raise TargetError(
+                f"the Kubernetes API of {target.name} did not answer within {CHILD_BOUND_S:g} s"
+            ) from None
     if answer.returncode != 0:
         reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise TargetError(f"the Kubernetes API of {target.name} cannot be used: {reason}")
@@ -76,12 +82,22 @@ def read_objects(target: TargetInfo) -> Objects:
     return Objects(kinds=read["kinds"], errors=read["errors"])
 
 
+def _environment(target: TargetInfo, private: str) -> dict[str, str]:
+    """Ours, for log-in plug-ins that need it; a sandbox is never behind a proxy."""
+    proxies = _PROXIES if target.kind == "sandbox" else ()
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in proxies}
+    return kept | {"TMPDIR": private}
+
+
 def _read(kubeconfig: str, context: str, namespace: str) -> Objects:
     from kubernetes import client, config
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
-    api = config.new_client_from_config(kubeconfig, context, persist_config=False)
+    settings = client.Configuration()
+    settings.retries = False  # They would multiply the bound of a request.
+    config.load_kube_config(kubeconfig, context or None, settings, persist_config=False)
+    api = client.ApiClient(settings)
     core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
     typed = {
         "pods": core.list_namespaced_pod,

@@ -13,14 +13,13 @@ import json
 import os
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -196,7 +195,7 @@ class Terminal:
 
 @dataclass
 class Command:
-    """``seatrial …`` under way; a context that ends it by force if nothing else did."""
+    """``seatrial …`` under way; a context that ends all that belongs to it when a test fails."""
 
     place: Place
     argv: tuple[str, ...]
@@ -248,11 +247,12 @@ class Command:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
-            self.look()
-            self.process.kill()
-            self.process.wait()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            return  # It has ended, and the test says what should be left.
+        self.look()
+        self.process.kill()
+        self.process.wait()
         for process in self.seen:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -320,7 +320,7 @@ class Command:
         self.process.send_signal(number)
 
     def end(self, bound_s: float = BOUND_S, gone_bound_s: float = 0.0) -> Ending:
-        """Wait for the end; what is left is looked for at most ``gone_bound_s`` later."""
+        """Wait for the end; its processes may take ``gone_bound_s`` longer to be gone."""
         deadline_s = time.monotonic() + bound_s
         while self.process.poll() is None:
             self.look(LOOK_EVERY_S)
@@ -329,7 +329,7 @@ class Command:
             time.sleep(POLL_S)
         took_s = time.monotonic() - self.began_s
         deadline_s = time.monotonic() + gone_bound_s
-        while (left := self._left()) != NOTHING and time.monotonic() < deadline_s:
+        while (left := self._left()).processes and time.monotonic() < deadline_s:
             time.sleep(POLL_S)
         out, err = (path.read_text(errors="replace") for path in (self.out, self.err))
         code = self.process.returncode
@@ -343,8 +343,7 @@ class Command:
         files |= {str(path) for path in self.place.work.iterdir() if path.name not in expected}
         if not self.place.shares_sandboxes:
             files |= {str(path) for path in self.place.sandboxes.glob("*")}
-        ports = sorted(port for port in self.ports if _answers(port))
-        return Left(tuple(alive), tuple(ports), tuple(sorted(files)))
+        return Left(tuple(alive), _held(self.ports, known), tuple(sorted(files)))
 
 
 def seatrial(place: Place, *argv: str, env: Mapping[str, str] | None = None) -> Ending:
@@ -375,7 +374,14 @@ def _name(process: psutil.Process) -> str:
         return str(process.pid)
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as connection:
-        connection.settimeout(1.0)
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+def _held(ports: Collection[int], processes: Collection[psutil.Process]) -> tuple[int, ...]:
+    """Those of ``ports`` on which one of ``processes``, or nobody we know, still listens.
+
+    Another sandbox on this machine may have been given a port that is free again.
+    """
+    if not ports:
+        return ()
+    mine = {process.pid for process in processes}
+    listening = [c for c in psutil.net_connections("tcp4") if c.status == psutil.CONN_LISTEN]
+    held = {c.laddr[1] for c in listening if c.laddr and (c.pid is None or c.pid in mine)}
+    return tuple(sorted(held.intersection(ports)))
