@@ -109,7 +109,8 @@ class View:
         self._said = text
         if self._live is None:
             with contextlib.suppress(OSError, ValueError):
-                os.write(self._stream.fileno(), f"\n{text}\n".encode())
+                echoed = "\n" if self._stream.isatty() else ""  # ^C stands on the line.
+                os.write(self._stream.fileno(), f"{echoed}{text}\n".encode())
 
     def _plain(self, status: Status) -> None:
         """A line when activity or phase change, and every ten seconds of load."""
