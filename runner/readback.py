@@ -29,24 +29,26 @@ def read_load_record(folder: Path) -> LoadRecord:
             match record["kind"]:
                 case "rows":
                     rows.extend(load_rows(record))
-                    users[record["second"]] = record["users"]
+                    users[_whole(record["second"])] = _whole(record["users"])
                 case "failures":
                     for endpoint, outcome, text, count in record["failures"]:
                         key = (writable(endpoint), outcome, writable(text))
                         failures[key] = failures.get(key, 0) + count
                     dropped += record["dropped"]
                 case "generator":
-                    generator[record["second"]] = GeneratorSecond(
-                        record["cpu_ratio"], record["lag_s"], record["rss_bytes"]
+                    generator[_whole(record["second"])] = GeneratorSecond(
+                        float(record["cpu_ratio"]),
+                        float(record["lag_s"]),
+                        _whole(record["rss_bytes"]),
                     )
                 case "note":
-                    notes.append(record["text"])
+                    notes.append(writable(record["text"]))
                 case "end":
                     finished, complete = True, record.get("complete") is True
-                    interrupted = record.get("interrupted", 0)
+                    interrupted = _whole(record.get("interrupted", 0))
                 case _:
                     pass  # "start", which only a live reader needs
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"{path} holds a line that is not the generator's") from error
     return LoadRecord(
         rows=tuple(rows),
@@ -62,10 +64,15 @@ def read_load_record(folder: Path) -> LoadRecord:
 
 
 def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
-    """The rows of one ``rows`` record of ``seconds.jsonl``."""
+    """The rows of one ``rows`` record of ``seconds.jsonl``.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: When it is none.
+    """
+    second = _whole(record["second"])
     for endpoint, outcome, latency in record["rows"]:
         yield LoadRow(
-            second=record["second"],
+            second=second,
             endpoint=writable(endpoint),
             outcome=outcome,
             latency_us=dict(latency),
@@ -77,6 +84,16 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def json_file(path: Path) -> Any:
     """The content of a JSON file.
 
@@ -84,7 +101,7 @@ def json_file(path: Path) -> Any:
         RecordingError: When it is not there or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except FileNotFoundError:
         raise RecordingError(f"{path.parent} is not a run folder: it has no {path.name}") from None
     except (OSError, ValueError) as error:
@@ -100,7 +117,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         if not line:
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_constant=_no_constant)
         except ValueError as error:
             if number == len(lines):
                 return

@@ -131,7 +131,7 @@ class SecondsReader:
                 elif record["kind"] == "rows":
                     rows.extend(load_rows(record))
                     users.append((record["second"], record["users"]))
-            except (ValueError, KeyError, TypeError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise LoadError(f"{self._path} is damaged before byte {self._offset}") from error
         return LoadProgress(self._started_wall_s, tuple(rows), tuple(users))
 
