@@ -133,6 +133,13 @@ def test_another_versions_file_is_refused_with_the_field(run: RunDir) -> None:
         run.read_signals()
 
 
+def test_what_is_not_a_number_is_not_read(run: RunDir) -> None:
+    """Goal: no NaN gets in. Method: a file that some other program has written."""
+    write_atomically(run.signals_path, '{"services": [], "late_flags": {"a": NaN}}')
+    with pytest.raises(RecordingError, match="NaN is not JSON"):
+        run.read_signals()
+
+
 def test_absent_signals_are_none_and_not_empty(run: RunDir) -> None:
     assert run.read_signals() is None
     run.write_signals(Signals(services=("a",)))
@@ -160,7 +167,15 @@ def test_a_torn_journal_of_chaos_toolkit_is_evidence_of_trouble_only(run: RunDir
 
 @pytest.mark.parametrize(
     "line",
-    ['{"kind": "rows", "second": 1}', '{"second": 1}', '{"kind": "failures", "failures": 3}'],
+    [
+        '{"kind": "rows", "second": 0.5, "users": 1, "rows": []}',
+        '{"kind": "rows", "second": 1, "users": [], "rows": []}',
+        '{"kind": "rows", "second": 1, "users": 1, "rows": [[3, "success", []]]}',
+        '{"kind": "generator", "second": 1, "cpu_ratio": "x", "lag_s": 0, "rss_bytes": 0}',
+        '{"kind": "rows", "second": 1}',
+        '{"second": 1}',
+        '{"kind": "failures", "failures": 3}',
+    ],
 )
 def test_a_line_that_is_not_the_generators_is_refused(run: RunDir, line: str) -> None:
     (run.load_dir / "seconds.jsonl").write_text(line + "\n")
