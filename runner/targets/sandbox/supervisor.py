@@ -190,7 +190,7 @@ class Supervisor:
         start = self._parts.start
         self._pods = Informer(self._client("seatrial"), PODS, settings.namespace)
         start("pods", self._pods.run())
-        start("envoy", self._envoy.wait())
+        start("envoy", _end_of(self._envoy))
         start("prometheus", self._prometheus.wait())
         start("deployments", run_deployments(self._client("deployment-controller"), settings))
         start("endpoints", run_endpoints(self._client("endpoints-controller"), settings))
@@ -286,6 +286,19 @@ class Supervisor:
         for uid, pid in self._processes.items():
             found[names.get(uid, uid)] = pid
         return found
+
+
+async def _end_of(envoy: EnvoyProcess) -> int:
+    """Wait for Envoy's end; returns its exit code.
+
+    Raises:
+        TargetError: When Envoy said why it cannot go on. (Each file that it watches takes one of
+            the user's inotify instances, of which Linux gives 128 by default.)
+    """
+    code = await envoy.wait()
+    if why := envoy.last_critical():
+        raise TargetError(f"it ended: {why}")
+    return code
 
 
 async def supervise(

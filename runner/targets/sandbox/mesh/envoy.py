@@ -176,12 +176,19 @@ class EnvoyProcess:
         except OSError:
             return 0
 
+    def last_critical(self) -> str:
+        """Why it could not go on, in its own words; empty when it did not say."""
+        critical = [line for line in self._lines() if " critical " in line]
+        return critical[0].split(" critical ", 1)[1] if critical else ""
+
     def _last_words(self) -> str:
+        return " / ".join(self._lines()[-_LOG_TAIL:]) or "it logged nothing"
+
+    def _lines(self) -> list[str]:
         try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            return self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            lines = []
-        return " / ".join(lines[-_LOG_TAIL:]) or "it logged nothing"
+            return []
 
     async def _get(
         self, path: str, query: dict[str, str] | None = None, limit_s: float = ADMIN_LIMIT_S
