@@ -1,0 +1,351 @@
+"""Writes requests: from what a locustfile says to the bytes that are sent. Pure.
+
+Defaults are FastHttpUser's, byte for byte where a server could tell: which headers come with
+``json``, a form or bytes, how URLs are quoted and parameters encoded. What does not change from one
+request to the next is kept, so that writing one is two look-ups and a concatenation.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
+
+from geventhttpclient.header import Headers
+from geventhttpclient.url import URL
+
+from runner import __version__
+from runner.load.swift.content import ACCEPTED
+from runner.load.swift.failures import UnsupportedError
+
+USER_AGENT = f"seatrial/{__version__}"
+_MAX_KEPT = 2000
+
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+# Paths that need no quoting and have no part that a parser would have to find.
+_PLAIN_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~/!$&'()*+,:=@?]*(?<!\?)")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(r"[^\x00-\x20\x7f]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+
+
+Auth = tuple[str | bytes, str | bytes]
+"""User and password."""
+
+
+class Origin(NamedTuple):
+    """Where a connection leads."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Target(NamedTuple):
+    """What a request asks for.
+
+    Attributes:
+        origin: Whom to ask.
+        host: Value of the Host header, unless the author gives one.
+        path: Request target, with the query, quoted.
+        url: The URL as the author gave it, with the host.
+    """
+
+    origin: Origin
+    host: str
+    path: str
+    url: str
+
+
+class Payload(NamedTuple):
+    """A body, and the headers that come with its kind unless the author gave them."""
+
+    data: bytes
+    kind: str
+
+
+class Draft(NamedTuple):
+    """A request, ready but for what depends on the moment (cookies).
+
+    Attributes:
+        method: In upper case.
+        target: What it asks for.
+        start: Request line and header lines.
+        end: Rest of the head, and the body.
+        own_cookies: The author gave a Cookie header: the jar is not asked.
+        payload: The body.
+        headers: The fields that the author gave with this request.
+        auth: User and password that the author gave with this request.
+        without: Names of fields that are not to be sent, whoever gave them; in lower case.
+    """
+
+    method: str
+    target: Target
+    start: bytes
+    end: bytes
+    own_cookies: bool
+    payload: Payload
+    headers: Mapping[str, Any]
+    auth: Auth | None
+    without: frozenset[str]
+
+
+class _Block(NamedTuple):
+    lines: bytes
+    has_length: bool
+    chunked: bool
+    own_cookies: bool
+
+
+_KIND_HEADERS: dict[str, dict[str, str]] = {
+    "none": {},
+    "json": {"Content-Type": "application/json", "Accept": "application/json"},
+    "form": {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+    "text": {"Content-Type": "text/plain; charset=utf-8"},
+    "bytes": {"Content-Type": "application/octet-stream"},
+}
+_NOTHING = Payload(b"", "none")
+_NO_HEADERS: Mapping[str, Any] = {}
+
+
+def payload_of(data: Any, json: Any) -> Payload:
+    """The body for FastHttpUser's ``data`` and ``json``; the latter counts if there is no data.
+
+    Raises:
+        UnsupportedError: ``data`` is of a type that cannot be sent.
+    """
+    if not data:
+        return _NOTHING if json is None else Payload(jsonlib.dumps(json).encode(), "json")
+    if isinstance(data, str):
+        return Payload(data.encode(), "text")
+    if isinstance(data, bytes | bytearray | memoryview):
+        return Payload(bytes(data), "bytes")
+    if isinstance(data, Mapping):
+        return Payload(urlencode(data).encode(), "form")
+    if hasattr(data, "read"):
+        data = [data.read()]
+    try:
+        pieces = [piece.encode() if isinstance(piece, str) else bytes(piece) for piece in data]
+    except TypeError:
+        raise UnsupportedError(
+            f"data of type {type(data).__name__} cannot be sent",
+            accepted="str, bytes, a mapping (sent as a form), a file, or an iterable of bytes",
+        ) from None
+    return Payload(b"".join(pieces), "bytes")
+
+
+def basic_auth(username: str | bytes, password: str | bytes) -> str:
+    """Value of an Authorization header (RFC 7617, Latin-1 as most clients do)."""
+    pair = [
+        part.encode("latin-1") if isinstance(part, str) else part for part in (username, password)
+    ]
+    return "Basic " + b64encode(b":".join(pair)).decode("ascii")
+
+
+def split_credentials(url: str) -> tuple[str, str | None]:
+    """A base URL without user and password, and the Authorization header that they make."""
+    parts = urlsplit(url)
+    if not (parts.username and parts.password):
+        return url, None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, basic_auth(unquote(parts.username), unquote(parts.password))
+
+
+def target_of(url: str, params: Any = None) -> Target:
+    """Take an absolute URL apart.
+
+    Args:
+        url: With scheme and host; characters that must be quoted are.
+        params: What to add to the query: a mapping, pairs, or a string.
+
+    Raises:
+        ValueError: There is no host, or the path cannot be sent.
+    """
+    parsed = URL(url, params=params)
+    host, port = parsed.host, parsed.port
+    if parsed.scheme not in _DEFAULT_PORTS or not host or not port:
+        raise ValueError(f"{url!r} is no URL of a host: http://… or https://… is expected")
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    path = parsed.quoted_uri
+    if not path.startswith("/"):
+        path = f"/{path}"
+    if path.startswith("//") or not _TARGET.fullmatch(path):
+        raise ValueError(f"{path!r} cannot be asked for")
+    named = f"[{host}]" if ":" in host else host
+    if port != _DEFAULT_PORTS[parsed.scheme]:
+        named = f"{named}:{port}"
+    return Target(Origin(parsed.scheme, host, port), named, path, url)
+
+
+class RequestWriter:
+    """Writes requests relative to one base URL, with one set of default headers.
+
+    Args:
+        base_url: Scheme, host and perhaps a path that is put before every path; None if all URLs
+            are absolute.
+        default_headers: Fields for every request.
+        authorization: Value of the Authorization header, if there is one for every request.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        default_headers: Mapping[str, Any] | None = None,
+        authorization: str | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._default_headers = dict(default_headers or {})
+        self._authorization = authorization
+        self._base = None if base_url is None else target_of(base_url)
+        # A query or a fragment in a base URL swallows the path: the parser has to look.
+        self._plain = base_url is not None and _is_plain(base_url)
+        self._targets: dict[str, Target] = {}
+        self._blocks: dict[Any, _Block] = {}
+
+    def draft(  # noqa: PLR0917 - called for every request, and keywords cost
+        self,
+        method: str,
+        url: str,
+        data: Any = None,
+        json: Any = None,
+        headers: Mapping[str, Any] | None = None,
+        auth: Auth | None = None,
+        params: Any = None,
+    ) -> Draft:
+        """Write a request.
+
+        Raises:
+            ValueError: A method, header or URL that cannot be sent.
+            UnsupportedError: A body that cannot be sent.
+        """
+        payload = _NOTHING if data is None and json is None else payload_of(data, json)
+        target = self._targets.get(url) if params is None else None
+        if target is None:
+            target = self._find(url, params)
+        return self._assemble(_verb(method), target, payload, headers or _NO_HEADERS, auth)
+
+    def redirected(self, draft: Draft, status: int, location: str, first: Origin) -> Draft:
+        """The request that follows on a redirect, by the rules of RFC 9110 15.4 and of habit.
+
+        301, 302 and 303 make it a GET without a body (a HEAD stays one); 307 and 308 repeat it.
+        Cookies are the jar's from here on; credentials go to no other origin than the first.
+
+        Raises:
+            ValueError: The location cannot be asked for.
+        """
+        method, target, payload, headers = draft.method, draft.target, draft.payload, draft.headers
+        here = URL(f"{target.origin.scheme}://{target.host}{target.path}")
+        target = target_of(str(here.redirect(location)))
+        without = draft.without | {"cookie", "cookie2"}
+        if target.origin != first:
+            without |= {"authorization"}
+        if status in (301, 302, 303):
+            if payload.kind == "json":
+                headers = Headers(_KIND_HEADERS["json"]) | headers  # Accept outlives the body
+            method, payload = method if method == "HEAD" else "GET", _NOTHING
+            without |= {"content-length", "content-type", "content-encoding"}
+        return self._assemble(method, target, payload, headers, draft.auth, without)
+
+    def _assemble(  # noqa: PLR0917 - like draft
+        self,
+        method: str,
+        target: Target,
+        payload: Payload,
+        headers: Mapping[str, Any],
+        auth: Auth | None,
+        without: frozenset[str] = frozenset(),
+    ) -> Draft:
+        data, kind = payload
+        given = tuple(headers.items()) if headers else ()
+        key = (target.host, kind, auth, given, without)
+        try:
+            block = self._blocks.get(key)
+        except TypeError:  # a list of values cannot be looked up
+            block = self._block(target.host, kind, headers, auth, without)
+        if block is None:
+            block = self._block(target.host, kind, headers, auth, without)
+            _keep(self._blocks, key, block)
+        if block.chunked:
+            end = b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"\r\n0\r\n\r\n"
+        elif block.has_length or not (data or method in _WITH_LENGTH):
+            end = b"\r\n" + data
+        else:
+            end = b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
+        start = f"{method} {target.path} HTTP/1.1\r\n".encode("latin-1") + block.lines
+        return Draft(method, target, start, end, block.own_cookies, payload, headers, auth, without)
+
+    def _find(self, url: str, params: Any) -> Target:
+        if _ABSOLUTE.match(url):
+            target = target_of(url, params)
+        elif self._base is None:
+            raise ValueError(f"{url!r} is relative, and there is no base URL (host)")
+        elif self._plain and params is None and _PLAIN_PATH.fullmatch(url):
+            prefix = "" if self._base.path == "/" else self._base.path
+            target = self._base._replace(path=prefix + url, url=f"{self._base_url}{url}")
+        else:
+            target = target_of(f"{self._base_url}{url}", params)
+        if params is None:
+            _keep(self._targets, url, target)
+        return target
+
+    def _block(
+        self,
+        host: str,
+        kind: str,
+        headers: Mapping[str, Any],
+        auth: Auth | None,
+        without: frozenset[str],
+    ) -> _Block:
+        own = Headers(dict(headers.items()))
+        authorization = basic_auth(*auth) if auth else self._authorization
+        if authorization:
+            own["Authorization"] = authorization
+        own.setdefault("Accept-Encoding", ACCEPTED)
+        of_kind = _KIND_HEADERS[kind]
+        if kind == "json":  # FastHttpUser's order: these go before the default headers
+            own = Headers(of_kind) | own
+        fields = Headers({"Host": host, "User-Agent": USER_AGENT}) | self._default_headers | own
+        for name, value in of_kind.items():
+            fields.setdefault(name, value)
+        chunked = "chunked" in str(fields.get("transfer-encoding", "")).lower()
+        for name in without | ({"content-length"} if chunked else frozenset()):
+            fields.discard(name)
+        lines = "".join(map(_line, fields.items()))
+        return _Block(
+            lines.encode("latin-1"), "content-length" in fields, chunked, "cookie" in fields
+        )
+
+
+@cache
+def _verb(method: str) -> str:
+    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise ValueError(f"method {method!r} cannot be used")
+    return method.upper()
+
+
+def _line(field: tuple[str, Any]) -> str:
+    name, value = field
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"header name {name!r} cannot be sent")
+    if not _VALUE.fullmatch(text):
+        raise ValueError(f"value {text!r} of header {name} cannot be sent")
+    return f"{name}: {text}\r\n"
+
+
+def _is_plain(base_url: str) -> bool:
+    parts = urlsplit(base_url)
+    return not parts.query and not parts.fragment and ";" not in parts.path
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(kept) >= _MAX_KEPT:
+        kept.clear()
+    kept[key] = value

@@ -1,0 +1,244 @@
+"""A socket and a greenlet that waits for it, with and without TLS. Knows nothing of HTTP.
+
+gevent's own sockets make a watcher's round and a timer for every wait. Here the watcher is kept,
+and there is one timer per connection that is looked at, not restarted: it runs out at most once in
+``timeout_s``, sees how long the peer has really been silent, and goes on or ends the wait. A
+deadline is as exact as with a timer per wait.
+"""
+
+from __future__ import annotations
+
+import ssl
+from select import POLLIN
+from time import perf_counter
+from typing import Any
+
+from gevent import get_hub, getcurrent
+from gevent.exceptions import InvalidSwitchError
+from gevent.monkey import get_original
+
+from runner.load.swift.failures import NetworkTimeoutError
+
+_READ, _WRITE = 1, 2
+_PIECE = 65536
+_SECOND_LOOK_S = 0.1
+_TIME_IS_UP = object()
+_make_poll = get_original("select", "poll")
+
+
+class NothingSentError(ConnectionError):
+    """The connection was known to be broken before anything was sent."""
+
+
+class Wire:
+    """TCP; used by one greenlet at a time.
+
+    Args:
+        sock: Connected and not blocking; owned from here on.
+        timeout_s: Longest silence while something is waited for.
+    """
+
+    __slots__ = (
+        *("deadline_s", "_sock", "_timeout_s", "_poll", "_reader", "_hub", "_timer"),
+        *("_waiting", "_until_s", "_look_s"),
+    )
+
+    def __init__(self, sock: Any, timeout_s: float) -> None:
+        self._sock = sock
+        self._timeout_s = timeout_s
+        self._hub = get_hub()
+        self._reader = self._hub.loop.io(sock.fileno(), _READ)
+        self._poll = _make_poll()
+        self._poll.register(sock, POLLIN)
+        self._timer: Any = None
+        self._waiting: Any = None
+        self._until_s = self._look_s = 0.0
+        self.deadline_s = float("inf")
+        """Moment (``perf_counter``) at which any wait ends."""
+
+    def send(self, data: bytes) -> bool:
+        """Send everything.
+
+        Returns:
+            False if the peer began to answer before it had taken everything: the rest was not sent.
+
+        Raises:
+            NothingSentError: The connection is broken, and nothing of this has left.
+            OSError: The connection broke on the way, or the peer took nothing for too long.
+        """
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except ConnectionError as error:
+            raise NothingSentError(error.errno, error.strerror) from error
+        return sent == len(data) or self._send_rest(memoryview(data)[sent:])
+
+    def receive(self) -> bytes:
+        """The next bytes, as soon as there are some; empty at the end.
+
+        Raises:
+            OSError: The connection broke, or the peer was silent for too long.
+        """
+        while True:
+            self._wait(self._reader)
+            try:
+                return self._sock.recv(_PIECE)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                continue
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that nobody asked for: the end of the connection, or bytes."""
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Close; may be called again."""
+        self._reader.close()
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+        self._sock.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _send_rest(self, rest: memoryview) -> bool:
+        both = self._hub.loop.io(self._sock.fileno(), _READ | _WRITE)
+        try:
+            while rest:
+                self._wait(both)
+                try:
+                    rest = rest[self._sock.send(rest) :]
+                except BlockingIOError:
+                    if not self.quiet():
+                        return False
+        finally:
+            both.close()
+        return True
+
+    def _wait(self, watcher: Any) -> None:
+        """Let others run until the watcher's event, an exception, or the end of patience."""
+        self._until_s = min(perf_counter() + self._timeout_s, self.deadline_s)
+        if self._timer is None or self._until_s < self._look_s:
+            self._look_again_in(self._until_s - perf_counter())
+        greenlet = self._waiting = getcurrent()
+        watcher.start(greenlet.switch, self)
+        try:
+            woken_by = self._hub.switch()
+        finally:
+            watcher.stop()
+            self._waiting = None
+        if woken_by is not self:
+            if woken_by is _TIME_IS_UP:
+                raise NetworkTimeoutError(f"the peer was silent for {self._timeout_s:g} s")
+            raise InvalidSwitchError(f"{greenlet!r} was woken by {woken_by!r}")
+
+    def _look_again_in(self, seconds: float) -> None:
+        # Without a reference: a timer that only looks must not keep the loop alive.
+        if self._timer is not None:
+            self._timer.close()
+        self._look_s = perf_counter() + seconds
+        self._timer = self._hub.loop.timer(max(0.0, seconds), ref=False)
+        self._timer.start(self._look, update=True)
+
+    def _look(self) -> None:
+        self._timer.close()
+        self._timer = None
+        if self._waiting is None:
+            return
+        left_s = self._until_s - perf_counter()
+        if left_s <= 0 and not self.quiet():
+            # It has just come, and is only not yet handed on, for this process was busy.
+            left_s = _SECOND_LOOK_S
+        if left_s > 0:
+            self._look_again_in(left_s)
+        else:
+            self._waiting.switch(_TIME_IS_UP)
+
+
+class TlsWire(Wire):
+    """TLS over TCP. :meth:`shake_hands` comes first.
+
+    Args:
+        sock: Connected and not blocking; owned from here on.
+        timeout_s: Longest silence while something is waited for.
+        context: Says whom to trust.
+        host: Name that the peer must prove, and that it is told (SNI).
+    """
+
+    __slots__ = ("_incoming", "_outgoing", "_tls")
+
+    def __init__(self, sock: Any, timeout_s: float, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(sock, timeout_s)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def shake_hands(self) -> None:
+        """Agree on keys, and have the peer prove who it is.
+
+        Raises:
+            OSError: Among others ``ssl.SSLError``.
+        """
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._take_in()
+            except ssl.SSLError:
+                self._flush()  # tell the peer why
+                raise
+            else:
+                self._flush()
+                return
+
+    def send(self, data: bytes) -> bool:
+        """Send everything, like :meth:`Wire.send`."""
+        self._tls.write(data)
+        return super().send(self._outgoing.read())
+
+    def receive(self) -> bytes:
+        """The next bytes, like :meth:`Wire.receive`; a missing goodbye is taken for one."""
+        while True:
+            if self._incoming.pending or self._tls.pending():
+                try:
+                    return self._tls.read(_PIECE)
+                except ssl.SSLWantReadError:
+                    self._flush()
+                except ssl.SSLEOFError:
+                    return b""
+            if not self._take_in():
+                return b""
+
+    def quiet(self) -> bool:
+        """Like :meth:`Wire.quiet`; what only keeps TLS going (tickets, new keys) is no noise."""
+        while not self._tls.pending():
+            if self._incoming.pending:
+                try:
+                    self._tls.read(1)
+                except ssl.SSLWantReadError:
+                    self._flush()
+                    continue
+                except ssl.SSLError:
+                    pass
+                return False
+            if super().quiet():
+                return True
+            try:
+                if not self._take_in():
+                    return False
+            except OSError:
+                return False
+        return False
+
+    def _take_in(self) -> bool:
+        data = super().receive()
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        return bool(data)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            super().send(self._outgoing.read())
