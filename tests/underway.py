@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 AT_ONCE = 3
+"""Each Envoy watches some twenty files, and a user has 128 inotify instances by default."""
 BOUND_S = 280.0
 
 T = TypeVar("T")

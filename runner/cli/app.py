@@ -43,6 +43,10 @@ Exit codes:
 """
 
 
+class _ReaderGoneError(Exception):
+    """The reader of our output went away, as ``| head`` does."""
+
+
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command is asked for."""
 
@@ -58,6 +62,12 @@ class _LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{where[0]} is not a command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # Click would make it 1, which is a verdict here.
+            raise _ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -139,7 +149,7 @@ def _code(argv: list[str] | None, command: click.Command) -> int:
     except SeatrialError as error:
         say_error(error)
         return error.exit_code
-    except BrokenPipeError:  # The reader of our output went away, as `| head` does.
+    except _ReaderGoneError:
         return ExitCode.PASS
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug has an exit code
         say_bug(error)

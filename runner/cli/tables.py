@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +25,18 @@ MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.INCONCLUSIVE: "?", Verd
 _PLAIN_WIDTH = 140
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Tell the caller, where rich would end the process with 1, which is a verdict here."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console(*, err: bool = False) -> Console:
     """A console for data (standard output) or talk (standard error).
 
     Where output is not a terminal, lines are not folded at 80 columns.
     """
-    made = Console(stderr=err, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    made = _Console(stderr=err, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not made.is_terminal:
         made.width = max(made.width, _PLAIN_WIDTH)
     return made

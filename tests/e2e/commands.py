@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import psutil
 from conftest import ROOT
@@ -208,11 +208,13 @@ class Command:
     looked_s: float = 0.0
 
     @classmethod
-    def start(cls, place: Place, *argv: str, env: Mapping[str, str] | None = None) -> Self:
-        """Start with standard output and error into files."""
+    def start(
+        cls, place: Place, *argv: str, env: Mapping[str, str] | None = None, deaf: bool = False
+    ) -> Self:
+        """Start with standard output and error into files; ``deaf``: nobody reads the output."""
         number = len(list(place.root.glob("*.out")))
         out, err = place.root / f"{number}.out", place.root / f"{number}.err"
-        with out.open("wb") as to_out, err.open("wb") as to_err:
+        with _pipe_to_nobody() if deaf else out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
                 [str(SEATRIAL), *argv],
                 cwd=place.work,
@@ -222,6 +224,7 @@ class Command:
                 stderr=to_err,
                 start_new_session=True,
             )
+        out.touch()
         return cls(place, argv, process, out, err, time.monotonic())
 
     @classmethod
@@ -344,6 +347,12 @@ class Command:
         if not self.place.shares_sandboxes:
             files |= {str(path) for path in self.place.sandboxes.glob("*")}
         return Left(tuple(alive), _held(self.ports, known), tuple(sorted(files)))
+
+
+def _pipe_to_nobody() -> BinaryIO:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "wb")
 
 
 def seatrial(place: Place, *argv: str, env: Mapping[str, str] | None = None) -> Ending:

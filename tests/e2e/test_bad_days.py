@@ -119,14 +119,25 @@ def test_locust_dies_in_a_fault(place: Place, sandbox_info: SandboxInfo) -> None
     assert routes(sandbox_info) == before
 
 
-def test_a_guard_trips(place: Place, sandbox_info: SandboxInfo) -> None:
-    """Goal: 4, healed. Method: four in ten are refused, and a guard minds."""
-    before = routes(sandbox_info)
-    faults = [abort("product-api", 3, 30)]
+@pytest.fixture(scope="module")
+def guarded(
+    sandbox_info: SandboxInfo, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Ending, Ending]:
+    """A run whose guard trips, and a rival that comes while it is under way."""
+    place = Place.make(tmp_path_factory.mktemp("guarded") / "place", sandbox_info.home.parent)
+    parts = {"load": load(40), "faults": [abort("product-api", 3, 30)], "objectives": OBJECTIVES}
     guards = [{"abort_when": "errors > 10%", "for": "1s", "grace": "1s"}]
-    parts = {"load": load(40), "faults": faults, "guards": guards, "objectives": OBJECTIVES}
-    name = place.experiment("guarded", **parts)
-    ending = seatrial(place, "run", name, "--sandbox-name", sandbox_info.name)
+    first = place.experiment("guarded", guards=guards, **parts)
+    second = place.experiment("rival", **parts)
+    with Command.start(place, "run", first, "--sandbox-name", sandbox_info.name) as command:
+        command.until_second(0)
+        rival = seatrial(place, "run", second, "--sandbox-name", sandbox_info.name)
+        return command.end(), rival
+
+
+def test_a_guard_trips(guarded: tuple[Ending, Ending], sandbox_info: SandboxInfo) -> None:
+    """Goal: 4, healed. Method: four in ten requests are refused, and a guard minds."""
+    ending, _ = guarded
     assert ending.code == 4, ending.err
     assert ending.folder.read_manifest().state == "aborted"
     assert ending.folder.read_manifest().reason.startswith("errors > 10% held for 1 s")
@@ -134,29 +145,20 @@ def test_a_guard_trips(place: Place, sandbox_info: SandboxInfo) -> None:
     assert_kept(ending, seconds=6)
     assert "The run was aborted by a guard" in ending.out
     assert ending.left == NOTHING
-    assert routes(sandbox_info) == before
+    assert ending.virtual_services("after") == ending.virtual_services("before")
+    status = control.status(sandbox_info.name, root=sandbox_info.home.parent)
+    assert status is not None
+    assert status.state == "ready"
 
 
-def test_one_run_at_a_time_and_ctrl_c(place: Place, sandbox_info: SandboxInfo) -> None:
-    """Goal: a second run is refused, the first goes on; Ctrl-C ends that, but not the sandbox."""
-    first = place.experiment("first", load=load(40), objectives=OBJECTIVES)
-    second = place.experiment("second", load=load(9), objectives=OBJECTIVES)
-    with Command.start(place, "run", first, "--sandbox-name", sandbox_info.name) as command:
-        command.until_second(0)
-        rival = seatrial(place, "run", second, "--sandbox-name", sandbox_info.name)
-        said = f"another run (process {command.process.pid}) is using the sandbox 'tests'"
-        assert rival.code == 3
-        assert said in rival.err
-        assert "load start begin" not in rival.steps
-        command.until_second(2)
-        command.send(signal.SIGINT)
-        ending = command.end()
-    assert ending.code == 130
-    assert "stopping the load and healing" in ending.err
-    assert_kept(ending, seconds=2)
-    assert ending.left == NOTHING
-    root = sandbox_info.home.parent
-    assert (control.status(sandbox_info.name, root=root) or sandbox_info).state == "ready"
+def test_one_run_at_a_time(guarded: tuple[Ending, Ending]) -> None:
+    """Goal: a run has its target for itself. Method: a second one while the first goes on."""
+    _, rival = guarded
+    assert rival.code == 3
+    assert "another run (process " in rival.err
+    assert "is using the sandbox 'tests'" in rival.err
+    assert "load start begin" not in rival.steps
+    assert rival.folder.read_manifest().state == "failed"
 
 
 def test_a_killed_runner_undoes_its_fault_by_itself(

@@ -94,7 +94,9 @@ def killed(folder: Path) -> tuple[Ending, list[Ending]]:
         ending = command.end(gone_bound_s=GONE_BOUND_S)
     run_id = ending.folder.run_id
     later = [("heal", run_id), ("heal", "latest"), ("evaluate", run_id), ("report", run_id)]
-    return ending, [seatrial(place, *argv) for argv in later]
+    endings = [seatrial(place, *argv) for argv in later]
+    with Command.start(place, "evaluate", run_id, deaf=True) as command:
+        return ending, [*endings, command.end()]
 
 
 def _shown(folder: Path) -> bytes:
@@ -168,7 +170,7 @@ def test_a_killed_runner_takes_its_load_and_its_sandbox_with_it(
 def test_after_a_kill_heal_is_clean_harmless_and_on_record(
     killed: tuple[Ending, list[Ending]],
 ) -> None:
-    ending, (healed, again, judged, reported) = killed
+    ending, (healed, again, judged, reported, unheard) = killed
     for heal in (healed, again):
         assert heal.code == 0, heal.err
         assert "is gone, and every fault in it" in heal.err
@@ -178,3 +180,5 @@ def test_after_a_kill_heal_is_clean_harmless_and_on_record(
     assert reported.code == 0
     assert json.loads((ending.folder.report_dir / "report.json").read_text())
     assert [e.left for e in (healed, again, judged, reported)] == [NOTHING] * 4
+    # The exit code is the verdict, also where nobody reads on, as after `| head`.
+    assert (unheard.code, unheard.err) == (3, "")
