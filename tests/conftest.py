@@ -21,12 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # The fixture ``sandbox_info``: one sandbox for all tests that need a mesh. And ``background``.
 pytest_plugins = ("sandboxes", "bare_api", "underway")
+
+# How long an example takes is the machine's affair.
+settings.register_profile("seatrial", deadline=None)
+settings.load_profile("seatrial")
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"

@@ -1,0 +1,181 @@
+"""Every wait of the conductor has a bound, and what ends too early is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from test_conductor import experiment, manifest, only_run
+
+from runner.conductor import conduct
+from runner.errors import FaultError, LoadError, RecordingError
+from runner.model.experiment import Experiment
+from runner.model.plan import Plan, PlannedFault, make_plan
+from runner.model.recording import (
+    ClockAnchor,
+    Manifest,
+    Recording,
+    Signals,
+    TargetInfo,
+    unhealed,
+)
+from runner.ports import Job, LoadJob, LoadProgress, Ports
+from runner.store import RunDir, Store
+from runner.testing import EPOCH_S, FakeInjector, FakeLoad, FakeSignals, FakeWorld
+
+
+def carry_out(
+    world: FakeWorld, root: Path, ports: Ports, *, asked: Experiment | None = None
+) -> Recording:
+    run = Store(root).create_run("two-faults", EPOCH_S)
+    return conduct(make_plan(asked or experiment()), "text", manifest(run), ports, run)
+
+
+def assert_whole(world: FakeWorld) -> None:
+    assert (world.active_faults, world.load_on, world.up) == (frozenset(), False, False)
+
+
+@dataclass(slots=True)
+class EndlessJob:
+    """A load that records as it should, and never ends; or that never starts."""
+
+    job: LoadJob
+    silent: bool
+
+    def poll(self) -> int | None:
+        return None
+
+    def stop(self, grace_s: float) -> None:
+        self.job.stop(grace_s)
+
+    def tail(self, lines: int) -> str:
+        return "still here"
+
+    def progress(self) -> LoadProgress:
+        return LoadProgress(None) if self.silent else self.job.progress()
+
+
+@dataclass(slots=True)
+class EndlessLoad(FakeLoad):
+    silent: bool = False
+
+    def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
+        return EndlessJob(FakeLoad.start(self, plan, target, workdir, log), self.silent)
+
+
+def test_a_load_that_does_not_end_is_stopped(tmp_path: Path) -> None:
+    """Goal: bounded. Method: 60 s of plan, 5 s of stop timeout, 10 s of grace, and no end."""
+    world = FakeWorld()
+    recording = carry_out(world, tmp_path, replace(world.ports(), load=EndlessLoad(world)))
+    (end,) = [e for e in recording.events if (e.source, e.action) == ("load", "end")]
+    assert end.detail.startswith("still running at 75.")
+    assert_whole(world)
+
+
+def test_a_load_that_does_not_start_is_given_up(tmp_path: Path) -> None:
+    world = FakeWorld()
+    silent = EndlessLoad(world, silent=True)
+    with pytest.raises(LoadError, match="did not start within 60 s:\nstill here"):
+        carry_out(world, tmp_path, replace(world.ports(), load=silent))
+    assert world.clock.now_s < 61
+    assert_whole(world)
+
+
+def test_guards_rest_while_a_load_comes_to_its_end(tmp_path: Path) -> None:
+    """Goal: no abort after the plan's end. Method: nobody sends while the last users leave."""
+    load = {"locustfile": "shop.py", "stages": [{"duration": "60s", "users": 10}]}
+    asked = experiment(
+        load={**load, "stop_timeout": "60s"},
+        guards=[{"abort_when": "errors > 20%", "for": "5s", "grace": "0s"}],
+    )
+    world = FakeWorld()
+    ports = replace(world.ports(), load=EndlessLoad(world))
+    assert carry_out(world, tmp_path, ports, asked=asked).manifest.state == "recorded"
+
+
+@dataclass(slots=True)
+class DeadChild:
+    """The child of a fault that was gone as soon as it was started."""
+
+    def poll(self) -> int | None:
+        return 1
+
+    def stop(self, grace_s: float) -> None:
+        """Nothing is left to stop."""
+
+    def tail(self, lines: int) -> str:
+        return "ModuleNotFoundError: chaostoolkit"
+
+
+class DeadChildren(FakeInjector):
+    def inject(
+        self,
+        fault: PlannedFault,
+        run_id: str,
+        target: TargetInfo,
+        workdir: Path,
+        starts_at_wall_s: float,
+    ) -> Job:
+        FakeInjector.inject(self, fault, run_id, target, workdir, starts_at_wall_s)
+        return DeadChild()
+
+
+def test_a_child_that_ends_before_its_time_ends_the_run(tmp_path: Path) -> None:
+    """Goal: nobody waits for a fault that will not come. Method: a child that dies at once."""
+    world = FakeWorld()
+    dead = replace(world.ports(), faults=DeadChildren(world))
+    with pytest.raises(FaultError, match="01-pod-kill ended before its time:\nModuleNotFound"):
+        carry_out(world, tmp_path, dead)
+    assert world.clock.now_s < 15
+    assert_whole(world)
+    assert unhealed(only_run(tmp_path).read_events()) == frozenset()
+
+
+@dataclass(slots=True)
+class Witness(FakeSignals):
+    """Remembers when, and up to which offset, it was asked."""
+
+    asked: tuple[float, float] = (0.0, 0.0)
+
+    def collect(
+        self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
+    ) -> Signals:
+        self.asked = (self.world.clock.now_s, end_s)
+        return FakeSignals.collect(self, plan, anchor, target, end_s, rawdir)
+
+
+def test_signals_are_asked_for_up_to_the_end_and_after_the_last_scrape(tmp_path: Path) -> None:
+    """Goal: the last seconds are in Prometheus. Method: when, and up to when; whole and aborted."""
+    world = FakeWorld()
+    witness = Witness(world)
+    carry_out(world, tmp_path / "whole", replace(world.ports(), signals=witness))
+    assert witness.asked == pytest.approx((62.5, 60.0), abs=0.2)
+    asked = experiment(guards=[{"abort_when": "errors > 20%", "for": "5s", "grace": "10s"}])
+    world = FakeWorld(error_every=2)
+    witness = Witness(world)
+    carry_out(world, tmp_path / "cut", replace(world.ports(), signals=witness), asked=asked)
+    assert witness.asked == pytest.approx((23.5, 21.0), abs=0.5)
+
+
+class NoLastWord(RunDir):
+    """A folder on a disk that is full when the run is sealed."""
+
+    def write_manifest(self, sealed: Manifest) -> None:
+        if sealed.state in ("recorded", "failed"):
+            raise RecordingError("no space left")
+        super().write_manifest(sealed)
+
+
+@pytest.mark.parametrize(
+    ("world", "said"),
+    [(FakeWorld(), "no space left"), (FakeWorld(load_exit_at_s=40.0), "the load generator ended")],
+)
+def test_a_run_that_cannot_be_sealed_is_no_success_and_hides_no_root_cause(
+    tmp_path: Path, world: FakeWorld, said: str
+) -> None:
+    run = NoLastWord(Store(tmp_path).create_run("two-faults", EPOCH_S).path)
+    with pytest.raises((RecordingError, LoadError), match=said):
+        conduct(make_plan(experiment()), "text", manifest(run), world.ports(), run)
+    assert run.read_manifest().state == "running"
+    assert_whole(world)
