@@ -44,9 +44,12 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> Callable[[], None] |
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
 
     def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+        if os.getppid() != parent:  # It died before the kernel knew.
+            os._exit(1)
 
     return set_death_signal
 

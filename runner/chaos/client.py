@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from runner.chaos.annotation import Object
 from runner.errors import SeatrialError, TargetError
 
-Object = dict[str, Any]
 log = logging.getLogger(__name__)
 
 CONNECT_S = 3.0

@@ -10,17 +10,15 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Literal
 
-from runner.model.recording import Effect
+from runner.model.recording import Effect, EffectKind
 
 EFFECTS_ENV = "SEATRIAL_EFFECTS"
 
-What = Literal["injected", "verified", "removed", "gone", "killed", "replaced", "ready", "skipped"]
 log = logging.getLogger("chaostoolkit")
 
 
-def record(what: What, subject: str, detail: str = "", path: str | None = None) -> Effect:
+def record(what: EffectKind, subject: str, detail: str = "", path: str | None = None) -> Effect:
     """Append an effect of this moment to ``path``, or to the file in ``SEATRIAL_EFFECTS``."""
     effect = Effect(wall_s=time.time(), what=what, subject=subject, detail=detail)
     log.info("%s %s %s", what, subject, detail)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from runner.chaos.annotation import Object
 from runner.chaos.budgets import refusals
 from runner.errors import FaultError
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

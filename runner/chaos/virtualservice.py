@@ -22,7 +22,6 @@ from runner.chaos.annotation import (
     ANNOTATION,
     Object,
     Tag,
-    annotations_of,
     fault_key,
     is_ours,
     read_tags,
@@ -151,11 +150,6 @@ def faults_on(vs: Object) -> dict[str, Tag | None]:
         if _ours(route):
             found.setdefault(route["name"].rpartition("-")[0], None)
     return found
-
-
-def carries_anything(vs: Object) -> bool:
-    """Whether ``vs`` has the annotation or a route with a name of ours."""
-    return ANNOTATION in annotations_of(vs) or any(map(_ours, _routes(vs)))
 
 
 # -- copies ------------------------------------------------------------------------------------

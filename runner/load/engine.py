@@ -6,7 +6,6 @@ Imports no Locust: that patches the whole process. What runs inside the child is
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from runner.errors import LoadError
 from runner.load.seconds import SECONDS_FILE, SecondsReader
+from runner.mistakes import closest
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.ports import LoadJob, LoadProgress
@@ -86,11 +86,11 @@ class LocustEngine:
                 return path.absolute()
         known = sorted(path.name for folder in self._folders for path in folder.glob("*.py"))
         places = ", ".join(str(folder) for folder in self._folders)
-        near = difflib.get_close_matches(Path(name).name, known, n=1)
+        near = closest(Path(name).name, known)
         raise LoadError(
             f"there is no locustfile {name!r}, neither as a path nor in {places}",
             accepted=", ".join(known) or "a path of a Locust file",
-            hint=f"did you mean {near[0]}?" if near else "",
+            hint=f"did you mean {near}?" if near else "",
         )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gevent
 from gevent.pool import Group
 from locust import User
 from locust.user.task import LOCUST_STATE_STOPPING
@@ -85,9 +84,3 @@ class Population:
         if not greenlet.dead:
             self.interrupted += user._state == LOCUST_STATE_STOPPING  # noqa: SLF001
             user.stop(force=True)
-
-
-def wait_bounded(greenlet: gevent.Greenlet, timeout_s: float) -> bool:
-    """Wait for a greenlet; whether it ended in time."""
-    greenlet.join(timeout=timeout_s)
-    return bool(greenlet.dead)

@@ -246,6 +246,11 @@ class Signals(Model):
     error: str = ""
 
 
+EffectKind = Literal[
+    "injected", "verified", "removed", "gone", "killed", "replaced", "ready", "skipped"
+]
+
+
 class Effect(Model):
     """A line that a fault's child wrote about what it did or saw.
 
@@ -256,9 +261,7 @@ class Effect(Model):
     """
 
     wall_s: float
-    what: Literal[
-        "injected", "verified", "removed", "gone", "killed", "replaced", "ready", "skipped"
-    ]
+    what: EffectKind
     subject: str
     detail: str = ""
 
