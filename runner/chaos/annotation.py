@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from runner.errors import FaultError
+from runner.model import faultmark
 
-ANNOTATION: Final = "seatrial.dev/faults"
-PREFIX: Final = "seatrial-"
+ANNOTATION: Final = faultmark.ANNOTATION
+PREFIX: Final = faultmark.PREFIX
 
 Object = dict[str, Any]
 

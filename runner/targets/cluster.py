@@ -18,7 +18,7 @@ from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
 from runner.targets.inspection import read_objects
-from runner.targets.preflight import problems
+from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.snapshot import write_snapshot
 
@@ -147,7 +147,7 @@ class ClusterTarget:
 
     def preflight(self, plan: Plan) -> Sequence[str]:
         info = self._opened()
-        return problems(plan, read_objects(info), info.namespace)
+        return problems(plan, read_objects(info), info.namespace, target_flags(info))
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

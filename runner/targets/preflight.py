@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from runner.model.experiment import HttpAbort, HttpDelay, PodKill
+from runner.model.faultmark import all_marks
 from runner.model.plan import Plan
+from runner.model.recording import TargetInfo
 from runner.targets.inspection import Object, Objects
 
 
-def problems(plan: Plan, objects: Objects, namespace: str) -> list[str]:
-    """Reasons why ``plan`` cannot be carried out or judged, each one sentence; empty if it can."""
+def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> list[str]:
+    """Reasons why ``plan`` cannot be carried out or judged, each one sentence; empty if it can.
+
+    Args:
+        plan: The plan.
+        objects: What there is on the target.
+        namespace: Where that was read.
+        flags: What names this target to ``seatrial heal``; see :func:`target_flags`.
+    """
     found = [f"{kind} cannot be read ({why})" for kind, why in sorted(objects.errors.items())]
+    found += leftovers(objects, flags)
     services = {o["metadata"]["name"]: o for o in objects.of("services")}
     for name in sorted(_services_of(plan)):
         if name not in services:
@@ -31,6 +41,19 @@ def problems(plan: Plan, objects: Objects, namespace: str) -> list[str]:
                         f"{fault.service}, so that there is nothing to inject into"
                     )
     return found
+
+
+def leftovers(objects: Objects, flags: str = "") -> list[str]:
+    """Faults that are in place before anything was injected: each with how to remove it."""
+    marks = all_marks(objects.of("virtualservices"))
+    return [f"{mark.sentence}; remove it with `{mark.heal_command(flags)}`" for mark in marks]
+
+
+def target_flags(target: TargetInfo) -> str:
+    """The flags that name ``target`` on a command line; empty for the default sandbox."""
+    if target.kind == "cluster":
+        return f"--target {target.name}"
+    return "" if target.name == "default" else f"--sandbox-name {target.name}"
 
 
 def _services_of(plan: Plan) -> set[str]:

@@ -12,7 +12,7 @@ from runner.errors import TargetBusyError, TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.targets.inspection import read_objects
-from runner.targets.preflight import problems
+from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.sandbox import control
 from runner.targets.snapshot import write_snapshot
@@ -75,7 +75,7 @@ class SandboxTarget:
 
     def preflight(self, plan: Plan) -> Sequence[str]:
         target = self._opened()
-        return problems(plan, read_objects(target), target.namespace)
+        return problems(plan, read_objects(target), target.namespace, target_flags(target))
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

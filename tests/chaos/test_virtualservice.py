@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from runner.chaos import virtualservice as vs_
 from runner.chaos.annotation import ANNOTATION, Tag, fault_key, is_ours, read_tags, timestamp
 from runner.errors import FaultError
+from runner.model.faultmark import marks_on
 
 Object = dict[str, Any]
 
@@ -54,6 +55,17 @@ def test_annotation_tells_whose_fault_it_is_and_until_when() -> None:
     assert read_tags(changed) == {
         "seatrial-run-1-01-abort": tag(block=DELAY, headers={"x-probe": "1"})
     }
+
+
+def test_others_can_read_whose_fault_it_is() -> None:
+    """Goal: two modules agree on the marks. Method: a fault as written, then without annotation."""
+    run = "2026-01-02T030405Z-abcd"
+    changed = vs_.add_fault(virtual_service(), tag(run=run))
+    (mark,) = marks_on(changed)
+    assert mark == ("virtualservice/payment-api", run, "01-abort", "2026-11-20T10:00:00Z")
+    del changed["metadata"]["annotations"]
+    assert marks_on(changed) == (mark._replace(expires_at=""),)
+    assert marks_on(vs_.remove_all(changed)) == ()
 
 
 def test_every_route_to_the_service_is_copied_and_no_other() -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from runner.errors import TargetError
 from runner.model.experiment import Experiment
+from runner.model.faultmark import ANNOTATION
 from runner.model.plan import make_plan
+from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
 from runner.targets.cluster import ClusterTarget, cluster_info, one_context, write_kubeconfig
 from runner.targets.inspection import Objects
-from runner.targets.preflight import problems
+from runner.targets.preflight import leftovers, problems, target_flags
 from runner.targets.snapshot import write_snapshot
 
 ABORT = {"kind": "http-abort", "service": "pay", "at": "5s", "duration": "5s", "status": 503}
@@ -90,6 +92,49 @@ def test_killing_the_last_healthy_pod_is_refused_with_the_count() -> None:
     assert problem == (
         "01-pod-kill: 1 pods of pay are ready, but killing 1 and leaving 1 healthy needs 2"
     )
+
+
+def test_the_fault_of_another_run_is_a_problem_with_the_command_that_removes_it() -> None:
+    """Goal: no run on a disturbed target. Method: a mark in the annotation, one in a name only."""
+    objects = world()
+    (vs,) = objects.of("virtualservices")
+    run = "2026-01-02T030405Z-abcd"
+    tag = {"run": run, "fault": "01-http-abort", "owner": "ann", "expires_at": ""}
+    vs["metadata"]["annotations"] = {ANNOTATION: json.dumps({"key": tag})}
+    copies = [f"seatrial-{run.lower()}-{fault}-1" for fault in ("01-http-abort", "02-slow")]
+    vs["spec"]["http"][:0] = [{"name": name} for name in copies]
+    said = "virtualservice/pay still carries the fault {} of run " + run + "; remove it with `{}`"
+    assert leftovers(objects, "--target staging") == [
+        said.format(fault, f"seatrial heal {run} --target staging")
+        for fault in ("01-http-abort", "02-slow")
+    ]
+    assert _problems(KILL, "errors < 1%", objects) == leftovers(objects)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"x": 1}', "null"])
+def test_a_mark_that_cannot_be_read_is_a_fault_all_the_same(text: str) -> None:
+    objects = world()
+    objects.of("virtualservices")[0]["metadata"]["annotations"] = {ANNOTATION: text}
+    expected = [
+        "virtualservice/pay still carries the fault seatrial.dev/faults of an unknown run; "
+        "remove it with `seatrial heal --all`"
+    ]
+    assert leftovers(objects) == (expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "flags"),
+    [
+        ("cluster", "staging", "--target staging"),
+        ("sandbox", "default", ""),
+        ("sandbox", "x", "--sandbox-name x"),
+    ],
+)
+def test_a_command_names_its_target(kind: Any, name: str, flags: str) -> None:
+    info = TargetInfo(
+        kind=kind, name=name, namespace="n", ingress_url="", host="", prometheus_url=""
+    )
+    assert target_flags(info) == flags
 
 
 def test_what_cannot_be_read_is_a_problem() -> None:
