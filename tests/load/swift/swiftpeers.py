@@ -24,21 +24,32 @@ from typing import Any
 _before = os.environ.get("LOCUST_SKIP_MONKEY_PATCH")
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 try:
+    from locust import task
     from locust.contrib.fasthttp import FastHttpSession
+    from locust.env import Environment
     from locust.event import EventHook
+    from locust.exception import LocustError, StopTest
 finally:
     if _before is None:
         del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
     else:
         os.environ["LOCUST_SKIP_MONKEY_PATCH"] = _before
 
-from runner.load.outcomes import classify
-from runner.load.swift import ConnectionPool, SwiftHttpSession
+from runner.load.outcomes import classify  # noqa: E402 - after Locust
+from runner.load.swift import ConnectionPool, SwiftHttpSession  # noqa: E402
+
+__all__ = ["Environment", "LocustError", "StopTest", "task"]
+"""What else tests need of Locust."""
 
 PATIENCE_S = 5.0
 _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 OWN_NAME = re.compile(r"User-Agent: (python/gevent-http-client|seatrial)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"^transfer-encoding:.*chunked", re.IGNORECASE | re.MULTILINE)
+
+
+def listen(hook: Any, events: list[dict[str, Any]]) -> None:
+    """Keep what an event fires."""
+    hook.add_listener(lambda **kwargs: events.append(kwargs))
 
 
 @dataclass
@@ -49,7 +60,7 @@ class Reports:
     hook: EventHook = field(default_factory=EventHook)
 
     def __post_init__(self) -> None:
-        self.hook.add_listener(lambda **kwargs: self.events.append(kwargs))
+        listen(self.hook, self.events)
 
     @property
     def last(self) -> dict[str, Any]:
@@ -267,10 +278,10 @@ def answer(body: bytes = b"", status: str = "200 OK", **fields: str) -> bytes:
 def echo_server() -> Any:
     """A server that tells what it was asked, and can do what the first part of a path says.
 
-    ``/status/<n>``, ``/redirect/<n>/<location>`` (``~`` for ``/``), ``/loop``, ``/cookies/<hex>``,
-    ``/packed/<encoding>``, ``/chunked``, ``/until-close``, ``/close`` (after an answer), ``/double``
-    (two fields of a name), ``/text/<charset>``. Everything else is echoed as JSON, but for the name
-    that a client gives itself.
+        ``/status/<n>``, ``/redirect/<n>/<location>`` (``~`` for ``/``), ``/loop``, ``/cookies/<hex>``,
+        ``/packed/<encoding>``, ``/chunked``, ``/until-close``, ``/close`` (after an answer),
+    def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - a table
+        that a client gives itself.
     """
 
     def handle(line: Line) -> None:
@@ -300,7 +311,7 @@ def cookies(*values: str) -> str:
     return "/cookies/" + "\r\n".join(f"Set-Cookie: {value}" for value in values).encode().hex()
 
 
-def _do(path: str, told: bytes) -> tuple[bytes, bool]:
+def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - a table of actions
     action, _, rest = path.removeprefix("/base/v1")[1:].partition("/")
     match action:
         case "status":
@@ -325,7 +336,8 @@ def _do(path: str, told: bytes) -> tuple[bytes, bool]:
             }[rest]
             return answer(packed, Content_Encoding="deflate" if rest == "bare" else rest), True
         case "chunked":
-            pieces = b"".join(b"%x\r\n%b\r\n" % (len(told[i : i + 7]), told[i : i + 7]) for i in range(0, len(told), 7))
+            cuts = [told[at : at + 7] for at in range(0, len(told), 7)]
+            pieces = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in cuts)
             head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
             return head + pieces + b"0\r\nX-Trailer: 1\r\n\r\n", True
         case "until-close":
