@@ -18,13 +18,14 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-AT_ONCE = 3
+AT_ONCE = 2
 """Each Envoy watches some twenty files, and a user has 128 inotify instances by default."""
 BOUND_S = 280.0
 
 T = TypeVar("T")
 Scenario = Callable[[Path], Any]
 _scenarios: dict[str, Scenario] = {}
+_first: set[str] = set()
 
 
 class Crew:
@@ -52,11 +53,18 @@ class Crew:
         self._pool.shutdown(cancel_futures=True)
 
 
-def background(scenario: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Make of ``scenario`` a fixture of the same name that gives its result."""
+def background(scenario: Callable[[Path], T], *, first: bool = False) -> Callable[[Path], T]:
+    """Make of ``scenario`` a fixture of the same name that gives its result.
+
+    Args:
+        scenario: What to do in an empty folder.
+        first: Whether it takes so long that it sets off before the others.
+    """
     name = scenario.__name__
     assert name not in _scenarios, f"two scenarios are called {name}"
     _scenarios[name] = scenario
+    if first:
+        _first.add(name)
 
     @pytest.fixture(scope="session", name=name)
     def result(crew: Crew) -> Any:
@@ -72,6 +80,7 @@ def crew(
     """Everybody who is under way."""
     wanted = [name for item in request.session.items for name in getattr(item, "fixturenames", ())]
     names = [name for name in dict.fromkeys(wanted) if name in _scenarios]
+    names.sort(key=lambda name: name not in _first)
     crew = Crew(tmp_path_factory.mktemp("underway"), names)
     yield crew
     crew.ashore()
