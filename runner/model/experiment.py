@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from runner.model.objective import Objective, parse_bound
+from runner.model.objective import Objective, check_direction, parse_bound
 from runner.model.shape import Items, Model
 from runner.model.units import Duration, Percent
 
@@ -152,6 +152,7 @@ class Guard(Model):
         bound = parse_bound(value)
         if bound.sli not in ("latency", "errors", "traffic"):
             raise ValueError(f"a guard watches latency, errors or traffic, not {bound.sli}")
+        check_direction(value, "guard")
         return value
 
 

@@ -34,6 +34,7 @@ PhaseName = Literal["warmup", "baseline", "fault", "recovery"]
 SliName = Literal["latency", "errors", "traffic", "saturation.cpu", "saturation.memory", "recovery"]
 Operator = Literal["<", "<=", ">", ">="]
 Source = Literal["client", "mesh"]
+Use = Literal["promise", "guard"]
 
 JUDGED_PHASES: tuple[PhaseName, ...] = ("baseline", "fault", "recovery")
 """Where an objective holds that does not say ``during``: everywhere but in the warmup."""
@@ -75,6 +76,11 @@ class Bound(Model):
                 return observed > self.value
             case ">=":
                 return observed >= self.value
+
+    @property
+    def upper(self) -> bool:
+        """Whether the bound is an upper one: ``<`` or ``<=``."""
+        return self.operator in ("<", "<=")
 
     @property
     def quantile(self) -> float | None:
@@ -144,6 +150,32 @@ def parse_bound(text: str) -> Bound:
     return Bound(sli=sli, statistic=statistic, operator=operator, value=value)  # type: ignore[arg-type]
 
 
+_REVERSED: dict[Operator, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def check_direction(text: str, use: Use) -> Bound:
+    """The bound that ``text`` means, if it is the right way round for its ``use``.
+
+    A promise says what is well: little latency, few errors, much traffic. A guard says when to
+    stop, which is the other way round.
+
+    Raises:
+        ValueError: When ``text`` is no objective, or is reversed; says what was perhaps meant.
+    """
+    bound = parse_bound(text)
+    upper_is_well = bound.sli != "traffic"
+    if bound.upper == (upper_is_well if use == "promise" else not upper_is_well):
+        return bound
+    meant = text.replace(bound.operator, _REVERSED[bound.operator], 1).strip()
+    what = {
+        ("promise", True): f"an objective says what is well, and much {bound.sli} is not",
+        ("promise", False): "an objective says what is well, and little traffic is not",
+        ("guard", True): f"a guard says when to stop, and little {bound.sli} is no reason",
+        ("guard", False): "a guard says when to stop, and much traffic is no reason",
+    }[use, upper_is_well]
+    raise ValueError(f"{text!r} is the wrong way round: {what}; did you mean {meant!r}?")
+
+
 class Objective(Model):
     """A promise, where it holds, and from whose point of view.
 
@@ -199,7 +231,7 @@ class Objective(Model):
     @field_validator("objective")
     @classmethod
     def _parses(cls, value: str) -> str:
-        parse_bound(value)
+        check_direction(value, "promise")
         return value
 
     @model_validator(mode="after")

@@ -252,9 +252,7 @@ def test_missing_data_never_makes_a_run_good(
             "latency.p95 < 100s",
             "latency.max < 100s",
             "errors < 100%",
-            "errors >= 0%",
             "traffic >= 0/s",
-            "traffic < 1000000/s",
             "saturation.cpu < 100%",
             "recovery < 1000s",
         ]

@@ -89,11 +89,11 @@ def test_warmup_is_judged_only_when_it_is_named() -> None:
 
 
 def test_bound_itself_is_not_below_the_bound() -> None:
-    """Exactly 50 %: < 50 % is missed, <= 50 % is met, and the sentence shows why."""
+    """Exactly 50 % and 100/s: < and > are missed, <= and >= are met."""
     assert judged("errors < 50%", mixed(50)).verdict is Verdict.FAIL
     assert judged("errors <= 50%", mixed(50)).verdict is Verdict.PASS
-    assert judged("errors >= 50%", mixed(50)).verdict is Verdict.PASS
-    assert judged("errors > 50%", mixed(50)).verdict is Verdict.FAIL
+    assert judged("traffic >= 100/s", mixed(50)).verdict is Verdict.PASS
+    assert judged("traffic > 100/s", mixed(50)).verdict is Verdict.FAIL
 
 
 def test_warning_band() -> None:
@@ -123,7 +123,7 @@ def test_latency_statistics(statistic: str, bounds: tuple[float, float]) -> None
         return (row(second, 9, latency_ms=10.0), row(second, 1, latency_ms=100.0))
 
     low, high = bounds
-    assert judged(f"latency.{statistic} > {low}ms", rows).verdict is Verdict.PASS
+    assert judged(f"latency.{statistic} < {low}ms", rows).verdict is Verdict.FAIL
     assert judged(f"latency.{statistic} < {high}ms", rows).verdict is Verdict.PASS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from runner.model.experiment import Guard
 from runner.model.objective import Objective, parse_bound
 
 
@@ -85,3 +86,35 @@ def test_the_source_follows_from_what_is_judged() -> None:
 def test_contradictions_are_refused(value: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Objective.model_validate(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("latency.p95 > 500ms", "latency.p95 < 500ms"),
+        ("errors >= 1%", "errors <= 1%"),
+        ("recovery > 10s", "recovery < 10s"),
+        ("saturation.cpu > 50%", "saturation.cpu < 50%"),
+        ("traffic < 90/s", "traffic > 90/s"),
+    ],
+)
+def test_a_promise_of_what_is_bad_is_refused(text: str, meant: str) -> None:
+    """Goal: a slip of the operator is no verdict. Method: each indicator the wrong way round."""
+    with pytest.raises(ValidationError, match=f"wrong way round.*did you mean '{meant}'"):
+        Objective.model_validate(text)
+    assert Objective.model_validate(meant).bound.holds(0 if text[0] != "t" else 1e9)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("errors > 60%", "errors < 60%"),
+        ("latency.p95 >= 5s", "latency.p95 <= 5s"),
+        ("traffic < 5/s", "traffic > 5/s"),
+    ],
+)
+def test_a_guard_is_the_other_way_round(right: str, wrong: str) -> None:
+    """Goal: no abort of a healthy run. Method: both directions as a guard."""
+    assert Guard.model_validate({"abort_when": right}).abort_when == right
+    with pytest.raises(ValidationError, match=f"did you mean '{right}'"):
+        Guard.model_validate({"abort_when": wrong})
