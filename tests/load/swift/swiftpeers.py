@@ -278,10 +278,10 @@ def answer(body: bytes = b"", status: str = "200 OK", **fields: str) -> bytes:
 def echo_server() -> Any:
     """A server that tells what it was asked, and can do what the first part of a path says.
 
-        ``/status/<n>``, ``/redirect/<n>/<location>`` (``~`` for ``/``), ``/loop``, ``/cookies/<hex>``,
-        ``/packed/<encoding>``, ``/chunked``, ``/until-close``, ``/close`` (after an answer),
-    def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - a table
-        that a client gives itself.
+    ``/status/<n>``, ``/redirect/<n>/<location>`` (``~`` for ``/``), ``/loop``, ``/cookies/<hex>``,
+    ``/packed/<encoding>``, ``/chunked``, ``/until-close``, ``/close`` (after an answer),
+    ``/double`` (two fields of a name), ``/text/<charset>``. Everything else is echoed as JSON, but
+    for the name that a client gives itself.
     """
 
     def handle(line: Line) -> None:
@@ -311,7 +311,7 @@ def cookies(*values: str) -> str:
     return "/cookies/" + "\r\n".join(f"Set-Cookie: {value}" for value in values).encode().hex()
 
 
-def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - a table of actions
+def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - a table
     action, _, rest = path.removeprefix("/base/v1")[1:].partition("/")
     match action:
         case "status":
