@@ -1,8 +1,10 @@
 """The load record as one table, and what it says about a window of time.
 
 A second belongs to the window that holds its start: the load is recorded in whole seconds, and a
-phase may begin inside of one. Latencies are those of successful requests only, because a refusal
-in a millisecond must not make a service look fast. Nothing is judged here.
+phase may begin inside of one. A second in which a fault starts is the fault's, though, or the
+baseline would be blamed for what the fault did in the rest of it. Latencies are those of successful
+requests only, because a refusal in a millisecond must not make a service look fast. Nothing is
+judged here.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class LoadTable:
 
     Args:
         record: What the load generator wrote.
-        plan: Cuts off what was sent after the planned end.
+        plan: Cuts off what was sent after the planned end, and says when faults start.
 
     Attributes:
         frame: Columns ``second``, ``endpoint``, ``outcome``, ``requests`` and ``latency_us`` (the
@@ -98,6 +100,7 @@ class LoadTable:
         last = max((row.second for row in record.rows), default=-1)
         last = max(last, max(record.users, default=-1))
         self.recorded_s = min(float(last + 1), plan.duration_s)
+        self._fault_starts = frozenset(fault.start_s for fault in plan.faults)
         self._known: dict[tuple[int, int, str | None], Slice] = {}
 
     @property
@@ -107,7 +110,7 @@ class LoadTable:
 
     def slice(self, start_s: float, end_s: float, endpoint: str | None = None) -> Slice:
         """What was seen in ``[start_s, end_s)``, of ``endpoint`` or of all."""
-        seconds = seconds_of(start_s, end_s)
+        seconds = self._seconds(start_s, end_s)
         key = (seconds.start, seconds.stop, endpoint)
         if key not in self._known:
             length_s = min(seconds.stop, max(self.recorded_s, seconds.start)) - seconds.start
@@ -119,14 +122,13 @@ class LoadTable:
 
     def mean_users(self, start_s: float, end_s: float) -> float | None:
         """Mean of the running users over the recorded seconds of a window."""
-        known = [
-            self.users[second] for second in seconds_of(start_s, end_s) if second in self.users
-        ]
+        seconds = self._seconds(start_s, end_s)
+        known = [self.users[second] for second in seconds if second in self.users]
         return sum(known) / len(known) if known else None
 
     def per_second(self, start_s: float, end_s: float, endpoint: str | None) -> list[Slice]:
         """The seconds of a window, one by one; a second without requests is an empty slice."""
-        seconds = seconds_of(start_s, end_s)
+        seconds = self._seconds(start_s, end_s)
         rows = self._rows(seconds)
         if endpoint is not None:
             rows = rows[rows["endpoint"] == endpoint]
@@ -139,6 +141,13 @@ class LoadTable:
             if outcome == "success":
                 merge_into(latency_us[at], counts)
         return [Slice(1.0, *pair) for pair in zip(outcomes, latency_us, strict=True)]
+
+    def _seconds(self, start_s: float, end_s: float) -> range:
+        return range(self._first(start_s), self._first(end_s))
+
+    def _first(self, edge_s: float) -> int:
+        starts = edge_s in self._fault_starts
+        return math.floor(edge_s + _EDGE_TOLERANCE_S) if starts else first_second(edge_s)
 
     def _rows(self, seconds: range) -> pd.DataFrame:
         low, high = self.frame["second"].searchsorted([seconds.start, seconds.stop])

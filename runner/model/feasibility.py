@@ -12,8 +12,9 @@ from runner.model.experiment import Experiment
 from runner.model.objective import JUDGED_PHASES, Objective, PhaseName
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
 
-SHORTEST_PHASE_S = 1.0
-"""The load is recorded in whole seconds: a phase of this length surely holds the start of one."""
+SHORTEST_PHASE_S = 2.0
+"""The load is recorded in whole seconds, and a second in which a fault starts is the fault's: a
+phase of this length surely has one for itself."""
 
 RESERVED_NAMES = ("latest",)
 """Names of links in the results folder, which no experiment can have."""

@@ -43,18 +43,18 @@ def test_second_belongs_to_the_window_that_holds_its_start(
 
 
 def test_phases_of_a_run_with_broken_edges() -> None:
-    """A fault from 3.5 s to 6.5 s: the second that starts at 3 is the baseline's, that at 6 its."""
+    """A fault from 3.5 s to 6.5 s: the seconds in which it starts and ends are its own."""
     fault = {**ABORT, "at": "3500ms", "duration": "3s"}
     plan = plan_of(faults=[fault], duration="10s", warmup="1s")
     table = LoadTable(load_of(plan, lambda s: [row(s, s + 1)]), plan)
     figures = {one.phase: one for one in phase_figures(table, plan)}
     assert {name: one.requests for name, one in figures.items()} == {
         "warmup": 1,
-        "baseline": 2 + 3 + 4,
-        "fault": 5 + 6 + 7,
+        "baseline": 2 + 3,
+        "fault": 4 + 5 + 6 + 7,
         "recovery": 8 + 9 + 10,
     }
-    assert figures["fault"].rate_per_s == 6.0
+    assert figures["fault"].rate_per_s == 5.5
     assert (figures["fault"].start_s, figures["fault"].end_s) == (3.5, 6.5)
 
 
