@@ -9,6 +9,7 @@ import click
 
 from runner.cli.options import output_option, print_json
 from runner.errors import ExitCode, TargetError
+from runner.model.faultmark import FaultMark
 from runner.targets.sandbox import control
 
 name_option = click.option("--name", default="default", show_default=True, help="Which sandbox.")
@@ -136,6 +137,7 @@ def _print_info(info: control.SandboxInfo, output: str) -> None:
     table = make_table("Sandbox", info.name)
     rows = {
         "state": f"{info.state} {info.message}".strip(),
+        "up since": info.since,
         "ingress": f"{info.ingress_url}  (Host: {info.host})",
         "Kubernetes API": info.api_url,
         "Prometheus": info.prometheus_url,
@@ -144,6 +146,12 @@ def _print_info(info: control.SandboxInfo, output: str) -> None:
     rows.update({f"version of {part}": text for part, text in sorted(info.parts.items())})
     for label, text in rows.items():
         table.add_row(label, safe(text))
+    for fault in info.faults:
+        mark = FaultMark(**fault)
+        flags = "" if info.name == "default" else f"--sandbox-name {info.name}"
+        table.add_row(
+            safe("fault", "red"), safe(f"{mark.sentence}; `{mark.heal_command(flags)}` removes it")
+        )
     for field in info.unsupported:
         table.add_row("not honoured", safe(_words(field)))
     for rejection in info.rejected:

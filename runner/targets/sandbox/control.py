@@ -74,9 +74,9 @@ def up(
 
     Raises:
         MissingPartError: When Envoy or Prometheus is not on this machine, or it is not Linux.
-        TargetBusyError: When it is up already with other ports than those asked for.
         TargetError: When a port is taken, a part fails, or time runs out; nothing is left then.
-        UsageError: For a name, port or option that cannot be meant.
+        UsageError: For a name, port or option that cannot be meant, and when it is up already with
+            others than those asked for.
     """
     home = home_of(name, root)
     ports, options = dict(ports or {}), check_options(options or {})
@@ -88,14 +88,14 @@ def up(
             "the sandbox runs on Linux only: there is no Envoy for this platform",
             hint="run it in a Linux container or virtual machine, or test a cluster",
         )
+    asked = Request(name, home, ports, options, api_server, owner_pid, timeout_s)
     remove_leftovers(home.parent)
     present = status(name, root=root)
     if present is not None and present.state == "stopping":
         _wait_unlocked(home, time.monotonic() + _STOP_LIMIT_S)
         present = status(name, root=root)
     if present is not None:
-        return _join(present, ports, timeout_s, progress)
-    request = Request(name, home, ports, options, api_server, owner_pid, timeout_s)
+        return _join(present, asked, timeout_s, progress)
     try:
         lock = create_home(home)
     except TargetBusyError:
@@ -103,9 +103,9 @@ def up(
         present = status(name, root=root)
         if present is None:
             raise
-        return _join(present, ports, timeout_s, progress)
+        return _join(present, asked, timeout_s, progress)
     try:
-        _spawn(_command(request, lock), home, lock)
+        _spawn(_command(asked, lock), home, lock)
     except BaseException:
         lock.remove_home()
         raise
@@ -177,18 +177,15 @@ def logs(
     if status(name, root=root) is None:
         raise TargetError(f"there is no sandbox {name!r}", hint="`seatrial sandbox up` starts one")
     present = dict(log_files(home))
+    pods = "pods/" + (part or "").removeprefix("pods/")
     chosen = {
         key: path
         for key, path in present.items()
-        if part is None or key == part or key.removeprefix("pods/").startswith(_pod(part))
+        if part is None or key == part or key.startswith(pods)
     }
-    if not chosen:
+    if not chosen or part == "":
         raise UsageError(f"the sandbox has no log of {part!r}", accepted=", ".join(present))
     return _lines(chosen, tail)
-
-
-def _pod(part: str) -> str:
-    return part.removeprefix("pods/")
 
 
 def _lines(files: Mapping[str, Path], tail: int) -> Iterator[str]:
@@ -234,7 +231,7 @@ def _spawn(command: list[str], home: Path, lock: Lock) -> None:
 
 def _join(
     info: SandboxInfo,
-    ports: Mapping[str, int],
+    asked: Request,
     timeout_s: float,
     progress: Callable[[str], None] | None,
 ) -> SandboxInfo:
@@ -242,17 +239,37 @@ def _join(
     if info.state == "failed":
         raise TargetError(
             f"the sandbox {info.name!r} is up, but has failed: {info.message}",
-            hint=f"`seatrial sandbox logs {info.name}` says more; then take it down",
+            hint=f"`seatrial sandbox logs --name {info.name}` says more; then take it down",
         )
+    if progress is not None:
+        state = f"up since {info.since}" if info.state == "ready" else info.state
+        progress(f"the sandbox {info.name!r} is already {state}")
     ready = _wait_ready(info.home, timeout_s, progress)
-    for port, number in ports.items():
-        if ready.ports.get(port) != number:
-            raise TargetBusyError(
-                f"the sandbox {info.name!r} is up already, with the {port} port "
-                f"{ready.ports.get(port)} instead of {number}",
-                hint=f"`seatrial sandbox down {info.name}` first, or use another name",
-            )
+    if others := _differences(ready, asked):
+        raise UsageError(
+            f"the sandbox {info.name!r} is already up, with {', '.join(others)}",
+            hint=f"`seatrial sandbox down --name {info.name}` first, or use another name",
+        )
     return ready
+
+
+def _differences(running: SandboxInfo, asked: Request) -> list[str]:
+    """What of the sandbox that is up is not what was asked for."""
+    pairs: list[tuple[str, object, object]] = [
+        (f"{port} port", running.ports.get(port), n) for port, n in asked.ports.items()
+    ]
+    pairs += [(name, running.options.get(name), value) for name, value in asked.options.items()]
+    if asked.api_server is not None and not running.attached:
+        pairs.append(("API server", "its own", asked.api_server))
+    return [
+        f"{name} {_plain(has)} instead of {_plain(wanted)}"
+        for name, has, wanted in pairs
+        if has != wanted
+    ]
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _wait_ready(

@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ State = Literal["starting", "ready", "stopping", "failed"]
 
 STATUS_FILE: Final = "status.json"
 MESH_STATUS_FILE: Final = "mesh-status.json"
+_OF_THE_MESH: Final = ("unsupported", "rejected", "faults")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class SandboxInfo:
         ready_after_s: Seconds from start to ready; None before that.
         unsupported: Fields of Istio objects that this sandbox does not honour.
         rejected: Updates that Envoy refused.
+        faults: Faults that routes carry (``subject``, ``run``, ``fault``, ``expires_at``).
+        options: Its settings, as ``sandbox up --set`` names them.
         error: The error that made it fail (``kind``, ``message``, ``accepted``, ``hint``).
     """
 
@@ -71,7 +75,14 @@ class SandboxInfo:
     ready_after_s: float | None = None
     unsupported: tuple[Mapping[str, Any], ...] = ()
     rejected: tuple[Mapping[str, Any], ...] = ()
+    faults: tuple[Mapping[str, Any], ...] = ()
+    options: Mapping[str, float] = field(default_factory=dict)
     error: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def since(self) -> str:
+        """When it was started, in words: ``2026-01-02 03:04:05 UTC``."""
+        return datetime.fromtimestamp(self.started_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
     @property
     def exports(self) -> tuple[str, ...]:
@@ -97,7 +108,7 @@ def info_from_json(document: Mapping[str, Any]) -> SandboxInfo:
     values = {key: value for key, value in document.items() if key in known}
     values["home"] = Path(values["home"])
     values["kubeconfig"] = Path(values.get("kubeconfig", ""))
-    for name in ("unsupported", "rejected"):
+    for name in _OF_THE_MESH:
         values[name] = tuple(values.get(name, ()))
     return SandboxInfo(**values)
 
@@ -114,11 +125,10 @@ def read_status(home: Path) -> SandboxInfo | None:
         return None
     info = info_from_json(document)
     mesh = _read_json(home / MESH_STATUS_FILE) or {}
-    return replace(
-        info,
-        unsupported=tuple(_as_mapping(item) for item in mesh.get("unsupported") or ()),
-        rejected=tuple(_as_mapping(item) for item in mesh.get("rejected") or ()),
-    )
+    reported: dict[str, Any] = {
+        name: tuple(_as_mapping(item) for item in mesh.get(name) or ()) for name in _OF_THE_MESH
+    }
+    return replace(info, **reported)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from runner.targets.sandbox.options import OPTIONS
 from runner.targets.sandbox.settings import HOST, SandboxSettings
 from runner.targets.sandbox.state import SandboxInfo, error_to_json, write_status
 
@@ -41,6 +42,7 @@ class StatusBoard:
             slot=settings.slot,
             pids={"supervisor": self.pid},
             owner_pid=owner_pid,
+            options={name: getattr(settings, name) for name in OPTIONS},
             started_at_s=time.time(),
         )
 

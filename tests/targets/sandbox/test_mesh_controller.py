@@ -149,6 +149,18 @@ async def test_objects_take_effect_and_lose_it(mesh: ControlledMesh) -> None:
     await mesh.create(virtual_service("shop", [{"route": [to("shop")]}]))
     await mesh.until_status("/", 200)
 
+    copied = {"name": "seatrial-2026-01-02t030405z-abcd-01-abort-1", "route": [to("shop")]}
+    await mesh.create(virtual_service("marked", [copied]))
+
+    async def marked() -> bool:
+        return bool(mesh.status()["faults"])
+
+    await mesh.rig.until(marked)
+    (mark,) = mesh.status()["faults"]
+    assert (mark["subject"], mark["fault"]) == ("virtualservice/marked", "01-abort")
+    assert mark["run"] == "2026-01-02T030405Z-abcd"
+    await mesh.client.delete(VIRTUALSERVICES, "marked", "ecommerce")
+
     fault = {"abort": {"http_status": 555, "percentage": {"numerator": 100}}}
     await mesh.create(inbound_fault("f", {"app": "shop"}, fault))
     await mesh.until_status("/", 555)
@@ -156,7 +168,7 @@ async def test_objects_take_effect_and_lose_it(mesh: ControlledMesh) -> None:
     await mesh.until_status("/", 200)
     await mesh.client.delete(VIRTUALSERVICES, "shop", "ecommerce")
     await mesh.until_status("/", 404)
-    assert mesh.status() == {"rejected": [], "unsupported": []}
+    assert mesh.status() == {"faults": [], "rejected": [], "unsupported": []}
 
 
 @with_mesh

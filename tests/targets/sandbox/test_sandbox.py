@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from sandbox_rig import get, objects, pods, processes, query, until
 
-from runner.errors import TargetBusyError, UsageError
+from runner.errors import UsageError
 from runner.targets.sandbox import control
 from runner.targets.sandbox.apiclient import ENDPOINTS, SERVICES
 from runner.targets.sandbox.control import SandboxInfo
@@ -195,5 +195,5 @@ def test_a_second_up_joins_the_first(sandbox_info: SandboxInfo) -> None:
     root = sandbox_info.home.parent
     again = control.up(sandbox_info.name, root=root)
     assert again.pids["supervisor"] == sandbox_info.pids["supervisor"]
-    with pytest.raises(TargetBusyError, match="is up already, with the ingress port"):
+    with pytest.raises(UsageError, match=r"is already up, with ingress port .* instead of 1"):
         control.up(sandbox_info.name, root=root, ports={"ingress": 1025})

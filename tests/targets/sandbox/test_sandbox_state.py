@@ -216,12 +216,15 @@ def test_status_tells_how_to_point_kubectl_here(tmp_path: Path) -> None:
 def test_what_the_mesh_reports_is_part_of_the_status(tmp_path: Path) -> None:
     state.write_status(info(tmp_path))
     (tmp_path / "mesh-status.json").write_text(
-        '{"unsupported": [{"field": "spec.http[0].mirror"}], "rejected": ["cds: bad"]}'
+        '{"unsupported": [{"field": "spec.http[0].mirror"}], "rejected": ["cds: bad"], '
+        '"faults": [{"run": "r"}]}'
     )
     read = state.read_status(tmp_path)
     assert read is not None
     assert read.unsupported == ({"field": "spec.http[0].mirror"},)
     assert read.rejected == ({"message": "cds: bad"},)
+    assert read.faults == ({"run": "r"},)
+    assert state.info_from_json(read.to_json()) == read
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])

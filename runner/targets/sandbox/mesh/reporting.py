@@ -12,7 +12,8 @@ from typing import Any, Final
 import aiohttp
 
 from runner.errors import TargetError
-from runner.targets.sandbox.apiclient import ApiClient
+from runner.model.faultmark import all_marks
+from runner.targets.sandbox.apiclient import VIRTUALSERVICES, ApiClient
 from runner.targets.sandbox.mesh.model import Object, ObjectRef, UnsupportedField
 from runner.targets.sandbox.mesh.trials import Rejected
 from runner.targets.sandbox.settings import SandboxSettings
@@ -56,7 +57,9 @@ class MeshReporter:
             for item in rejected
             if item.ref is not None and item.ref in objects
         }
+        marks = all_marks(obj for ref, obj in objects.items() if ref.kind == VIRTUALSERVICES.kind)
         document = {
+            "faults": [mark._asdict() for mark in marks],
             "rejected": [{**_named(item.ref), "reason": item.reason} for item in rejected],
             "unsupported": [
                 {**_named(item.ref), "path": item.path, "reason": item.reason}
