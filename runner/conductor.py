@@ -44,6 +44,8 @@ TICK_S = 0.1
 FAULT_LEAD_S = 6.0
 """A fault's child is started this early: it needs seconds to start, and waits for its moment."""
 
+WHO_STOPPED = {"interrupted": "Ctrl-C was pressed", "terminated": "it was told to terminate"}
+
 LOAD_START_BOUND_S = 60.0
 LOAD_STOP_GRACE_S = 10.0
 FAULT_KILL_GRACE_S = 1.0
@@ -318,7 +320,7 @@ def _snapshot(run: Conduct, when: str) -> None:
 def _stop_if_asked(run: Conduct) -> None:
     if run.stop.reason is not None:
         run.journal.write("run", run.stop.reason, "note")
-        raise RunEndedEarlyError("interrupted", run.stop.reason)
+        raise RunEndedEarlyError("interrupted", WHO_STOPPED[run.stop.reason])
 
 
 def _load_expected(plan: Plan, offset_s: float) -> bool:

@@ -89,7 +89,7 @@ class View:
             self._live.stop()
             self._live = None
             if self._said:
-                self._line(self._said)
+                self._line("stopped early, as asked")
         if self._ran is not None:
             self._line(closing_line(self._ran))
 

@@ -145,9 +145,11 @@ def test_the_terminal_shows_a_live_table_and_the_answer_to_ctrl_c(
     shown = interrupted_twice.out
     for text in ("opening the target ...", "Requests/s", "Active faults", ABORT, "1m left"):
         assert text in shown, text
-    last = shown[shown.rindex("\x1b[") :]
-    assert "report: " in last or "report: " in shown
-    assert "load: " in shown
+    last = shown[shown.rindex("stopped early, as asked") :]
+    assert last.index("load: ") < last.index("The run was interrupted: Ctrl-C was pressed.")
+    assert last.index("INCONCLUSIVE") < last.index("report: ")
+    for text in ("load: ", "INCONCLUSIVE", "report: "):
+        assert shown.count(text) == 1, f"{text} is shown more than once"
 
 
 def test_a_terminal_that_goes_away_stops_and_heals(hung_up: Ending) -> None:
