@@ -1,0 +1,135 @@
+"""What every signal source keeps: the shipped double and Prometheus alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.model.experiment import Experiment
+from runner.model.plan import Plan, make_plan
+from runner.model.recording import ClockAnchor, Signals, TargetInfo
+from runner.ports import SignalSource
+from runner.signals.prometheus import PrometheusSource
+from runner.targets.reachability import get
+from runner.testing import FakeSignals, FakeTarget, FakeWorld
+
+if TYPE_CHECKING:
+    from runner.targets.sandbox.control import SandboxInfo
+
+DURATION_S = 15
+ROUTES = ("orders", "payments")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A source, and a run whose last second is just over."""
+
+    source: SignalSource
+    target: TargetInfo
+    anchor: ClockAnchor
+
+    def collect(self, plan: Plan, folder: Path) -> Signals:
+        return self.source.collect(plan, self.anchor, self.target, plan.duration_s, folder)
+
+
+def plan() -> Plan:
+    fault = {"kind": "http-abort", "service": "payment-api", "at": "5s", "duration": "5s"}
+    objectives = [{"objective": "errors < 1%", "service": name} for name in ("order-api",)]
+    return make_plan(
+        Experiment.model_validate(
+            {
+                "name": "x",
+                "description": "d",
+                "load": {"locustfile": "x", "stages": [{"duration": f"{DURATION_S}s", "users": 1}]},
+                "faults": [{**fault, "status": 503}],
+                "objectives": objectives,
+            }
+        )
+    )
+
+
+@pytest.fixture(
+    scope="module", params=["fake", pytest.param("prometheus", marks=pytest.mark.sandbox)]
+)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "fake":
+        world = FakeWorld()
+        yield Bench(
+            FakeSignals(world), FakeTarget(world).open(), ClockAnchor(load_started_wall_s=0)
+        )
+        return
+    info: SandboxInfo = request.getfixturevalue("sandbox_info")
+    target = TargetInfo(
+        kind="sandbox",
+        name=info.name,
+        namespace=info.namespace,
+        ingress_url=info.ingress_url,
+        host=info.host,
+        prometheus_url=info.prometheus_url,
+    )
+    started = time.time()
+    while time.time() < started + DURATION_S:
+        for route in ROUTES:
+            get(f"{info.ingress_url}/api/v1/{route}", host=info.host)
+        time.sleep(0.2)
+    time.sleep(2.5)  # Two scrapes, as the conductor waits.
+    yield Bench(PrometheusSource(), target, ClockAnchor(load_started_wall_s=started))
+
+
+@pytest.fixture(scope="module")
+def signals(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Signals:
+    return bench.collect(plan(), tmp_path_factory.mktemp("raw"))
+
+
+def test_every_service_of_the_plan_has_every_signal_in_every_phase(signals: Signals) -> None:
+    wanted = {
+        (phase.index, service, sli)
+        for phase in plan().phases
+        for service in ("order-api", "payment-api")
+        for sli in ("latency.p95", "traffic", "errors", "saturation.cpu", "saturation.memory")
+    }
+    assert wanted <= {(s.phase, s.service, s.sli) for s in signals.phases}
+    assert {s.state for s in signals.phases if s.service == "order-api"} == {"ok"}
+
+
+def test_series_stay_within_the_run_and_name_their_query(signals: Signals) -> None:
+    assert signals.series
+    for series in signals.series:
+        assert series.query
+        assert all(0 <= offset <= DURATION_S for offset, _ in series.points)
+
+
+def test_figures_are_in_the_units_of_the_house(signals: Signals) -> None:
+    units = {"latency.p95": "s", "traffic": "per_s", "errors": "ratio", "saturation.cpu": "ratio"}
+    for signal in signals.phases:
+        if signal.sli in units:
+            assert signal.unit == units[signal.sli]
+        if signal.unit == "ratio" and signal.value is not None:
+            assert 0 <= signal.value <= 1
+        if signal.sli == "latency.p95" and signal.value is not None:
+            assert 0 < signal.value < 5
+
+
+def test_flags_are_told_of_http_faults_only(signals: Signals) -> None:
+    assert set(signals.fault_flags) == {"01-http-abort"}
+    assert set(signals.late_flags) == {"01-http-abort"}
+
+
+def test_complete_signals_have_no_gap_and_no_error(signals: Signals) -> None:
+    assert signals.error == ""
+    assert signals.scrape_gaps == ()
+
+
+def test_what_was_collected_survives_its_file(signals: Signals) -> None:
+    assert Signals.model_validate_json(signals.model_dump_json()) == signals
+
+
+def test_the_skew_of_two_clocks_of_one_machine_is_small(bench: Bench) -> None:
+    skew_s = bench.source.skew_s(bench.target)
+    assert skew_s is not None
+    assert abs(skew_s) < 5
