@@ -20,8 +20,10 @@ import gevent
 import gevent.event
 import locust
 import psutil
+from locust import User
 from locust.runners import LocalRunner
 
+from runner.load.host_header import name_host
 from runner.load.locust_upkeep import LineLimit, prune_stats
 from runner.load.outcomes import classify
 from runner.load.population import Population
@@ -170,11 +172,13 @@ class Ride:
     Args:
         plan: What to follow.
         folder: Where to record.
+        host: Host header for users who set none themselves; empty for none.
     """
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, host: str = "") -> None:
         self._plan = plan
         self._folder = folder
+        self._host = host
         self._stop = gevent.event.Event()
         self._environment: Any = None
         self._recording: Recording | None = None
@@ -216,7 +220,7 @@ class Ride:
         self._begin()
         if self._stop.is_set():
             raise gevent.GreenletExit  # asked to end before there was a beginning
-        population = Population(environment.runner, environment.stop_timeout)
+        population = Population(environment.runner, environment.stop_timeout, self._equip)
         gc.collect()
         gc.freeze()  # what was imported is not looked through again in the middle of a request
         recording.start()
@@ -229,6 +233,9 @@ class Ride:
         population.dismiss(grace_s)
         recording.interrupted = population.interrupted
         environment.stop_timeout = min(grace_s, _ABORT_GRACE_S)
+
+    def _equip(self, user: User) -> None:
+        name_host(getattr(user, "client", None), self._host)
 
     def abandon(self) -> None:
         """End the load now: users leave, the record is closed, the process exits."""
@@ -289,7 +296,7 @@ def plan_from(environ: Mapping[str, str]) -> tuple[Plan, Path]:
 
 def ride_along(environ: Mapping[str, str]) -> Ride:
     """Hook into Locust's events, before the user's locustfile is loaded."""
-    ride = Ride(*plan_from(environ))
+    ride = Ride(*plan_from(environ), host=environ.get("TARGET_HOST_HEADER", ""))
     locust.events.init.add_listener(ride.board)  # type: ignore[no-untyped-call]
     locust.events.quit.add_listener(ride.leave)  # type: ignore[no-untyped-call]
     return ride

@@ -7,7 +7,7 @@ does not leave within the grace is ended by force, and counted when that cut his
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gevent.pool import Group
@@ -26,11 +26,18 @@ class Population:
     Args:
         runner: A Locust runner of one process, already started with zero users.
         stop_timeout_s: Grace for a user's current task.
+        equip: Called with each new user, before it does anything.
     """
 
-    def __init__(self, runner: Any, stop_timeout_s: float) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        stop_timeout_s: float,
+        equip: Callable[[User], object] = lambda user: None,
+    ) -> None:
         self._runner = runner
         self._stop_timeout_s = stop_timeout_s
+        self._equip = equip
         classes: Sequence[type[User]] = runner.user_classes
         self._running: dict[str, list[User]] = {kind.__name__: [] for kind in classes}
         self._fixed: Mapping[str, int] = {
@@ -54,7 +61,10 @@ class Population:
             name = class_to_start(self._counts(), self._weights, self._fixed)
             if name is None:
                 return
-            self._running[name] += self._runner.spawn_users({name: 1})
+            arrived = self._runner.spawn_users({name: 1})
+            for user in arrived:  # Their greenlets have not run yet: nobody gave way.
+                self._equip(user)
+            self._running[name] += arrived
         while self.size > users:
             name = class_to_stop(self._counts(), self._weights, self._fixed)
             if name is None:
