@@ -10,6 +10,7 @@ import pytest
 
 from runner.cli import main
 from runner.cli.live import View
+from runner.cli.outcome import RunEnd
 from runner.cli.run import _conclude, _conduct, _left, _link_latest
 from runner.model.plan import Plan
 from runner.model.recording import Event
@@ -105,6 +106,33 @@ def test_a_run_goes_on_where_no_link_can_be_made(
     (folder / "results" / "latest" / "x").mkdir(parents=True)
     _link_latest(store, run)
     assert "latest cannot be written" in capsys.readouterr().err
+
+
+def test_what_may_be_left_is_said_beside_the_verdict(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: 5 wins, and says what to do. Method: a run that passed, but for an injection."""
+    run, plan, _ = sail(folder, FakeWorld())
+    run.append_event(Event(wall_s=1.0, source="01-pod-kill", action="inject", kind="begin"))
+    code = _conclude(run, RunEnd(left=_left(run, plan)), "table")
+    out, err = capsys.readouterr()
+    assert code == 5
+    assert "PASS: the objective was met" in out
+    assert "SOMETHING MAY BE LEFT BROKEN: 01-pod-kill" in err
+    assert f"to finish the work: seatrial heal {run.run_id}" in err
+
+
+@pytest.mark.parametrize(
+    ("world", "code"),
+    [(FakeWorld(), 0), (FakeWorld(error_every=2), 1), (FakeWorld(users_factor=0.5), 3)],
+)
+def test_evaluating_again_gives_the_same_code(
+    run: Run, folder: Path, world: FakeWorld, code: int
+) -> None:
+    """Goal: the verdict is the exit code, live and later. Method: a pass, a fail, half a load."""
+    recorded, _, live = sail(folder, world)
+    assert (live, run("evaluate", recorded.run_id)[0]) == (code, code)
+    assert run("report", recorded.run_id)[0] == 0
 
 
 def test_a_dry_run_as_json_is_the_plan(run: Run, folder: Path) -> None:
