@@ -40,9 +40,9 @@ def place(tmp_path: Path, sandbox_info: SandboxInfo) -> Place:
 
 def test_a_service_that_is_not_there(place: Place, sandbox_info: SandboxInfo) -> None:
     """Goal: no load on a target that cannot take the plan. Method: two misspelt services."""
-    faults = [abort("paymnt-api", 3, 3), abort("order-api", 6, 2)]
+    faults = [abort("paymnt-api", 3, 3), abort("order-api", 6, 3)]
     objectives = [{"objective": "traffic > 1/s", "service": "prodct-api"}]
-    name = place.experiment("absent", load=load(9), faults=faults, objectives=objectives)
+    name = place.experiment("absent", load=load(12), faults=faults, objectives=objectives)
     ending = seatrial(place, "run", name, "--sandbox-name", sandbox_info.name)
     refused(ending, "there is no Service paymnt-api in ecommerce", "no Service prodct-api")
     assert "load start begin" not in ending.steps
