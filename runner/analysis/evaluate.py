@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
-from runner.analysis.recovery import Recovery, promises, recovery_of
+from runner.analysis.recovery import Recovery, recovery_of
 from runner.analysis.validity import validity_findings
 from runner.analysis.windows import LoadTable, endpoint_figures, phase_figures
 from runner.analysis.words import count
@@ -22,7 +22,7 @@ from runner.model.evaluation import (
     Verdict,
     overall,
 )
-from runner.model.objective import Objective
+from runner.model.objective import Objective, promises
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import FaultRecord, LoadRecord, Recording
 

@@ -192,7 +192,7 @@ def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple
         start_s=phase.start_s,
         end_s=phase.end_s,
         verdict=verdict,
-        observed=None if seen.value is None or not math.isfinite(seen.value) else seen.value,
+        observed=seen.value,
         samples=seen.samples,
         reason=reason,
     )
@@ -204,8 +204,6 @@ def _verdict(objective: Objective, seen: Seen) -> tuple[Verdict, str]:
     missing = Verdict(objective.on_missing)
     if seen.value is None:
         return missing, seen.missing or "there is no figure"
-    if not math.isfinite(seen.value):
-        return missing, "the figure is not a number"
     if seen.samples is None or seen.samples < objective.at_least:
         known = count(seen.samples or 0, "sample")
         return missing, f"{known} were seen, and at least {objective.at_least:,} are needed"

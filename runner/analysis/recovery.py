@@ -48,17 +48,6 @@ class Recovery:
     reason: str = ""
 
 
-def promises(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
-    """Those of ``objectives`` that tell whether the service is well."""
-    return tuple(
-        objective
-        for objective in objectives
-        if objective.effective_source == "client"
-        and objective.bound.sli in ("latency", "errors")
-        and {"baseline", "recovery"} & set(objective.during)
-    )
-
-
 def recovery_of(
     fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Objective]
 ) -> Recovery:

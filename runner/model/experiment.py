@@ -18,6 +18,9 @@ from runner.model.units import Duration, Percent
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SELECTOR_PART = re.compile(r"[A-Za-z0-9._/-]+\s*(=|==|!=)\s*[A-Za-z0-9._-]+|[A-Za-z0-9._/-]+")
 
+SMALLEST_PERCENT = 0.0001
+"""Envoy draws one of a million: a smaller share is none."""
+
 DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
 
 
@@ -99,7 +102,9 @@ class _HttpFault(_Fault):
 
     duration: Duration = Field(gt=0, description="How long the fault is in effect.")
     percent: Percent = Field(
-        default=100.0, gt=0, description="Share of the matching requests that are hit."
+        default=100.0,
+        ge=SMALLEST_PERCENT,
+        description="Share of the matching requests that are hit.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
@@ -113,7 +118,7 @@ class HttpDelay(_HttpFault):
     model_config = ConfigDict(title="HTTP delay")
 
     kind: Literal["http-delay"]
-    delay: Duration = Field(gt=0, description="Time that is added to each request that is hit.")
+    delay: Duration = Field(ge=0.001, description="Time that is added to each request that is hit.")
 
 
 class HttpAbort(_HttpFault):

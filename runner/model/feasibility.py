@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.model.experiment import Experiment
-from runner.model.objective import JUDGED_PHASES, Objective, PhaseName
+from runner.model.objective import JUDGED_PHASES, Objective, PhaseName, promises
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
 
 SHORTEST_PHASE_S = 2.0
@@ -172,6 +172,14 @@ def _one_objective(
             Mistake(
                 ("objectives", index),
                 f"{objective.objective!r} needs a fault to recover from; this experiment has none",
+            )
+        )
+    elif objective.bound.sli == "recovery" and not promises(experiment.objectives):
+        mistakes.append(
+            Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} needs to know what well means; accepted: beside it, an "
+                "objective on latency or errors of the load, in the baseline or the recovery",
             )
         )
     elif set(objective.during) != set(JUDGED_PHASES):  # 'all' is: all that there are

@@ -15,6 +15,7 @@ A bound has a unit, always: ``latency.p95 < 500`` is a mistake, ``latency.p95 < 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -276,3 +277,14 @@ class Objective(Model):
         if self.source is not None:
             return self.source
         return "mesh" if self.service or self.bound.sli.startswith("saturation") else "client"
+
+
+def promises(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
+    """Those of ``objectives`` that tell whether the service is well, as a recovery asks."""
+    return tuple(
+        objective
+        for objective in objectives
+        if objective.effective_source == "client"
+        and objective.bound.sli in ("latency", "errors")
+        and {"baseline", "recovery"} & set(objective.during)
+    )

@@ -21,9 +21,9 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.analysis.recovery import Recovery, _holds, promises, recovery_of
+from runner.analysis.recovery import Recovery, _holds, recovery_of
 from runner.analysis.windows import LoadTable, Slice, joined
-from runner.model.objective import Objective
+from runner.model.objective import Objective, promises
 from runner.model.recording import Effect, FaultRecord, LoadRow
 
 FAULT_END_S = 30

@@ -153,6 +153,11 @@ def test_a_plan_survives_its_file() -> None:
             "needs a fault",
         ),
         (
+            {"objectives": ["recovery < 3s", {"objective": "errors < 1%", "during": "fault"}]},
+            ("objectives", 0),
+            "needs to know what well means",
+        ),
+        (
             {"faults": [], "objectives": [{"objective": "errors < 1%", "during": "fault"}]},
             ("objectives", 0, "during"),
             "there is no fault phase",

@@ -84,6 +84,7 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
             "11:38",
             "3 is not right here; accepted: a list",
         ),
+        ("percent: 50", "percent: 0.00001", "8:92", "greater than or equal to 0.0001"),
         ("warmup: 10s", "[a]: 10s", "6:1", "a key must be plain text"),
         ("A question.", r'"\ud800"', "2:14", "half a character"),
         ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
