@@ -20,6 +20,8 @@ what to do about it. Nothing here prints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
@@ -68,8 +70,25 @@ class UsageError(SeatrialError):
     exit_code = ExitCode.USAGE
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A mistake, or a remark, and its place in a file, both counted from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
 class InvalidFileError(UsageError):
-    """A file with mistakes; the message already lists each one with ``file:line:col``."""
+    """A file with mistakes; the message already lists each one with ``file:line:col``.
+
+    Attributes:
+        mistakes: The same, as data; empty where a file has no lines.
+    """
+
+    def __init__(self, message: str, *, mistakes: Sequence[Located] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
 
 
 class TargetError(SeatrialError):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from runner.model.experiment import Experiment
+from runner.model.experiment import NAME_PATTERN, Experiment
 from runner.model.feasibility import Mistake
 from runner.model.shape import Model
+from runner.model.target import URL_PATTERN
 
 Detail = Any
 """One entry of ``ValidationError.errors()``."""
@@ -50,6 +51,8 @@ def describe(detail: Detail, data: Any, model: type[Model] = Experiment) -> Mist
         loc = (*loc, "kind")
     if detail["type"] == "extra_forbidden":
         return Mistake(loc, _unknown_key(loc, known_keys(loc[:-1], data, model)))
+    if detail["input"] is None and detail["type"] != "missing":
+        return Mistake(loc, _no_value(detail, loc, model))
     wording = _WORDINGS.get(detail["type"], _other)
     return Mistake(loc, wording(detail, loc, data))
 
@@ -89,6 +92,14 @@ def _unknown_key(loc: tuple[str | int, ...], known: list[str]) -> str:
     return f"unknown key {loc[-1]!r} in {_place(loc[:-1])}{hint} accepted: {', '.join(known)}"
 
 
+def _no_value(detail: Detail, loc: tuple[str | int, ...], model: type[Model]) -> str:
+    if not loc:
+        keys = [name for name, one in model.model_fields.items() if one.is_required()]
+        return f"the file is empty; accepted: at least the keys {', '.join(keys)}"
+    accepted = _TYPES.get(detail["type"], "a value, or no such key")
+    return f"{_place(loc)} has no value; accepted: {accepted}"
+
+
 def _value(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
     return f"{_place(loc)}: {detail['msg'].removeprefix('Value error, ')}"
 
@@ -111,11 +122,17 @@ def _literal(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
     return f"{_place(loc)}: {detail['input']!r} is unknown; {hint}accepted: {', '.join(accepted)}"
 
 
+_PATTERNS = {
+    NAME_PATTERN: "a name; accepted: lower-case letters, digits and dashes, at most 63, such as "
+    "'order-api'",
+    URL_PATTERN: "a URL; accepted: http://… or https://…, such as http://127.0.0.1:8080",
+}
+
+
 def _pattern(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
-    return (
-        f"{_place(loc)}: {detail['input']!r} is not a name; accepted: lower-case letters, digits "
-        "and dashes, at most 63, such as 'order-api'"
-    )
+    pattern = detail["ctx"]["pattern"]
+    expected = _PATTERNS.get(pattern, f"right here; accepted: text of the pattern {pattern}")
+    return f"{_place(loc)}: {str(detail['input'])[:80]!r} is not {expected}"
 
 
 def _type(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
@@ -125,7 +142,36 @@ def _type(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
 
 
 def _too_short(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
-    return f"{_place(loc)} is empty; accepted: at least one"
+    accepted = "some text" if isinstance(detail["input"], str) else "at least one"
+    return f"{_place(loc)} is empty; accepted: {accepted}"
+
+
+_LIMITS = {
+    "greater_than": ("gt", "too small", "more than"),
+    "greater_than_equal": ("ge", "too small", "at least"),
+    "less_than": ("lt", "too large", "less than"),
+    "less_than_equal": ("le", "too large", "at most"),
+}
+
+
+def _limit(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    key, problem, relation = _LIMITS[detail["type"]]
+    given = _at(loc, data)
+    bound = f"{detail['ctx'][key]:.10g}"
+    if isinstance(given, str):  # What has a unit in the file has it here, too.
+        bound += "%" if "%" in given else "s"
+    return f"{_place(loc)}: {str(given)[:80]} is {problem}; accepted: {relation} {bound}"
+
+
+def _infinite(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
+    return f"{_place(loc)}: {str(_at(loc, data))[:80]} is no finite number; accepted: one"
+
+
+def _at(loc: tuple[str | int, ...], data: Any) -> Any:
+    """What ``data`` has at ``loc``."""
+    for part in loc:
+        data = data[part]
+    return data
 
 
 def _other(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
@@ -142,6 +188,8 @@ _WORDINGS: dict[str, Callable[[Detail, tuple[str | int, ...], Any], str]] = {
     "string_pattern_mismatch": _pattern,
     "too_short": _too_short,
     "string_too_short": _too_short,
+    "finite_number": _infinite,
+    **dict.fromkeys(_LIMITS, _limit),
     **dict.fromkeys(_TYPES, _type),
 }
 

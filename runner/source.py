@@ -8,9 +8,10 @@ meant; all mistakes of a file at once. Wording lives in ``runner.mistakes``.
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,19 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from runner.errors import InvalidFileError, UsageError
+from runner.errors import InvalidFileError, Located, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
-from runner.model.feasibility import Mistake, mistakes_in
+from runner.model.feasibility import Loc, Mistake, mistakes_in
 from runner.model.plan import Plan, make_plan
+from runner.model.salvage import salvage
 from runner.model.target import Config
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 40
-
-Loc = tuple[str | int, ...]
+MOST_REASONS = 3
+"""Reasons of one kind that are told; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,22 @@ class Source:
     Attributes:
         text: The file, verbatim.
         locustfile: The Locust file that the experiment names, found.
+        places: Where everything in it stands.
     """
 
     path: Path
     text: str
     experiment: Experiment
     locustfile: Path
+    places: Mapping[Loc, Place] = field(default_factory=dict, repr=False)
 
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def located(self, remarks: Iterable[Mistake]) -> tuple[Located, ...]:
+        """``remarks`` with their lines and columns, in the order of the file."""
+        return _located(remarks, self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +114,41 @@ def load_experiment(path: Path) -> Source:
     except ValidationError as error:
         described = (describe(detail, data) for detail in error.errors(include_url=False))
         mistakes = [mistake for mistake in described if mistake is not None]
+        remains = salvage(data)
+        if remains is not None:
+            mistakes += remains.mistakes()
+            mistakes += _name_mistakes(remains.name, path)
+            mistakes += _locustfile_mistakes(remains.locustfile, path)
         raise _invalid(path, text, mistakes, places) from None
-    mistakes = [*mistakes_in(experiment)]
-    if experiment.name != path.stem:
-        mistakes.insert(
-            0,
-            Mistake(
-                ("name",),
-                f"the name {experiment.name!r} is not the file's; accepted: {path.stem!r}",
-            ),
-        )
+    mistakes = [*mistakes_in(experiment), *_name_mistakes(experiment.name, path)]
+    mistakes += _locustfile_mistakes(experiment.load.locustfile, path)
     locustfile = find_locustfile(experiment.load.locustfile, path)
-    if locustfile is None:
-        mistakes.append(Mistake(("load", "locustfile"), _no_locustfile(experiment, path)))
-    elif locustfile.suffix != ".py" or "," in str(locustfile):
-        mistakes.append(
-            Mistake(
-                ("load", "locustfile"),
-                f"Locust cannot load {str(locustfile)!r}; accepted: a file that ends in .py, with "
-                "no comma in its path",
-            )
-        )
     if mistakes or locustfile is None:
         raise _invalid(path, text, mistakes, places)
-    return Source(path=path, text=text, experiment=experiment, locustfile=locustfile)
+    return Source(path, text, experiment, locustfile, places)
+
+
+def _name_mistakes(name: str | None, path: Path) -> list[Mistake]:
+    if name is None or name == path.stem:
+        return []
+    said = f"the name {name!r} is not the file's; accepted: {path.stem!r}"
+    return [Mistake(("name",), said)]
+
+
+def _locustfile_mistakes(name: str | None, path: Path) -> list[Mistake]:
+    if name is None:
+        return []
+    found = find_locustfile(name, path)
+    if found is None:
+        said = _no_locustfile(name, path)
+    elif found.suffix != ".py" or "," in str(found):
+        said = (
+            f"Locust cannot load {str(found)!r}; accepted: a file that ends in .py, with no comma "
+            "in its path"
+        )
+    else:
+        return []
+    return [Mistake(("load", "locustfile"), said)]
 
 
 def plan_of(source: Source, time_scale: float = 1.0) -> Plan:
@@ -141,12 +160,26 @@ def plan_of(source: Source, time_scale: float = 1.0) -> Plan:
     plan = make_plan(source.experiment, time_scale=time_scale)
     mistakes = mistakes_in(plan.experiment) if plan.rehearsal else ()
     if mistakes:
+        said = list(dict.fromkeys(mistake.message for mistake in mistakes))
+        rest = len(said) - MOST_REASONS
+        lines = [*said[:MOST_REASONS], *([f"and {rest} more of the kind"] if rest > 0 else ())]
         raise UsageError(
-            f"{source.path} cannot be rehearsed at a time scale of {time_scale:g}: "
-            + "; ".join(mistake.message for mistake in mistakes),
-            accepted="a time scale nearer to 1",
+            f"{source.path} cannot be rehearsed at a time scale of {time_scale:g}:"
+            + "".join(f"\n  {line}" for line in lines),
+            accepted=f"a time scale of {_least_scale(source.experiment, time_scale):g} or more",
         )
     return plan
+
+
+def _least_scale(experiment: Experiment, low: float) -> float:
+    """The smallest time scale that leaves something to judge, in hundredths or thousandths."""
+    high = 1.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        impossible = mistakes_in(make_plan(experiment, time_scale=middle).experiment)
+        low, high = (middle, high) if impossible else (low, middle)
+    step = 1000 if high < 0.1 else 100
+    return min(1.0, math.ceil(high * step - 1e-3) / step)
 
 
 def find_locustfile(name: str, experiment_path: Path) -> Path | None:
@@ -171,14 +204,14 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _no_locustfile(experiment: Experiment, path: Path) -> str:
+def _no_locustfile(name: str, path: Path) -> str:
     folder = locustfile_folders(path)[1]
     known = sorted(p.name for p in folder.glob("*.py"))
-    guess = closest(experiment.load.locustfile, known)
-    hint = f"; did you mean {guess!r}?" if guess else ""
+    guess = closest(name, known)
+    hint = f"; did you mean {guess!r}?" if guess else ";"
     return (
-        f"there is no Locust file {experiment.load.locustfile!r}{hint}; accepted: a path, or one "
-        f"of locustfiles/: {', '.join(known) or '(none)'}"
+        f"there is no Locust file {name!r}{hint} accepted: a path, or one of locustfiles/: "
+        f"{', '.join(known) or '(none)'}"
     )
 
 
@@ -208,9 +241,8 @@ def _parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
                     places[loc] = place
             return YAML(typ="safe", pure=True).load(text), places
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise InvalidFileError(_excerpt(path, text, (line, column), _yaml_problem(error))) from None
+        said = _yaml_mistake(error, text)
+        raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
     except (YAMLError, ValueError) as error:
         raise InvalidFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
@@ -224,12 +256,36 @@ def read_yaml(path: Path) -> Any:
     return _parse(_read(path), path)[0]
 
 
-def _yaml_problem(error: MarkedYAMLError) -> str:
-    problem = (error.problem or "this is not YAML").split("\n")[0]
+_OPENED = {
+    "while parsing a flow sequence": "the bracket [",
+    "while parsing a flow mapping": "the brace {",
+    "while scanning a quoted scalar": "the quote",
+}
+
+
+def _yaml_mistake(error: MarkedYAMLError, text: str) -> Located:
+    problem = (error.problem or "no more is known").split("\n")[0]
+    mark, opened_at = error.problem_mark, error.context_mark
+    opened = _OPENED.get((error.context or "").strip())
     if "duplicate key" in problem:
         key = problem.split('"')[1] if '"' in problem else "a key"
-        return f"the key {key!r} stands here twice; accepted: each key once"
-    return f"this is not YAML: {problem}"
+        said = f"the key {key!r} stands here twice; accepted: each key once"
+    elif opened and opened_at and ("end of stream" in problem or "<stream end>" in problem):
+        mark = opened_at
+        said = f"this is not YAML: {opened} that is opened here is never closed"
+    elif opened and opened_at:
+        said = f"this is not YAML: {problem}; is {opened} of line {opened_at.line + 1} closed?"
+    else:
+        said = f"this is not YAML: {problem}"
+    mark = mark or opened_at
+    if mark is None:
+        return Located(1, 1, said)
+    last = max(1, len(text.splitlines()))
+    return (
+        Located(mark.line + 1, mark.column + 1, said)
+        if mark.line < last
+        else Located(last, 1, said)
+    )
 
 
 def _start(node: Node) -> tuple[int, int]:
@@ -257,14 +313,18 @@ def _places(node: Node, loc: Loc, key: tuple[int, int], depth: int) -> Iterator[
 def _invalid(
     path: Path, text: str, mistakes: list[Mistake], places: dict[Loc, Place]
 ) -> InvalidFileError:
-    located = sorted((_position(mistake, places), mistake.message) for mistake in mistakes)
-    unique = list(dict.fromkeys(located))
-    listed = "\n".join(_excerpt(path, text, position, message) for position, message in unique)
-    count = f"{len(unique)} mistakes" if len(unique) > 1 else "1 mistake"
-    return InvalidFileError(f"{listed}\n{count} in {path}")
+    located = _located(mistakes, places)
+    listed = "\n".join(_excerpt(path, text, mistake) for mistake in located)
+    count = f"{len(located)} mistakes" if len(located) > 1 else "1 mistake"
+    return InvalidFileError(f"{listed}\n{count} in {path}", mistakes=located)
 
 
-def _position(mistake: Mistake, places: dict[Loc, Place]) -> tuple[int, int]:
+def _located(mistakes: Iterable[Mistake], places: Mapping[Loc, Place]) -> tuple[Located, ...]:
+    found = sorted((_position(mistake, places), mistake.message) for mistake in mistakes)
+    return tuple(Located(line, column, message) for (line, column), message in dict.fromkeys(found))
+
+
+def _position(mistake: Mistake, places: Mapping[Loc, Place]) -> tuple[int, int]:
     """Of the key where the key is what is wrong, else of the value, or of the nearest parent."""
     at_key = mistake.message.startswith("unknown key")
     loc = mistake.loc
@@ -276,14 +336,14 @@ def _position(mistake: Mistake, places: dict[Loc, Place]) -> tuple[int, int]:
     return place.key if at_key and loc == mistake.loc else place.value
 
 
-def _excerpt(path: Path, text: str, position: tuple[int, int], message: str) -> str:
-    line_number, column = position
+def _excerpt(path: Path, text: str, mistake: Located) -> str:
+    line_number, column = mistake.line, mistake.column
     lines = text.splitlines()
     line = lines[line_number - 1] if line_number <= len(lines) else ""
     shown = "".join(c if c.isprintable() else " " for c in line)[:160]
     number = f"{line_number:5d}"
     return (
-        f"{path}:{line_number}:{column}: {message}\n"
+        f"{path}:{line_number}:{column}: {mistake.message}\n"
         f"{number} | {shown}\n"
         f"{' ' * len(number)} | {' ' * (min(column, 160) - 1)}^"
     )

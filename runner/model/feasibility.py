@@ -21,6 +21,13 @@ RESERVED_NAMES = ("latest",)
 
 _ALMOST = 1 + 1e-9
 
+Loc = tuple[str | int, ...]
+
+LENGTH: Loc = ("load", "stages")
+WARMUP: Loc = ("warmup",)
+FAULTS: Loc = ("faults",)
+"""Parts that may be unknown, because the file is wrong there; see ``runner.model.salvage``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -31,16 +38,29 @@ class Mistake:
         message: What is wrong and what would be accepted.
     """
 
-    loc: tuple[str | int, ...]
+    loc: Loc
     message: str
 
 
-def mistakes_in(experiment: Experiment) -> tuple[Mistake, ...]:
-    """What makes ``experiment`` impossible to carry out or to judge, all of it at once."""
-    times = (*_warmup_mistakes(experiment), *_fault_mistakes(experiment))
+def mistakes_in(
+    experiment: Experiment, unknown: frozenset[Loc] = frozenset()
+) -> tuple[Mistake, ...]:
+    """What makes ``experiment`` impossible to carry out or to judge, all of it at once.
+
+    Args:
+        experiment: What to check.
+        unknown: Parts of it that are stand-ins; nothing that rests on them is said.
+    """
+    times: list[Mistake] = []
+    if not unknown & {LENGTH, WARMUP}:
+        times += _warmup_mistakes(experiment)
+    times += _fault_mistakes(experiment)
+    phases: list[Mistake] = []
     # Where times are impossible, phases would be nonsense, and so would what is said about them.
-    phases = () if times else (*_phase_mistakes(experiment), *_objective_mistakes(experiment))
-    return (*_name_mistakes(experiment), *_stage_mistakes(experiment), *times, *phases)
+    if not times and not unknown & {LENGTH, WARMUP, FAULTS}:
+        phases = [*_phase_mistakes(experiment), *_objective_mistakes(experiment)]
+    stages = _stage_mistakes(experiment, unknown)
+    return (*_name_mistakes(experiment), *stages, *times, *phases)
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -54,9 +74,10 @@ def _name_mistakes(experiment: Experiment) -> list[Mistake]:
     ]
 
 
-def _stage_mistakes(experiment: Experiment) -> list[Mistake]:
+def _stage_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
     mistakes = []
     stages = experiment.load.stages
+    known = [("load", "stages", index, "users") not in unknown for index in range(len(stages))]
     if not any(stage.users for stage in stages):
         mistakes.append(
             Mistake(
@@ -67,6 +88,8 @@ def _stage_mistakes(experiment: Experiment) -> list[Mistake]:
     users = 0
     for index, stage in enumerate(stages):
         change, users = abs(stage.users - users), stage.users
+        if not all(known[max(0, index - 1) : index + 1]):
+            continue
         if stage.spawn_rate is not None and change > stage.spawn_rate * stage.duration * _ALMOST:
             mistakes.append(
                 Mistake(

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from runner.model.shape import Model
 from runner.model.units import (
@@ -235,21 +235,44 @@ class Objective(Model):
         check_direction(value, "promise")
         return value
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Objective:
-        bound = self.bound
-        if self.warn is not None:
-            warn = self.warn_value
-            stricter = warn < bound.value if bound.operator in ("<", "<=") else warn > bound.value
-            if not stricter:
-                raise ValueError(f"warn {self.warn!r} is not stricter than {self.objective!r}")
-        if bound.sli.startswith("saturation") and self.source == "client":
-            raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")
-        if bound.sli == "recovery" and self.during != JUDGED_PHASES:
+    # Contradictions are looked for key by key, so that one mistake does not hide another.
+
+    @field_validator("warn")
+    @classmethod
+    def _stricter(cls, value: str | None, info: ValidationInfo) -> str | None:
+        bound = _bound_in(info)
+        if bound is not None and value is not None:
+            warn = _warn_value(bound, value)
+            if not (warn < bound.value if bound.upper else warn > bound.value):
+                raise ValueError(f"{value!r} is not stricter than {info.data['objective']!r}")
+        return value
+
+    @field_validator("during")
+    @classmethod
+    def _recovery_is_everywhere(
+        cls, value: tuple[PhaseName, ...], info: ValidationInfo
+    ) -> tuple[PhaseName, ...]:
+        bound = _bound_in(info)
+        if bound is not None and bound.sli == "recovery" and value != JUDGED_PHASES:
             raise ValueError("recovery is counted from the end of each fault; drop 'during'")
-        if self.of is not None and self.effective_source == "mesh":
+        return value
+
+    @field_validator("of", "service", "source")
+    @classmethod
+    def _seen_by_one(cls, value: str | None, info: ValidationInfo) -> str | None:
+        bound = _bound_in(info)
+        saturation = bound is not None and bound.sli.startswith("saturation")
+        if value == "client" and info.field_name == "source" and bound and saturation:
+            raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")
+        endpoint = value if info.field_name == "of" else info.data.get("of")
+        mesh = (
+            saturation
+            or (info.field_name == "service" and value is not None)
+            or (info.field_name == "source" and value == "mesh")
+        )
+        if endpoint is not None and mesh:
             raise ValueError("'of' names an endpoint of the load; use 'service' for the mesh")
-        return self
+        return value
 
     @property
     def bound(self) -> Bound:
@@ -265,11 +288,7 @@ class Objective(Model):
         """
         if self.warn is None:
             raise ValueError("this objective has no warning bound")
-        try:
-            return _value(self.bound.sli, self.warn)
-        except ValueError:
-            accepted = _accepted_value(self.bound.sli)
-            raise ValueError(f"warn {self.warn!r} is not {accepted}") from None
+        return _warn_value(self.bound, self.warn)
 
     @property
     def effective_source(self) -> Source:
@@ -277,6 +296,19 @@ class Objective(Model):
         if self.source is not None:
             return self.source
         return "mesh" if self.service or self.bound.sli.startswith("saturation") else "client"
+
+
+def _bound_in(info: ValidationInfo) -> Bound | None:
+    """The bound of the objective that is being validated; None when it is wrong itself."""
+    text = info.data.get("objective")
+    return None if text is None else parse_bound(text)
+
+
+def _warn_value(bound: Bound, text: str) -> float:
+    try:
+        return _value(bound.sli, text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not {_accepted_value(bound.sli)}") from None
 
 
 def promises(objectives: Iterable[Objective]) -> tuple[Objective, ...]:

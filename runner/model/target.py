@@ -8,6 +8,7 @@ from runner.model.experiment import NAME_PATTERN
 from runner.model.shape import Model
 
 SANDBOX = "sandbox"
+URL_PATTERN = r"^https?://"
 
 
 class ClusterSpec(Model):
@@ -22,10 +23,10 @@ class ClusterSpec(Model):
     kubeconfig: str = Field(default="", description="Default: $KUBECONFIG, then ~/.kube/config.")
     namespace: str = Field(pattern=NAME_PATTERN, description="Namespace of the services.")
     ingress: str = Field(
-        pattern=r"^https?://", description="URL that the load goes to.", examples=["https://shop"]
+        pattern=URL_PATTERN, description="URL that the load goes to.", examples=["https://shop"]
     )
     host: str = Field(default="", description="Host header of requests to the ingress.")
-    prometheus: str = Field(pattern=r"^https?://", description="URL of Prometheus.")
+    prometheus: str = Field(pattern=URL_PATTERN, description="URL of Prometheus.")
 
 
 class Config(Model):

@@ -84,7 +84,7 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
             "11:38",
             "3 is not right here; accepted: a list",
         ),
-        ("percent: 50", "percent: 0.00001", "8:92", "greater than or equal to 0.0001"),
+        ("percent: 50", "percent: 0.00001", "8:92", "accepted: at least 0.0001"),
         ("warmup: 10s", "[a]: 10s", "6:1", "a key must be plain text"),
         ("A question.", r'"\ud800"', "2:14", "half a character"),
         ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
@@ -113,8 +113,12 @@ def test_a_rehearsal_that_leaves_nothing_to_judge_is_refused(folder: Path) -> No
     """Goal: tiny time scales. Method: at 1/100 the fault of 30 s is shorter than a second."""
     source = load_experiment(write(folder, GOOD))
     assert plan_of(source, 0.1).duration_s == 12
-    with pytest.raises(UsageError, match=r"scale of 0\.01: the baseline phase, from 0\.1s"):
+    with pytest.raises(
+        UsageError, match=r"scale of 0\.01:\n  the baseline phase, from 0\.1s"
+    ) as refused:
         plan_of(source, 0.01)
+    assert max(map(len, refused.value.message.splitlines()[1:])) < 100
+    assert refused.value.accepted == "a time scale of 0.1 or more"
 
 
 def test_a_name_that_no_file_can_have_is_unknown(folder: Path) -> None:
