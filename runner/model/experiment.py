@@ -102,19 +102,14 @@ class _HttpFault(_Fault):
 
     duration: Duration = Field(gt=0, description="How long the fault is in effect.")
     percent: Percent = Field(
-        default=100.0, gt=0, description="Share of the matching requests that are hit."
+        default=100.0,
+        ge=SMALLEST_PERCENT,
+        description="Share of the matching requests that are hit.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
         description="Hit only requests that carry these headers with exactly these values.",
     )
-
-    @field_validator("percent")
-    @classmethod
-    def _hits(cls, value: float) -> float:
-        if value < SMALLEST_PERCENT:
-            raise ValueError(f"{value:g}% hits nothing; accepted: {SMALLEST_PERCENT:g}% or more")
-        return value
 
 
 class HttpDelay(_HttpFault):
