@@ -44,7 +44,7 @@ def test_an_unknown_experiment(place: Place) -> None:
 def test_malformed_yaml(place: Place) -> None:
     path = place.work / "experiments" / "torn.yaml"
     path.write_text("name: torn\nload: {stages: [\n")
-    refused(seatrial(place, "run", "torn"), 2, "experiments/torn.yaml:3:1")
+    refused(seatrial(place, "run", "torn"), 2, "experiments/torn.yaml:", "this is not YAML")
 
 
 def test_a_fault_after_the_end(place: Place) -> None:
