@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import UsageError
+from runner.errors import RecordingError, UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
 from runner.model.objective import Objective
@@ -55,12 +55,16 @@ class TargetChoice:
     Attributes:
         sandbox_name: Name of the sandbox to use, where the target is one.
         keep: Leave a sandbox that the run started up.
+        hold_s: How long the run may take.
+        tell: Called with what is used, in words, and with warnings.
     """
 
     name: str
     config: Config
     sandbox_name: str = "default"
     keep: bool = False
+    hold_s: float = 3600.0
+    tell: Callable[[str], None] = lambda text: None
 
 
 def make_target(choice: TargetChoice) -> Target:
@@ -72,10 +76,13 @@ def make_target(choice: TargetChoice) -> Target:
     if choice.name == SANDBOX:
         from runner.targets.sandbox_target import SandboxTarget
 
-        return SandboxTarget(choice.sandbox_name, keep=choice.keep)
+        return SandboxTarget(
+            choice.sandbox_name, keep=choice.keep, hold_s=choice.hold_s, tell=choice.tell
+        )
     from runner.targets.cluster import ClusterTarget
 
-    return ClusterTarget(choice.name, cluster_spec(choice))
+    spec = cluster_spec(choice)
+    return ClusterTarget(choice.name, spec, hold_s=choice.hold_s, tell=choice.tell)
 
 
 def locate_target(choice: TargetChoice) -> TargetInfo | None:
@@ -129,10 +136,17 @@ def evaluate_run(run: RunDir, objectives: tuple[Objective, ...] | None = None) -
     Args:
         run: The run.
         objectives: Other objectives than those of its plan; None for those.
+
+    Raises:
+        RecordingError: When there is nothing to judge, because the load never started; says why.
     """
     from runner.analysis.evaluate import evaluate
 
-    evaluation = evaluate(run.recording(), objectives)
+    recording = run.recording()
+    if recording.manifest.anchor is None and not recording.load.users:
+        why = recording.manifest.reason or recording.manifest.state
+        raise RecordingError(f"the load of run {run.run_id} never started: {why}")
+    evaluation = evaluate(recording, objectives)
     run.write_evaluation(evaluation)
     return evaluation
 

@@ -54,7 +54,7 @@ def test_children_do_not_import_from_the_working_folder() -> None:
         (path.name, line.strip())
         for path in sorted((ROOT / "runner").rglob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
-        if '"-m", "' in line
+        if '"-m", ' in line
     ]
     assert len(lines) >= 5
     assert [line for line in lines if '"-P", "-m"' not in line[1]] == []

@@ -112,6 +112,10 @@ class View:
                 echoed = "\n" if self._stream.isatty() else ""  # ^C stands on the line.
                 os.write(self._stream.fileno(), f"{echoed}{text}\n".encode())
 
+    def note(self, text: str) -> None:
+        """Tell ``text`` on a line that stays, above the table; not within a signal handler."""
+        self._line(text)
+
     def _plain(self, status: Status) -> None:
         """A line when activity or phase change, and every ten seconds of load."""
         running = status.activity == RUNNING and status.offset_s is not None

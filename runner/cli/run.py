@@ -6,7 +6,6 @@ import os
 import platform
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
@@ -36,7 +36,7 @@ from runner.model.plan import Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
 from runner.process import SystemClock
-from runner.progress import StopRequest
+from runner.progress import Status, StopRequest, Watcher
 from runner.source import (
     Source,
     find_experiment,
@@ -49,6 +49,9 @@ from runner.store import RunDir, Store
 
 if TYPE_CHECKING:
     from runner.cli.live import View
+
+HOLD_MARGIN_S = 300.0
+"""What a run may take beyond its load: the target's start, heals, signals, the clocks' skew."""
 
 _RECORDED_PACKAGES = (
     "seatrial",
@@ -107,7 +110,12 @@ def run_command(
         print_plan(plan, output)
         return ExitCode.PASS
     choice = TargetChoice(
-        name=target, config=load_config(config), sandbox_name=sandbox_name, keep=keep
+        name=target,
+        config=load_config(config),
+        sandbox_name=sandbox_name,
+        keep=keep,
+        hold_s=plan.duration_s + plan.experiment.load.stop_timeout + HOLD_MARGIN_S,
+        tell=lambda text: view.note(text),  # noqa: PLW0108 - there is no view yet
     )
     ports = make_ports(choice, locustfile_folders(source.path))
     store = Store(results)
@@ -117,9 +125,9 @@ def run_command(
     view = View(run, ports.clock)
     with _signals_set(view) as stop:
         try:
-            # Now and not at the end: `heal latest` must find a run whose runner was killed.
-            _link_latest(store, run)
-            end = _conduct(source, plan, ports, run, stop, view)
+            watch = _linking(store, run, view.watch)
+            argv = command_line(click.get_current_context())
+            end = _conduct(source, plan, ports, run, stop, view, watch=watch, argv=argv)
             return _conclude(run, end, output)
         except Exception as bug:
             left = _left(run, plan)
@@ -128,6 +136,39 @@ def run_command(
             with may_be_unheard():
                 say_bug(bug)
             return _say_left(run, left)
+
+
+def command_line(context: click.Context) -> tuple[str, ...]:
+    """The command that does the same again: also what the environment had said stands in it."""
+    words = ["seatrial", *context.command_path.split()[1:]]
+    default = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if context.get_parameter_source(parameter.name or "") in default or value in (None, False):
+            continue
+        if isinstance(parameter, click.Option):
+            words.append(max(parameter.opts, key=len))
+        if value is not True:
+            words.append(str(value))
+    return tuple(words)
+
+
+def _linking(store: Store, run: RunDir, watch: Watcher) -> Watcher:
+    """``watch``, and ``latest`` points to ``run`` as soon as its load has started.
+
+    Not later, because `heal latest` must find a run whose runner was killed; and not earlier,
+    because a run that was refused says nothing about the experiment.
+    """
+    linked = False
+
+    def link_and_watch(status: Status) -> None:
+        nonlocal linked
+        if status.offset_s is not None and not linked:
+            linked = True
+            _link_latest(store, run)
+        watch(status)
+
+    return link_and_watch
 
 
 def _link_latest(store: Store, run: RunDir) -> None:
@@ -146,14 +187,22 @@ def _left(run: RunDir, plan: Plan) -> list[str]:
 
 
 def _conduct(
-    source: Source, plan: Plan, ports: Ports, run: RunDir, stop: StopRequest, view: View
+    source: Source,
+    plan: Plan,
+    ports: Ports,
+    run: RunDir,
+    stop: StopRequest,
+    view: View,
+    *,
+    watch: Watcher | None = None,
+    argv: Sequence[str] = (),
 ) -> RunEnd:
     """Carry out ``plan``; every way in which it can end becomes a value."""
     error: SeatrialError | None = None
-    manifest = _manifest(source, plan, run)
+    manifest = _manifest(source, plan, run, argv)
     with view:
         try:
-            conduct(plan, source.text, manifest, ports, run, stop=stop, watch=view.watch)
+            conduct(plan, source.text, manifest, ports, run, stop=stop, watch=watch or view.watch)
         except SeatrialError as failure:
             error = failure
     return RunEnd(stop=stop.reason, error=error, left=_left(run, plan))
@@ -230,7 +279,7 @@ def _signals_set(view: View) -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-def _manifest(source: Source, plan: Plan, run: RunDir) -> Manifest:
+def _manifest(source: Source, plan: Plan, run: RunDir, argv: Sequence[str]) -> Manifest:
     now = datetime.fromtimestamp(SystemClock().wall_s(), UTC)
     return Manifest(
         run_id=run.run_id,
@@ -238,7 +287,7 @@ def _manifest(source: Source, plan: Plan, run: RunDir) -> Manifest:
         experiment_sha256=source.sha256,
         state="planned",
         created_at=now.isoformat(timespec="seconds"),
-        argv=("seatrial", *sys.argv[1:]),
+        argv=tuple(argv),
         git_revision=_git_revision(source.path.resolve().parent),
         versions=_versions(),
         host={

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from runner.errors import TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
+from runner.targets import lease
 from runner.targets.inspection import read_objects
+from runner.targets.lease import HOLD_S, untold
 from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.snapshot import write_snapshot
@@ -128,11 +130,22 @@ class ClusterTarget:
     Args:
         name: The target's name in ``seatrial.yaml``.
         spec: Its context and addresses.
+        hold_s: How long the run may take; from then on, another one may take the cluster.
+        tell: Called with what is used, in words, and with warnings.
     """
 
-    def __init__(self, name: str, spec: ClusterSpec) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: ClusterSpec,
+        *,
+        hold_s: float = HOLD_S,
+        tell: Callable[[str], None] = untold,
+    ) -> None:
         self._name = name
         self._spec = spec
+        self._hold_s = hold_s
+        self._tell = tell
         self._private: Path | None = None
         self._info: TargetInfo | None = None
 
@@ -143,6 +156,8 @@ class ClusterTarget:
         check_ingress(info)
         check_prometheus(info)
         self._info = info
+        self._tell(f"attached to context {info.identity}, namespace {info.namespace}")
+        lease.take(info, self._hold_s, self._tell)
         return info
 
     def preflight(self, plan: Plan) -> Sequence[str]:
@@ -153,7 +168,9 @@ class ClusterTarget:
         write_snapshot(read_objects(self._opened()), folder)
 
     def close(self) -> None:
-        self._info = None
+        if self._info is not None:
+            lease.release(self._info, self._tell)
+            self._info = None
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,8 @@ from runner.process import die_with_parent
 Object = dict[str, Any]
 
 CHILD_BOUND_S = 45.0
-_REQUEST_S = 5.0
+REQUEST_S = 5.0
+"""Bound of each request that a child makes."""
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _ISTIO = ("virtualservices", "destinationrules", "gateways", "envoyfilters")
 _VERSIONS = ("v1", "v1beta1", "v1alpha3")
@@ -52,11 +54,22 @@ def read_objects(target: TargetInfo) -> Objects:
     Raises:
         TargetError: When the API server does not answer; says which.
     """
+    read = ask_child("inspection", target)
+    return Objects(kinds=read["kinds"], errors=read["errors"])
+
+
+def ask_child(part: str, target: TargetInfo, *flags: str) -> dict[str, Any]:
+    """The answer of ``python -m runner.targets.<part>``, in JSON; bounded in time.
+
+    Raises:
+        TargetError: When the API server does not answer; says which.
+    """
     command = [
-        *(sys.executable, "-P", "-m", "runner.targets.inspection"),
+        *(sys.executable, "-P", "-m", f"runner.targets.{part}"),
         *("--kubeconfig", target.kubeconfig),
         *("--context", target.context),
         *("--namespace", target.namespace),
+        *flags,
     ]
     # The client writes certificates to temporary files; a child that is killed leaves them.
     with tempfile.TemporaryDirectory(prefix="seatrial-look-") as private:
@@ -78,8 +91,8 @@ def read_objects(target: TargetInfo) -> Objects:
     if answer.returncode != 0:
         reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise TargetError(f"the Kubernetes API of {target.name} cannot be used: {reason}")
-    read = json.loads(answer.stdout)
-    return Objects(kinds=read["kinds"], errors=read["errors"])
+    said: dict[str, Any] = json.loads(answer.stdout)
+    return said
 
 
 def _environment(target: TargetInfo, private: str) -> dict[str, str]:
@@ -89,15 +102,44 @@ def _environment(target: TargetInfo, private: str) -> dict[str, str]:
     return kept | {"TMPDIR": private}
 
 
-def _read(kubeconfig: str, context: str, namespace: str) -> Objects:
+# -- children --------------------------------------------------------------------------------------
+
+
+def child_parser(part: str) -> argparse.ArgumentParser:
+    """The flags that every child of :func:`ask_child` is given."""
+    parser = argparse.ArgumentParser(prog=f"runner.targets.{part}")
+    for flag in ("--kubeconfig", "--context", "--namespace"):
+        parser.add_argument(flag, required=True)
+    return parser
+
+
+def connect(asked: argparse.Namespace) -> Any:
+    """A client of the cluster that the flags name; none that tries again by itself."""
     from kubernetes import client, config
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
 
     settings = client.Configuration()
     settings.retries = False  # They would multiply the bound of a request.
-    config.load_kube_config(kubeconfig, context or None, settings, persist_config=False)
-    api = client.ApiClient(settings)
+    config.load_kube_config(asked.kubeconfig, asked.context or None, settings, persist_config=False)
+    return client.ApiClient(settings)
+
+
+def say(find: Callable[[], dict[str, Any]]) -> int:
+    """Print what ``find`` returns, or why there is nothing; returns the exit code."""
+    try:
+        found = find()
+    except Exception as error:  # noqa: BLE001 - one line for the parent, whatever it was
+        sys.stderr.write(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}\n")
+        return 1
+    json.dump(found, sys.stdout)
+    return 0
+
+
+def _read(asked: argparse.Namespace) -> dict[str, Any]:
+    from kubernetes import client
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    api, namespace = connect(asked), asked.namespace
     core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
     typed = {
         "pods": core.list_namespaced_pod,
@@ -105,19 +147,20 @@ def _read(kubeconfig: str, context: str, namespace: str) -> Objects:
         "endpoints": core.list_namespaced_endpoints,
         "deployments": apps.list_namespaced_deployment,
     }
-    found = Objects(kinds={}, errors={})
+    kinds: dict[str, list[Object]] = {}
+    errors: dict[str, str] = {}
     for kind in KINDS:
         try:
             if kind in typed:
-                answer = typed[kind](namespace, _preload_content=False, _request_timeout=_REQUEST_S)
-                found.kinds[kind] = json.loads(answer.data)["items"]
+                answer = typed[kind](namespace, _preload_content=False, _request_timeout=REQUEST_S)
+                kinds[kind] = json.loads(answer.data)["items"]
             else:
-                found.kinds[kind] = _istio(client.CustomObjectsApi(api), namespace, kind)
+                kinds[kind] = _istio(client.CustomObjectsApi(api), namespace, kind)
         except ApiException as error:
-            found.errors[kind] = f"HTTP {error.status}: {error.reason}"
+            errors[kind] = f"HTTP {error.status}: {error.reason}"
         except (HTTPError, OSError) as error:
-            raise TargetError(f"{kind} of {context}: {error}") from error
-    return found
+            raise TargetError(f"{kind} of {asked.context}: {error}") from error
+    return {"kinds": kinds, "errors": errors}
 
 
 def _istio(custom: Any, namespace: str, kind: str) -> list[Object]:
@@ -127,7 +170,7 @@ def _istio(custom: Any, namespace: str, kind: str) -> list[Object]:
     for version in _VERSIONS:
         try:
             answer = custom.list_namespaced_custom_object(
-                "networking.istio.io", version, namespace, kind, _request_timeout=_REQUEST_S
+                "networking.istio.io", version, namespace, kind, _request_timeout=REQUEST_S
             )
         except ApiException as error:
             if error.status != 404 or version == _VERSIONS[-1]:
@@ -137,19 +180,10 @@ def _istio(custom: Any, namespace: str, kind: str) -> list[Object]:
     raise AssertionError("unreachable: the last version raises or answers")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> int:
     """Read and print; the exit code says whether the API server answered."""
-    parser = argparse.ArgumentParser(prog="runner.targets.inspection")
-    for flag in ("--kubeconfig", "--context", "--namespace"):
-        parser.add_argument(flag, required=True)
-    asked = parser.parse_args(argv)
-    try:
-        found = _read(asked.kubeconfig, asked.context, asked.namespace)
-    except Exception as error:  # noqa: BLE001 - one line for the parent, whatever it was
-        sys.stderr.write(f"{type(error).__name__}: {str(error).splitlines()[0]}\n")
-        return 1
-    json.dump({"kinds": found.kinds, "errors": found.errors}, sys.stdout)
-    return 0
+    asked = child_parser("inspection").parse_args()
+    return say(lambda: _read(asked))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from runner.errors import TargetBusyError, TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
+from runner.targets import lease
 from runner.targets.inspection import read_objects
+from runner.targets.lease import HOLD_S, untold
 from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.sandbox import control
@@ -51,12 +53,24 @@ class SandboxTarget:
     Args:
         name: A sandbox of this name is used if it is up.
         keep: Start it under this very name if it is not up, and leave it up.
+        hold_s: How long the run may take; from then on, another one may take a sandbox that was up.
+        tell: Called with what is used, in words, and with warnings.
     """
 
-    def __init__(self, name: str, *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        keep: bool = False,
+        hold_s: float = HOLD_S,
+        tell: Callable[[str], None] = untold,
+    ) -> None:
         self._name = name
         self._keep = keep
+        self._hold_s = hold_s
+        self._tell = tell
         self._owned = False
+        self._left_up = False
         self._lock: TextIO | None = None
         self._info: TargetInfo | None = None
 
@@ -64,13 +78,17 @@ class SandboxTarget:
         info = control.status(self._name)
         if info is None or info.state == "stopping":
             info = self._start()
-        elif info.state != "ready":  # Wait for one that starts; one that has failed is an error.
-            info = control.up(self._name, timeout_s=START_BOUND_S)
+        else:
+            if info.state != "ready":  # Wait for one that starts; one that has failed is an error.
+                info = control.up(self._name, timeout_s=START_BOUND_S)
+            self._tell(f"using the running sandbox {self._name!r} (up since {info.since})")
         target = _target_info(info)
         self._take_lock(info.home)
         check_ingress(target)
         check_prometheus(target)
         self._info = target
+        if not self._owned:  # Nobody else knows of a sandbox of the run's own.
+            lease.take(target, self._hold_s, self._tell)
         return target
 
     def preflight(self, plan: Plan) -> Sequence[str]:
@@ -81,20 +99,30 @@ class SandboxTarget:
         write_snapshot(read_objects(self._opened()), folder)
 
     def close(self) -> None:
+        if self._info is not None and not self._owned:
+            lease.release(self._info, self._tell)
+        self._info = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
         if self._owned:
             control.down(self._name)
             self._owned = False
-        self._info = None
+        if self._left_up:
+            self._left_up = False
+            command = f"seatrial sandbox down --name {self._name}"
+            self._tell(f"the sandbox {self._name!r} is left up; to take it down: {command}")
 
     def _start(self) -> control.SandboxInfo:
         if self._keep:
-            return control.up(self._name, timeout_s=START_BOUND_S)
+            self._tell(f"starting the sandbox {self._name!r}")
+            info = control.up(self._name, timeout_s=START_BOUND_S)
+            self._left_up = True
+            return info
         # A name of its own: nobody else can come to depend on a sandbox that this run takes down.
         self._name = f"{self._name}-run-{os.getpid()}"
         self._owned = True
+        self._tell(f"starting a sandbox of the run's own, {self._name!r}")
         return control.up(self._name, owner_pid=os.getpid(), timeout_s=START_BOUND_S)
 
     def _take_lock(self, home: Path) -> None:
