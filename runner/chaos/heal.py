@@ -180,8 +180,15 @@ def _subject(vs: Object) -> str:
 # -- the program -------------------------------------------------------------------------------
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Heal as the arguments say, print the report, and return the exit code."""
+def main(
+    argv: Sequence[str] | None = None, connect: Callable[[str, str], Cluster] = KubeCluster
+) -> int:
+    """Heal as the arguments say, print the report, and return the exit code.
+
+    Args:
+        argv: Arguments; those of the process by default.
+        connect: Gives the cluster of a kubeconfig and a context.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     options = _parser().parse_args(argv)
     scope = Scope(
@@ -193,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         report = heal(
-            KubeCluster(options.kubeconfig, options.context), scope, deadline_s=options.deadline
+            connect(options.kubeconfig, options.context), scope, deadline_s=options.deadline
         )
     except SeatrialError as error:
         return _say({"error": one_line(error)}, ExitCode.INCONCLUSIVE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from runner.chaos import virtualservice as vs_
 from runner.chaos.annotation import Tag
 from runner.chaos.client import ApiRefusalError, edit_virtual_service
 from runner.chaos.heal import Healing, Scope, heal
+from runner.chaos.heal import main as heal_main
 from runner.errors import SeatrialError
 
 Object = dict[str, Any]
@@ -209,3 +211,17 @@ def test_refusals_are_errors_of_ours() -> None:
     error = ApiRefusalError("get virtualservice/x", 403, "no")
     assert isinstance(error, SeatrialError)
     assert (error.message, error.transient) == ("get virtualservice/x: HTTP 403: no", False)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "code"), [({}, 0), ({"put": [403] * 99}, 5), ({"list": [403]}, 3)]
+)
+def test_exit_code_of_the_program(
+    capsys: pytest.CaptureFixture[str], refuse: dict[str, list[int]], code: int
+) -> None:
+    """Goal: 0 means nothing is left. Method: all goes well, no PUT is allowed, no look is."""
+    cluster = FakeCluster(refuse=refuse).put(faulty(virtual_service("payment-api")))
+    assert heal_main(["-n", NAMESPACE, "--all"], lambda kubeconfig, context: cluster) == code
+    report = json.loads(capsys.readouterr().out)
+    assert bool(report.get("left")) == (code == 5)
+    assert ("error" in report) == (code == 3)

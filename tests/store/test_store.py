@@ -67,6 +67,21 @@ def test_a_line_that_a_full_disk_cut_leaves_no_trace(run: RunDir) -> None:
     assert [e.action for e in run.read_events()] == ["a", "c"]
 
 
+def test_a_file_that_cannot_be_written_keeps_what_it_held(run: RunDir) -> None:
+    """Goal: all or nothing. Method: a second, longer text on a disk that takes 20 bytes."""
+    path = run.path / "file.json"
+    write_atomically(path, "old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(RecordingError, match=r"file\.json cannot be written: File too large"):
+            write_atomically(path, "new" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == "old"
+    assert [p.name for p in run.path.iterdir() if "file" in p.name] == ["file.json"]
+
+
 def test_damage_in_the_middle_is_refused_with_its_line(run: RunDir) -> None:
     run.events_path.write_text('{"wall\n' + event("a").model_dump_json() + "\n")
     with pytest.raises(RecordingError, match=r"events\.jsonl:1 is damaged"):
