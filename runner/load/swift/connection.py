@@ -13,16 +13,17 @@ import errno
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from math import inf
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import certifi
 import gevent.socket
 from gevent import Timeout, get_hub
-from gevent.lock import Semaphore
+from gevent.event import Event
 from gevent.monkey import get_original
 
 from runner.load.swift.failures import (
@@ -41,20 +42,9 @@ _Socket: Any = get_original("socket", "socket")
 _numeric_getaddrinfo = get_original("socket", "getaddrinfo")
 
 
-class Marks(NamedTuple):
-    """Moments (``perf_counter``) of one exchange.
-
-    Attributes:
-        asked_s: A connection was asked for.
-        connected_s: TCP was there.
-        ready_s: TLS was there too, and the request was about to be sent.
-        first_s: The first bytes of the answer had come.
-    """
-
-    asked_s: float
-    connected_s: float
-    ready_s: float
-    first_s: float
+Marks = tuple[float, float, float, float]
+"""Moments (``perf_counter``) of one exchange: a connection was asked for; TCP was there; TLS was
+there too, and the request was about to be sent; the first bytes of the answer had come."""
 
 
 class Connection:
@@ -83,18 +73,25 @@ class Connection:
         """
         reader, wire = self.reader, self.wire
         reader.begin(bodiless=bodiless)
+        rest: memoryview | None = None
+        broken = False
         try:
-            sent = wire.send(data)
+            rest = wire.send(data)
         except NothingSentError:
             raise
         except ConnectionError:
-            sent = False  # perhaps it has said why before it hung up
+            broken = True  # perhaps it has said why before it hung up
         piece = wire.receive()
         first_s = perf_counter()
         self.take(piece, limit)
+        while rest is not None and not reader.head_complete:
+            # That was no answer yet: 100 Continue, for example.
+            rest = wire.send_on(rest)
+            if rest is not None:
+                self.take(wire.receive(), limit)
         while not (reader.complete or (reader.head_complete and not whole)):
             self.take(wire.receive(), limit)
-        if not sent:
+        if broken or rest is not None:
             reader.keep_alive = False
         return first_s
 
@@ -110,11 +107,40 @@ class Connection:
 
 
 class _Slots:
-    __slots__ = ("free", "idle")
+    """How many connections to one origin there may be, and those that are kept."""
+
+    __slots__ = ("free", "idle", "waiting")
 
     def __init__(self, concurrency: int) -> None:
-        self.free = Semaphore(concurrency)
+        self.free = concurrency
         self.idle: list[Connection] = []
+        self.waiting: deque[Event] = deque()
+
+    def acquire(self, timeout_s: float) -> bool:
+        """Take a slot, perhaps after a wait; whether there was one in time."""
+        if self.free > 0:
+            self.free -= 1
+            return True
+        turn = Event()
+        self.waiting.append(turn)
+        try:
+            turn.wait(timeout_s)
+        except BaseException:
+            if turn.is_set():
+                self.release()  # it was handed over, and nobody is there to use it
+            else:
+                self.waiting.remove(turn)
+            raise
+        if not turn.is_set():
+            self.waiting.remove(turn)
+        return bool(turn.is_set())
+
+    def release(self) -> None:
+        """Give a slot back, or hand it to who has waited longest."""
+        if self.waiting:
+            self.waiting.popleft().set()
+        else:
+            self.free += 1
 
 
 class ConnectionPool:
@@ -149,12 +175,22 @@ class ConnectionPool:
         origin: Origin,
         method: str,
         data: bytes,
-        began_s: float,
+        asked_s: float,
         *,
+        began_s: float,
         whole: bool,
         limit: int,
     ) -> tuple[Connection, Marks]:
         """Send a request over a connection to ``origin``, and read its answer.
+
+        Args:
+            origin: Where to.
+            method: In upper case.
+            data: The request.
+            asked_s: Now, by ``perf_counter``.
+            began_s: When the request began, which this may be a later hop of.
+            whole: Read the body, too.
+            limit: Most bytes of the body.
 
         The caller takes what it needs from the connection's reader, and then calls
         :meth:`give_back`.
@@ -163,26 +199,30 @@ class ConnectionPool:
             OSError: Nothing came, or not all.
             AnswerError: What came is of no use.
         """
-        asked_s = perf_counter()
         bodiless = method == "HEAD"
-        limit_s = self._request_timeout_s
-        deadline_s = inf if limit_s is None else began_s + limit_s
-        connection = self._take(origin, deadline_s)
-        while True:
-            ready_s = perf_counter()
-            connected_s = connection.connected_s if connection.fresh else ready_s
-            try:
-                first_s = connection.exchange(data, bodiless=bodiless, whole=whole, limit=limit)
-            except BaseException as error:
-                connection.wire.close()
-                if _may_repeat(connection, method, error):
+        deadline_s = inf if self._request_timeout_s is None else began_s + self._request_timeout_s
+        slots = self._slots.get(origin)
+        if slots is None:
+            slots = self._slots[origin] = _Slots(self._concurrency)
+        self._acquire(slots)
+        try:
+            connection = self._kept(slots) or self._open(origin, deadline_s)
+            while True:
+                connection.wire.deadline_s = deadline_s
+                ready_s = perf_counter()
+                connected_s = connection.connected_s if connection.fresh else ready_s
+                try:
+                    first_s = connection.exchange(data, bodiless=bodiless, whole=whole, limit=limit)
+                except BaseException as error:
+                    connection.wire.close()
+                    if not _may_repeat(connection, method, error):
+                        raise
                     connection = self._open(origin, deadline_s)
-                    continue
-                self._slots[origin].free.release()
-                if isinstance(error, TimeoutError) and perf_counter() >= deadline_s:
-                    raise RequestTimeoutError(f"no answer within {limit_s:g} s") from error
-                raise
-            return connection, Marks(asked_s, connected_s, ready_s, first_s)
+                else:
+                    return connection, (asked_s, connected_s, ready_s, first_s)
+        except BaseException:
+            slots.release()
+            raise
 
     def give_back(self, connection: Connection) -> None:
         """Keep the connection for the next request, if another one may follow; else close it."""
@@ -192,7 +232,7 @@ class ConnectionPool:
             slots.idle.append(connection)
         else:
             connection.wire.close()
-        slots.free.release()
+        slots.release()
 
     def close(self) -> None:
         """Close the connections that nobody uses now; the pool can be used on."""
@@ -200,39 +240,36 @@ class ConnectionPool:
             while slots.idle:
                 slots.idle.pop().wire.close()
 
-    def _take(self, origin: Origin, deadline_s: float) -> Connection:
-        slots = self._slots.get(origin)
-        if slots is None:
-            slots = self._slots[origin] = _Slots(self._concurrency)
-        if not slots.free.acquire(timeout=self._connection_timeout_s):
+    def _acquire(self, slots: _Slots) -> None:
+        if not slots.acquire(self._connection_timeout_s):
             raise ConnectTimeoutError(
                 f"none of {self._concurrency} connections was free within "
                 f"{self._connection_timeout_s:g} s"
             )
+
+    def _kept(self, slots: _Slots) -> Connection | None:
+        """A kept connection that still stands and is silent."""
         while slots.idle:
             connection = slots.idle.pop()
             if connection.wire.quiet():
-                connection.wire.deadline_s = deadline_s
                 return connection
             connection.wire.close()
-        return self._open(origin, deadline_s)
+        return None
 
     def _open(self, origin: Origin, deadline_s: float) -> Connection:
-        """Connect; the slot is given back if that fails."""
-        seconds = min(self._connection_timeout_s, max(0.0, deadline_s - perf_counter()))
-        silence = ConnectTimeoutError(f"no connection within {seconds:g} s")
-        try:
-            with Timeout(seconds, silence):
-                sock = _connected(origin)
-                connected_s = perf_counter()
-                if origin.scheme == "https":
-                    wire: Wire = self._secured(sock, origin.host)
-                else:
-                    wire = Wire(sock, self._network_timeout_s)
-        except BaseException:
-            self._slots[origin].free.release()
-            raise
-        wire.deadline_s = deadline_s
+        left_s = max(0.0, deadline_s - perf_counter())
+        seconds = self._connection_timeout_s
+        silence: TimeoutError = ConnectTimeoutError(f"no connection within {seconds:g} s")
+        if left_s < seconds:
+            seconds = left_s
+            silence = RequestTimeoutError("the time for the whole request was over")
+        with Timeout(seconds, silence):
+            sock = _connected(origin)
+            connected_s = perf_counter()
+            if origin.scheme == "https":
+                wire: Wire = self._secured(sock, origin.host)
+            else:
+                wire = Wire(sock, self._network_timeout_s)
         return Connection(origin, wire, connected_s)
 
     def _secured(self, sock: Any, host: str) -> TlsWire:

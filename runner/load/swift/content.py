@@ -27,7 +27,7 @@ class Unpacker(Protocol):
     """Undoes one encoding, piece by piece."""
 
     def feed(self, data: bytes, limit: int) -> bytes:
-        """What the piece unpacks to; if that is more than ``limit`` bytes, little more than those."""
+        """What the piece unpacks to; if that is more than ``limit`` bytes, little more of it."""
 
     def close(self) -> None:
         """Raise :class:`ContentError` when something is missing."""

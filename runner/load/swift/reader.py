@@ -112,7 +112,10 @@ class AnswerReader:
 
     def head(self) -> bytes:
         """Status line and header lines of the final answer, without the empty line at the end."""
-        return b"".join(self._segments)[slice(*self._final_head())]
+        raw = self._segments[0]
+        if self._interims or len(self._segments) > 1 or not raw.startswith(b"H"):
+            return b"".join(self._segments)[slice(*self._final_head())]
+        return raw[: raw.find(_END)]
 
     def _final_head(self) -> tuple[int, int]:
         """Where the final head begins and where its last line ends."""

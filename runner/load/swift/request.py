@@ -11,6 +11,7 @@ import json as jsonlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
@@ -70,16 +71,16 @@ class Payload(NamedTuple):
     kind: str
 
 
-class Draft(NamedTuple):
-    """A request, ready but for what depends on the moment (cookies).
+class Heading(NamedTuple):
+    """All of a request that does not depend on its body or on the moment.
 
     Attributes:
         method: In upper case.
-        target: What it asks for.
+        target: What is asked for.
         start: Request line and header lines.
-        end: Rest of the head, and the body.
+        length: Content-Length is to be added, if there is a body or the method is one with a body.
+        chunked: The body is to be sent as a chunk.
         own_cookies: The author gave a Cookie header: the jar is not asked.
-        payload: The body.
         headers: The fields that the author gave with this request.
         auth: User and password that the author gave with this request.
         without: Names of fields that are not to be sent, whoever gave them; in lower case.
@@ -88,12 +89,26 @@ class Draft(NamedTuple):
     method: str
     target: Target
     start: bytes
-    end: bytes
+    length: bool
+    chunked: bool
     own_cookies: bool
-    payload: Payload
     headers: Mapping[str, Any]
     auth: Auth | None
     without: frozenset[str]
+
+
+class Draft(NamedTuple):
+    """A request, ready but for what depends on the moment (cookies, between heading and end).
+
+    Attributes:
+        heading: Where to, and the fields.
+        payload: The body.
+        end: The rest of the head, and the body.
+    """
+
+    heading: Heading
+    payload: Payload
+    end: bytes
 
 
 class _Block(NamedTuple):
@@ -111,7 +126,6 @@ _KIND_HEADERS: dict[str, dict[str, str]] = {
     "bytes": {"Content-Type": "application/octet-stream"},
 }
 _NOTHING = Payload(b"", "none")
-_NO_HEADERS: Mapping[str, Any] = {}
 
 
 def payload_of(data: Any, json: Any) -> Payload:
@@ -206,7 +220,8 @@ class RequestWriter:
         self._base = None if base_url is None else target_of(base_url)
         # A query or a fragment in a base URL swallows the path: the parser has to look.
         self._plain = base_url is not None and _is_plain(base_url)
-        self._targets: dict[str, Target] = {}
+        self._drafts: dict[tuple[str, str], Draft] = {}
+        self._headings: dict[Any, Heading] = {}
         self._blocks: dict[Any, _Block] = {}
 
     def draft(  # noqa: PLR0917 - called for every request, and keywords cost
@@ -225,11 +240,27 @@ class RequestWriter:
             ValueError: A method, header or URL that cannot be sent.
             UnsupportedError: A body that cannot be sent.
         """
-        payload = _NOTHING if data is None and json is None else payload_of(data, json)
-        target = self._targets.get(url) if params is None else None
-        if target is None:
+        nothing = data is None and json is None and headers is None and auth is None
+        if nothing and params is None and (kept := self._drafts.get((method, url))):
+            return kept
+        payload = payload_of(data, json)
+        key = None
+        if params is None:
+            key = (method, url, payload.kind, tuple(headers.items()) if headers else (), auth)
+        try:
+            heading = self._headings.get(key)
+        except TypeError:  # a list of values cannot be looked up
+            key = heading = None
+        if heading is None:
             target = self._find(url, params)
-        return self._assemble(_verb(method), target, payload, headers or _NO_HEADERS, auth)
+            given = copy(headers or {})  # the author may change his own later
+            heading = self._heading(_verb(method), target, payload.kind, given, auth)
+            if key is not None:
+                _keep(self._headings, key, heading)
+        draft = _finished(heading, payload)
+        if nothing and params is None:
+            _keep(self._drafts, (method, url), draft)
+        return draft
 
     def redirected(self, draft: Draft, status: int, location: str, first: Origin) -> Draft:
         """The request that follows on a redirect, by the rules of RFC 9110 15.4 and of habit.
@@ -240,10 +271,11 @@ class RequestWriter:
         Raises:
             ValueError: The location cannot be asked for.
         """
-        method, target, payload, headers = draft.method, draft.target, draft.payload, draft.headers
+        method, target, headers = draft.heading.method, draft.heading.target, draft.heading.headers
+        payload = draft.payload
         here = URL(f"{target.origin.scheme}://{target.host}{target.path}")
         target = target_of(str(here.redirect(location)))
-        without = draft.without | {"cookie", "cookie2"}
+        without = draft.heading.without | {"cookie", "cookie2"}
         if target.origin != first:
             without |= {"authorization"}
         if status in (301, 302, 303):
@@ -251,35 +283,9 @@ class RequestWriter:
                 headers = Headers(_KIND_HEADERS["json"]) | headers  # Accept outlives the body
             method, payload = method if method == "HEAD" else "GET", _NOTHING
             without |= {"content-length", "content-type", "content-encoding"}
-        return self._assemble(method, target, payload, headers, draft.auth, without)
-
-    def _assemble(  # noqa: PLR0917 - like draft
-        self,
-        method: str,
-        target: Target,
-        payload: Payload,
-        headers: Mapping[str, Any],
-        auth: Auth | None,
-        without: frozenset[str] = frozenset(),
-    ) -> Draft:
-        data, kind = payload
-        given = tuple(headers.items()) if headers else ()
-        key = (target.host, kind, auth, given, without)
-        try:
-            block = self._blocks.get(key)
-        except TypeError:  # a list of values cannot be looked up
-            block = self._block(target.host, kind, headers, auth, without)
-        if block is None:
-            block = self._block(target.host, kind, headers, auth, without)
-            _keep(self._blocks, key, block)
-        if block.chunked:
-            end = b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"\r\n0\r\n\r\n"
-        elif block.has_length or not (data or method in _WITH_LENGTH):
-            end = b"\r\n" + data
-        else:
-            end = b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
-        start = f"{method} {target.path} HTTP/1.1\r\n".encode("latin-1") + block.lines
-        return Draft(method, target, start, end, block.own_cookies, payload, headers, auth, without)
+        auth = draft.heading.auth
+        heading = self._heading(method, target, payload.kind, headers, auth, without)
+        return _finished(heading, payload)
 
     def _find(self, url: str, params: Any) -> Target:
         if _ABSOLUTE.match(url):
@@ -291,9 +297,38 @@ class RequestWriter:
             target = self._base._replace(path=prefix + url, url=f"{self._base_url}{url}")
         else:
             target = target_of(f"{self._base_url}{url}", params)
-        if params is None:
-            _keep(self._targets, url, target)
         return target
+
+    def _heading(  # noqa: PLR0917 - like draft
+        self,
+        method: str,
+        target: Target,
+        kind: str,
+        headers: Mapping[str, Any],
+        auth: Auth | None,
+        without: frozenset[str] = frozenset(),
+    ) -> Heading:
+        given = tuple(headers.items())
+        key = (target.host, kind, given, auth, without)
+        try:
+            block = self._blocks.get(key)
+        except TypeError:
+            block = self._block(target.host, kind, headers, auth, without)
+        if block is None:
+            block = self._block(target.host, kind, headers, auth, without)
+            _keep(self._blocks, key, block)
+        length = not block.chunked and not block.has_length
+        return Heading(
+            method,
+            target,
+            f"{method} {target.path} HTTP/1.1\r\n".encode("latin-1") + block.lines,
+            length,
+            block.chunked,
+            block.own_cookies,
+            headers,
+            auth,
+            without,
+        )
 
     def _block(
         self,
@@ -321,6 +356,18 @@ class RequestWriter:
         return _Block(
             lines.encode("latin-1"), "content-length" in fields, chunked, "cookie" in fields
         )
+
+
+def _finished(heading: Heading, payload: Payload) -> Draft:
+    """A heading with a body."""
+    data = payload.data
+    if heading.chunked:
+        end = b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"\r\n0\r\n\r\n"
+    elif heading.length and (data or heading.method in _WITH_LENGTH):
+        end = b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
+    else:
+        end = b"\r\n" + data
+    return Draft(heading, payload, end)
 
 
 @cache

@@ -49,16 +49,16 @@ class SwiftRequest:
 
     @property
     def method(self) -> str:
-        return self._draft.method
+        return self._draft.heading.method
 
     @property
     def url(self) -> str:
-        return self._draft.target.url
+        return self._draft.heading.target.url
 
     @property
     def headers(self) -> Headers:
         """The fields that were sent, but for Content-Length and Cookie."""
-        return Headers(header_lines(self._draft.start.rstrip()))
+        return Headers(header_lines(self._draft.heading.start.rstrip()))
 
     @property
     def body(self) -> bytes | None:
@@ -103,7 +103,7 @@ class SwiftResponse:
         return None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status_code} {self._draft.method} {self.url}>"
+        return f"<{type(self).__name__} {self.status_code} {self._draft.heading.method} {self.url}>"
 
     @property
     def request(self) -> SwiftRequest:
@@ -112,7 +112,7 @@ class SwiftResponse:
     @property
     def url(self) -> str:
         """The URL that was asked for last, redirects included."""
-        return self._draft.target.url
+        return self._draft.heading.target.url
 
     @property
     def headers(self) -> Headers | None:
@@ -169,15 +169,15 @@ class SwiftResponse:
     @property
     def timing(self) -> Timing | None:
         """Where the time went; None if the answer did not come so far as to tell."""
-        marks = self._marks
-        if marks is None:
+        if self._marks is None:
             return None
+        asked_s, connected_s, ready_s, first_s = self._marks
         return Timing(
-            marks.asked_s - self.began_s,
-            marks.connected_s - marks.asked_s,
-            marks.ready_s - marks.connected_s,
-            marks.first_s - marks.ready_s,
-            self.ended_s - marks.first_s,
+            asked_s - self.began_s,
+            connected_s - asked_s,
+            ready_s - connected_s,
+            first_s - ready_s,
+            self.ended_s - first_s,
         )
 
     @property
@@ -185,7 +185,8 @@ class SwiftResponse:
         """Time to the first bytes of the last answer, connecting included."""
         if self._marks is None:
             return None
-        return timedelta(seconds=self._marks.first_s - self._marks.asked_s)
+        asked_s, _, _, first_s = self._marks
+        return timedelta(seconds=first_s - asked_s)
 
     @property
     def stream(self) -> BodyStream:

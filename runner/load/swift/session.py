@@ -167,7 +167,8 @@ class SwiftHttpSession:
         except _FAILURES as error:
             ended_s = perf_counter()
             response = kind(draft)
-            response.error = error
+            # Without its trace, which would hold this response, in a circle.
+            response.error = error.with_traceback(None)
         else:
             if response.status_code not in GOOD_STATUSES:
                 response.error = LocustBadStatusCode(response.url, code=response.status_code)
@@ -179,8 +180,8 @@ class SwiftHttpSession:
             "response": response,
             "exception": response.error,
             "start_time": start_time,
-            "url": draft.target.url,
-            "response_length": _length(response) if stream else len(response.content or b""),
+            "url": draft.heading.target.url,
+            "response_length": _length(response) if stream else len(response.body or b""),
             "response_time": (ended_s - began_s) * 1000,
         }
         if isinstance(response, CaughtResponse):
@@ -240,19 +241,22 @@ class SwiftHttpSession:
         allow_redirects: bool,
     ) -> SwiftResponse:
         """Send a request, and those that its answers ask for."""
-        jar, first = self.cookiejar, draft.target.origin
+        jar, first = self.cookiejar, draft.heading.target.origin
         earlier: list[SwiftResponse] = []
+        asked_s = began_s
         while True:
-            data = draft.start + draft.end
-            if jar.filled and not draft.own_cookies:
-                cookies = jar.header_for(_cookie_url(draft.target))
+            heading = draft.heading
+            data = heading.start + draft.end
+            if jar.filled and not heading.own_cookies:
+                cookies = jar.header_for(_cookie_url(heading.target))
                 if cookies:
-                    data = b"%bCookie: %b\r\n%b" % (draft.start, cookies.encode(), draft.end)
+                    data = b"%bCookie: %b\r\n%b" % (heading.start, cookies.encode(), draft.end)
             connection, marks = self._pool.exchange(
-                draft.target.origin,
-                draft.method,
+                heading.target.origin,
+                heading.method,
                 data,
-                began_s,
+                asked_s,
+                began_s=began_s,
                 whole=not stream,
                 limit=self._max_body,
             )
@@ -270,6 +274,7 @@ class SwiftHttpSession:
                 draft = self._writer.redirected(draft, response.status_code, locations[0], first)
             except ValueError as error:
                 raise RedirectError(f"a redirect that cannot be followed: {error}") from error
+            asked_s = perf_counter()
         if earlier:
             response.history = earlier
         return response
@@ -297,7 +302,7 @@ class SwiftHttpSession:
             self._pool.give_back(connection)
             response.body = unpack(body, encodings, self._max_body) if packed else body
         if b"\r\nset-cookie:" in folded:
-            self.cookiejar.take(response.fields("set-cookie"), _cookie_url(draft.target))
+            self.cookiejar.take(response.fields("set-cookie"), _cookie_url(draft.heading.target))
         return response
 
 

@@ -17,7 +17,7 @@ from gevent import get_hub, getcurrent
 from gevent.exceptions import InvalidSwitchError
 from gevent.monkey import get_original
 
-from runner.load.swift.failures import NetworkTimeoutError
+from runner.load.swift.failures import ConnectionLostError, NetworkTimeoutError, RequestTimeoutError
 
 _READ, _WRITE = 1, 2
 _PIECE = 65536
@@ -56,11 +56,11 @@ class Wire:
         self.deadline_s = float("inf")
         """Moment (``perf_counter``) at which any wait ends."""
 
-    def send(self, data: bytes) -> bool:
-        """Send everything.
+    def send(self, data: bytes) -> memoryview | None:
+        """Send, until everything is on its way or the peer has something to say.
 
         Returns:
-            False if the peer began to answer before it had taken everything: the rest was not sent.
+            None, or what is left for :meth:`send_on`: then there is something to receive.
 
         Raises:
             NothingSentError: The connection is broken, and nothing of this has left.
@@ -72,7 +72,22 @@ class Wire:
             sent = 0
         except ConnectionError as error:
             raise NothingSentError(error.errno, error.strerror) from error
-        return sent == len(data) or self._send_rest(memoryview(data)[sent:])
+        return None if sent == len(data) else self.send_on(memoryview(data)[sent:])
+
+    def send_on(self, rest: memoryview) -> memoryview | None:
+        """Send what :meth:`send` has left over, with the same result."""
+        both = self._hub.loop.io(self._sock.fileno(), _READ | _WRITE)
+        try:
+            while rest:
+                self._wait(both)
+                try:
+                    rest = rest[self._sock.send(rest) :]
+                except BlockingIOError:
+                    if self._poll.poll(0):
+                        return rest
+        finally:
+            both.close()
+        return None
 
     def receive(self) -> bytes:
         """The next bytes, as soon as there are some; empty at the end.
@@ -102,25 +117,15 @@ class Wire:
     def __del__(self) -> None:
         self.close()
 
-    def _send_rest(self, rest: memoryview) -> bool:
-        both = self._hub.loop.io(self._sock.fileno(), _READ | _WRITE)
-        try:
-            while rest:
-                self._wait(both)
-                try:
-                    rest = rest[self._sock.send(rest) :]
-                except BlockingIOError:
-                    if not self.quiet():
-                        return False
-        finally:
-            both.close()
-        return True
-
     def _wait(self, watcher: Any) -> None:
         """Let others run until the watcher's event, an exception, or the end of patience."""
-        self._until_s = min(perf_counter() + self._timeout_s, self.deadline_s)
-        if self._timer is None or self._until_s < self._look_s:
-            self._look_again_in(self._until_s - perf_counter())
+        now_s = perf_counter()
+        until_s = now_s + self._timeout_s
+        if until_s > self.deadline_s:  # noqa: PLR1730 - min() costs more than the rest
+            until_s = self.deadline_s
+        self._until_s = until_s
+        if self._timer is None or until_s < self._look_s:
+            self._look_again_in(until_s - now_s)
         greenlet = self._waiting = getcurrent()
         watcher.start(greenlet.switch, self)
         try:
@@ -129,6 +134,8 @@ class Wire:
             watcher.stop()
             self._waiting = None
         if woken_by is not self:
+            if woken_by is _TIME_IS_UP and until_s == self.deadline_s:
+                raise RequestTimeoutError("the time for the whole request was over")
             if woken_by is _TIME_IS_UP:
                 raise NetworkTimeoutError(f"the peer was silent for {self._timeout_s:g} s")
             raise InvalidSwitchError(f"{greenlet!r} was woken by {woken_by!r}")
@@ -192,8 +199,8 @@ class TlsWire(Wire):
                 self._flush()
                 return
 
-    def send(self, data: bytes) -> bool:
-        """Send everything, like :meth:`Wire.send`."""
+    def send(self, data: bytes) -> memoryview | None:
+        """Send, like :meth:`Wire.send`; what is left over is already encrypted."""
         self._tls.write(data)
         return super().send(self._outgoing.read())
 
@@ -240,5 +247,6 @@ class TlsWire(Wire):
         return bool(data)
 
     def _flush(self) -> None:
-        if self._outgoing.pending:
-            super().send(self._outgoing.read())
+        rest = super().send(self._outgoing.read()) if self._outgoing.pending else None
+        if rest is not None:
+            raise ConnectionLostError("the peer does not take what keeps TLS going")

@@ -105,7 +105,7 @@ class Peer:
     """
 
     port: int
-    received: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list, repr=False)
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import socket
+import time
 import zlib
 from typing import Any
 
@@ -343,3 +344,49 @@ def test_an_early_refusal_of_a_large_body_is_heard(hangs_up: bool) -> None:
     assert (response.status_code, response.content) == (413, b"too large")
     assert reports.outcome == "http_4xx"
     assert reports.last["response_time"] < 1500
+
+
+def test_an_interim_answer_does_not_stop_a_large_request() -> None:
+    """Goal: 100 Continue in the middle of a body is no early answer. Method: more than buffers."""
+    large = bytes(range(256)) * 40_000
+
+    def handle(line: Line) -> None:
+        line.read()
+        line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.1)
+        line.rest = line.peer.received[0]
+        request = line.request()
+        assert request is not None
+        line.send(answer(b"%d" % (request[1] == large)))
+        line.send(answer(b"next") if line.request() else b"")
+
+    with serving(handle) as peer:
+        client, _ = swift(peer.url)
+        response = client.post("/", data=large, headers={"Expect": "100-continue"})
+        assert (response.status_code, response.content) == (200, b"1")
+        assert client.get("/").content == b"next"
+        client.close()
+    assert len(peer.received) == 1
+
+
+def test_the_second_address_of_a_name_is_tried() -> None:
+    """Goal: a name that leads to ::1 first works with a server on 127.0.0.1 only."""
+    with scripted([REQUEST, OK]) as peer:
+        client, _ = swift(peer.url.replace("127.0.0.1", "localhost"))
+        assert client.get("/").content == b"ok"
+        client.close()
+
+
+def test_version_6_of_ip_works() -> None:
+    def handle(line: Line) -> None:
+        request = line.request()
+        assert request is not None
+        line.send(answer(request[0]))
+
+    try:
+        with serving(handle, host="::1") as peer:
+            client, _ = swift(f"http://[::1]:{peer.port}")
+            assert b"Host: [::1]:%d" % peer.port in client.get("/").content
+            client.close()
+    except OSError:
+        pytest.skip("no IPv6 here")

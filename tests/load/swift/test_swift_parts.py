@@ -20,7 +20,7 @@ from runner.load.swift.request import Origin, RequestWriter, payload_of, target_
 
 def sent(writer: RequestWriter, method: str, url: str, **kwargs: object) -> bytes:
     draft = writer.draft(method, url, **kwargs)  # type: ignore[arg-type]
-    return draft.start + draft.end
+    return draft.heading.start + draft.end
 
 
 def test_a_request_is_these_bytes() -> None:
@@ -50,7 +50,7 @@ def test_writing_is_the_same_the_second_time_and_after_thousands_of_urls() -> No
             headers=headers,
         )
     assert sent(writer, "GET", "/a/1?x=ä") == sent(fresh, "GET", "/a/1?x=ä")
-    assert len(writer._targets) <= 2000
+    assert len(writer._headings) <= 2000
     assert len(writer._blocks) <= 2000
 
 
@@ -84,7 +84,7 @@ def test_other_urls_are_refused(url: str) -> None:
 def test_a_relative_url_needs_a_base() -> None:
     with pytest.raises(ValueError, match="no base URL"):
         RequestWriter(None).draft("GET", "/a")
-    assert RequestWriter(None).draft("GET", "http://h/a").target.path == "/a"
+    assert RequestWriter(None).draft("GET", "http://h/a").heading.target.path == "/a"
 
 
 def test_files_and_pieces_are_sent_whole() -> None:
@@ -165,3 +165,14 @@ def test_a_kept_cookie_header_ends_with_the_first_cookie(monkeypatch: pytest.Mon
     assert jar.header_for("http://other/a") == ""
     jar.clear()
     assert jar.header_for("http://h/a") == ""
+
+
+def test_an_author_may_change_his_headers_afterwards() -> None:
+    """Goal: what is kept is a copy. Method: change the dict, then follow a redirect."""
+    writer = RequestWriter("http://h")
+    headers = {"X-A": "1"}
+    writer.draft("GET", "/a", headers=headers)
+    headers["X-A"] = "2"
+    draft = writer.draft("GET", "/a", headers={"X-A": "1"})
+    after = writer.redirected(draft, 302, "/b", draft.heading.target.origin)
+    assert b"X-A: 1\r\n" in after.heading.start

@@ -133,3 +133,21 @@ def test_waiting_for_a_free_connection_has_a_bound() -> None:
         slow.join(PATIENCE_S)
         client.close()
     assert reports.outcome == "success"
+
+
+def test_whoever_gives_up_waiting_leaves_his_turn_to_others() -> None:
+    """Goal: slots are never lost. Method: one line; of four waiting, one is killed before and one
+    just when his turn has come.
+    """
+    steps = [REQUEST, 0.05, OK] * 4
+    with scripted(steps, steps) as peer:
+        client, reports = swift(peer.url, concurrency=1)
+        first, second, third, fourth = (gevent.spawn(client.get, f"/{n}") for n in range(4))
+        gevent.sleep(0.02)
+        second.kill()
+        first.link(lambda _: third.kill(block=False))
+        gevent.joinall([first, third, fourth], timeout=PATIENCE_S)
+        assert client.get("/last").content == b"ok"
+        client.close()
+    assert [event["name"] for event in reports.events] == ["/0", "/3", "/last"]
+    assert reports.outcome == "success"
