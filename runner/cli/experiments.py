@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
-from runner.errors import InvalidFileError, SeatrialError
+from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
 from runner.source import experiment_files, find_experiment, load_experiment, plan_of
 
 
@@ -56,8 +57,11 @@ def _entry(path: Path) -> dict[str, Any]:
 @click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
 @experiments_option
 @output_option
-def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> None:
+def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> int:
     """Check experiment files; without names, all of them. All mistakes are shown at once.
+
+    Warnings tell what an experiment cannot answer, such as a phase that is too short to be judged;
+    they do not change the exit code.
 
     \b
     Example:
@@ -65,25 +69,34 @@ def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> 
     """
     paths = [find_experiment(name, experiments) for name in names]
     paths = paths or experiment_files(experiments)
-    results = []
-    problems = []
-    for path in paths:
-        try:
-            load_experiment(path)
-            results.append({"path": str(path), "valid": True, "error": ""})
-        except InvalidFileError as error:
-            problems.append(error.message)
-            results.append({"path": str(path), "valid": False, "error": error.message})
-    if output == "json":
-        print_json(results)
-    else:
-        for result in results:
-            if result["valid"]:
-                click.echo(f"{result['path']}: valid")
     if not paths:
         raise InvalidFileError(f"there are no experiments in {experiments}/")
+    results = [_validated(path, talk=output != "json") for path in paths]
+    if output == "json":
+        print_json([{key: result[key] for key in _VALIDATED} for result in results])
+        return ExitCode.PASS if all(result["valid"] for result in results) else ExitCode.USAGE
+    problems = [result["error"] for result in results if not result["valid"]]
     if problems:
         raise InvalidFileError("\n\n".join(problems))
+    return ExitCode.PASS
+
+
+_VALIDATED = ("path", "valid", "mistakes", "warnings")
+
+
+def _validated(path: Path, *, talk: bool) -> dict[str, Any]:
+    """What is to be said about one file; with ``talk``, what is right about it is said at once."""
+    found: dict[str, Any] = {"path": str(path), "valid": True, "mistakes": [], "warnings": []}
+    try:
+        source = load_experiment(path)
+    except InvalidFileError as error:
+        mistakes = error.mistakes or (Located(1, 1, error.message),)
+        return {**found, "valid": False, "mistakes": as_records(mistakes), "error": error.message}
+    doubts = doubts_of(source, plan_of(source))
+    if talk:
+        click.echo(f"{path}: valid")
+        say_doubts(path, doubts)
+    return {**found, "warnings": as_records(doubts)}
 
 
 @click.command("plan")
@@ -94,16 +107,18 @@ def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> 
 def plan_command(name: str, time_scale: float, experiments: Path, output: str) -> None:
     """Show what a run would do, and when, without touching anything.
 
-    Stages, phases, faults with their undo times, and the objectives of each phase.
+    Stages, phases, faults with their undo times, and the objectives of each phase. What cannot
+    come to a clear answer, also because of the time scale, is a warning on standard error.
 
     \b
     Example:
       seatrial plan payment-abort --time-scale 0.1
     """
-    plan = plan_of(load_experiment(find_experiment(name, experiments)), time_scale)
-    from runner.cli.timeline import print_plan
+    source = load_experiment(find_experiment(name, experiments))
+    plan = plan_of(source, time_scale)
+    from runner.cli.timeline import show_plan
 
-    print_plan(plan, output)
+    show_plan(source, plan, output)
 
 
 @click.command("schema")

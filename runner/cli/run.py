@@ -19,6 +19,7 @@ from click.core import ParameterSource
 
 from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
+from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
 from runner.cli.options import (
     config_option,
@@ -105,10 +106,11 @@ def run_command(
     source = load_experiment(find_experiment(name, experiments))
     plan = plan_of(source, time_scale)
     if dry_run:
-        from runner.cli.timeline import print_plan
+        from runner.cli.timeline import show_plan
 
-        print_plan(plan, output)
+        show_plan(source, plan, output)
         return ExitCode.PASS
+    say_doubts(source.path, doubts_of(source, plan))
     choice = TargetChoice(
         name=target,
         config=load_config(config),

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import click
-
+from runner.cli.doubts import as_records, doubts_of, say_doubts
+from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
+from runner.source import Source
 
 
-def print_plan(plan: Plan, output: str) -> None:
-    """Everything that ``plan`` will do, on standard output, as a ``table`` or as ``json``."""
+def show_plan(source: Source, plan: Plan, output: str) -> None:
+    """What ``plan`` will do, as a ``table`` or as ``json``, and what it cannot answer."""
+    doubts = doubts_of(source, plan)
     if output == "json":
-        click.echo(plan.model_dump_json(by_alias=True, indent=2))
+        record = plan.model_dump(mode="json", by_alias=True)
+        print_json({**record, "warnings": as_records(doubts)})
         return
+    print_plan(plan)
+    say_doubts(source.path, doubts)
+
+
+def print_plan(plan: Plan) -> None:
+    """Everything that ``plan`` will do, on standard output."""
     out = console()
     experiment = plan.experiment
     out.print(safe(f"{experiment.name}: {experiment.description}", "bold"))

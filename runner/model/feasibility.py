@@ -158,7 +158,7 @@ def _phase_mistakes(experiment: Experiment) -> list[Mistake]:
     plan = make_plan(experiment)
     return [
         Mistake(
-            _edge_of(phase, plan),
+            edge_of(phase, plan),
             f"the {phase.name} phase, from {phase.start_s:g}s to {phase.end_s:g}s, is too short to "
             f"be judged; accepted: phases of at least {SHORTEST_PHASE_S:g}s",
         )
@@ -167,7 +167,7 @@ def _phase_mistakes(experiment: Experiment) -> list[Mistake]:
     ]
 
 
-def _edge_of(phase: Phase, plan: Plan) -> tuple[str | int, ...]:
+def edge_of(phase: Phase, plan: Plan) -> tuple[str | int, ...]:
     """Where the file says when ``phase`` begins or ends."""
     edges = (phase.start_s, phase.end_s)
     for index, fault in enumerate(plan.faults):

@@ -99,12 +99,40 @@ def test_validate_answers_a_mistake_with_2_on_standard_error(run: Run, folder: P
 
 def test_validate_as_json_names_every_file(run: Run, folder: Path) -> None:
     (folder / "experiments" / "bad.yaml").write_text("name: bad\n")
-    code, out, _ = run("validate", "-o", "json")
+    code, out, err = run("validate", "-o", "json")
     assert code == 2
-    assert [(r["path"], r["valid"]) for r in json.loads(out)] == [
-        ("experiments/bad.yaml", False),
-        ("experiments/good.yaml", True),
-    ]
+    bad, good = json.loads(out)
+    assert (bad["path"], bad["valid"]) == ("experiments/bad.yaml", False)
+    assert good == {"path": "experiments/good.yaml", "valid": True, "mistakes": [], "warnings": []}
+    assert [(m["line"], m["column"]) for m in bad["mistakes"]] == [(1, 1)] * 3
+    assert bad["mistakes"][0]["message"].startswith("the file lacks the key 'description'")
+    assert set(bad) == set(good)
+    assert err == ""
+
+
+def test_validate_warns_of_what_cannot_be_answered(run: Run, folder: Path) -> None:
+    """Goal: warnings are talk, not failure. Method: a guard that holds longer than the load."""
+    doubtful = GOOD + "guards:\n  - {abort_when: errors > 9%, for: 3m}\n"
+    (folder / "experiments" / "good.yaml").write_text(doubtful)
+    code, out, err = run("validate", "good")
+    assert (code, out) == (0, "experiments/good.yaml: valid\n")
+    assert err.startswith("warning: experiments/good.yaml:8:5: this guard can never act")
+    ((warning,),) = [one["warnings"] for one in json.loads(run("validate", "-o", "json")[1])]
+    assert (warning["line"], warning["column"]) == (8, 5)
+
+
+@pytest.mark.parametrize("command", [("plan", "good"), ("run", "good", "--dry-run")])
+def test_a_plan_warns_of_what_a_time_scale_makes_short(
+    run: Run, folder: Path, command: tuple[str, ...]
+) -> None:
+    """Goal: a rehearsal that proves nothing is told. Method: 30 s of fault at 1/10."""
+    code, out, err = run(*command, "--time-scale", "0.1")
+    assert code == 0
+    assert "Phases" in out
+    assert err.startswith("warning: experiments/good.yaml:5:50: fault 01-http-abort lasts 3s")
+    assert run(*command)[2] == ""
+    warnings = json.loads(run(*command, "--time-scale", "0.1", "-o", "json")[1])["warnings"]
+    assert [(one["line"], one["column"]) for one in warnings] == [(5, 50)]
 
 
 def test_validating_nothing_is_not_a_success(run: Run, folder: Path) -> None:

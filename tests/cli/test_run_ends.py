@@ -146,7 +146,7 @@ def test_a_rehearsal_without_anything_to_judge_is_2(run: Run, folder: Path, comm
     code, _, err = run(command, "good", "--time-scale", "0.01")
     assert code == 2
     assert "good.yaml cannot be rehearsed at a time scale of 0.01" in err
-    assert "accepted: a time scale nearer to 1" in err
+    assert "accepted: a time scale of 0.1 or more" in err
 
 
 def test_a_results_folder_that_cannot_be_made_is_2(run: Run, folder: Path) -> None:

@@ -1,0 +1,119 @@
+"""What in a plan is possible, but cannot come to a clear answer. Pure; nothing is refused here.
+
+An experiment may be right in every word and still be unable to prove what it asks: a phase too
+short for the mesh's figures, a recovery that nobody could watch for long enough, a guard that can
+never act. Whoever is told before a run of half an hour has won half an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.analysis.live import SETTLE_S, WINDOW_S
+from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
+from runner.analysis.windows import phase_label
+from runner.analysis.words import count
+from runner.model.feasibility import Mistake, edge_of
+from runner.model.objective import Objective
+from runner.model.plan import Phase, Plan, PlannedFault
+
+SHORTEST_MESH_PHASE_S = 5.0
+"""Prometheus needs four scrapes within a phase; the sandbox has one each second."""
+
+
+def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
+    """Sentences on what ``plan`` cannot answer, each with its place in the experiment's file."""
+    return (*_short_phases(plan), *_recoveries(plan), *_guards(plan), *_twice(plan))
+
+
+def _short_phases(plan: Plan) -> Iterator[Mistake]:
+    for phase in plan.phases:
+        why = _mesh_needed(phase, plan)
+        if why and phase.duration_s < SHORTEST_MESH_PHASE_S:
+            yield Mistake(
+                edge_of(phase, plan),
+                f"{phase_label(plan, phase)} lasts {phase.duration_s:g}s, but {why} needs the "
+                f"mesh's figures, and these {SHORTEST_MESH_PHASE_S:g}s or more (four scrapes); "
+                "likely to be inconclusive",
+            )
+
+
+def _mesh_needed(phase: Phase, plan: Plan) -> str:
+    """What needs figures of the mesh in ``phase``; empty for nothing."""
+    if phase.faults:
+        return "the proof of the fault"
+    for objective in plan.experiment.objectives:
+        mesh = objective.effective_source == "mesh" and objective.bound.sli != "recovery"
+        if mesh and phase.name in objective.during:
+            return repr(objective.objective)
+    return ""
+
+
+def _recoveries(plan: Plan) -> Iterator[Mistake]:
+    for index, objective in enumerate(plan.experiment.objectives):
+        if objective.bound.sli != "recovery":
+            continue
+        seen = [(fault, _watched_s(fault, plan)) for fault in plan.faults]
+        unseen = [(fault, left_s) for fault, left_s in seen if left_s < RECOVERY_WINDOW_S]
+        short = [(fault, left_s) for fault, left_s in seen if left_s < objective.bound.value]
+        if unseen:
+            end = (
+                f"a recovery can be seen only in {RECOVERY_WINDOW_S}s or more, so that this is "
+                "inconclusive"
+            )
+            yield _unwatched(index, unseen, end)
+        elif short:
+            end = f"whether {objective.objective!r} is missed cannot be seen in that time"
+            yield _unwatched(index, short, end)
+
+
+def _watched_s(fault: PlannedFault, plan: Plan) -> float:
+    """How long the recovery from ``fault`` is watched: to the next fault, or to the end."""
+    start_s = fault.start_s if fault.fault.kind == "pod-kill" else fault.end_s
+    others = [one.start_s for one in plan.faults if one.id != fault.id and one.end_s > start_s]
+    return max(0.0, min([plan.duration_s, *others]) - start_s)
+
+
+def _unwatched(index: int, seen: list[tuple[PlannedFault, float]], end: str) -> Mistake:
+    fault, left_s = min(seen, key=lambda one: one[1])
+    others = f" ({count(len(seen) - 1, 'other fault')} alike)" if len(seen) > 1 else ""
+    return Mistake(
+        ("objectives", index),
+        f"the recovery from {fault.id} is watched for {left_s:g}s only, until the next fault or "
+        f"the end{others}; {end}",
+    )
+
+
+def _guards(plan: Plan) -> Iterator[Mistake]:
+    view_s = WINDOW_S + SETTLE_S
+    for index, guard in enumerate(plan.experiment.guards):
+        needed_s = guard.grace + view_s + guard.for_
+        if needed_s >= plan.duration_s:
+            yield Mistake(
+                ("guards", index),
+                f"this guard can never act: its grace of {guard.grace:g}s, {view_s:g}s until there "
+                f"is a figure, and its 'for' of {guard.for_:g}s are {needed_s:g}s, but the load "
+                f"ends at {plan.duration_s:g}s",
+            )
+
+
+def _twice(plan: Plan) -> Iterator[Mistake]:
+    first: dict[object, int] = {}
+    for index, objective in enumerate(plan.experiment.objectives):
+        key = _meaning(objective)
+        if key in first:
+            yield Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} says the same as objective {first[key] + 1}; it is "
+                "judged and counted twice",
+            )
+        first.setdefault(key, index)
+
+
+def _meaning(objective: Objective) -> object:
+    bound = objective.bound
+    return (
+        (bound.sli, bound.statistic, bound.operator, bound.value),
+        (objective.of, objective.service, objective.effective_source),
+        frozenset(objective.during),
+    )

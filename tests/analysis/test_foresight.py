@@ -1,0 +1,77 @@
+"""What a plan cannot answer is said before it is carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import ABORT, KILL, plan_of
+
+from runner.analysis.foresight import doubts_about
+from runner.model.experiment import Guard
+from runner.model.plan import Plan
+
+
+def doubts(plan: Plan) -> list[tuple[Any, str]]:
+    return [(one.loc, one.message) for one in doubts_about(plan)]
+
+
+def test_a_plan_with_time_for_everything_raises_no_doubt() -> None:
+    plan = plan_of("errors < 1%", "recovery < 30s", faults=[ABORT])
+    assert doubts(plan) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "places"),
+    [(1.0, []), (0.45, [("faults", 0, "at")]), (0.3, [("faults", 0, "at"), ("objectives", 0)])],
+)
+def test_a_rehearsal_may_be_too_short_for_the_mesh(scale: float, places: list[object]) -> None:
+    """Goal: --time-scale tells. Method: a fault of 10 s, recovery within 15 s of 30 s."""
+    plan = plan_of("recovery < 12s", faults=[ABORT], time_scale=scale)
+    assert [loc for loc, _ in doubts(plan)] == places
+
+
+def test_a_short_phase_matters_where_the_mesh_is_asked_only() -> None:
+    """Goal: no cry of wolf. Method: a baseline of 4 s with objectives of either source."""
+    fault = {**ABORT, "at": "9s"}
+    mesh = {"objective": "errors < 1%", "service": "order-api", "during": "baseline"}
+    assert doubts(plan_of("errors < 1%", faults=[fault])) == []
+    ((loc, said),) = doubts(plan_of(mesh, faults=[fault]))
+    assert loc == ("faults", 0, "at")
+    assert said.startswith("baseline lasts 4s, but 'errors < 1%' needs the mesh's figures")
+
+
+def test_a_recovery_ends_at_the_next_fault_or_at_the_end() -> None:
+    """Goal: the same view as the judge's. Method: a kill, whose clock starts at once, then abort.
+
+    The kill at 20 s is watched until the abort at 35 s, which ends at 45 s; the load at 57 s.
+    """
+    abort = {**ABORT, "at": "35s"}
+    plan = plan_of("errors < 1%", "recovery < 20s", faults=[KILL, abort], duration="57s")
+    ((loc, said),) = doubts(plan)
+    assert loc == ("objectives", 1)
+    assert "02-http-abort is watched for 12s only" in said
+    assert "(1 other fault alike)" in said
+    assert "whether 'recovery < 20s' is missed cannot be seen" in said
+    assert doubts(plan_of("recovery < 12s", faults=[KILL, abort], duration="57s")) == []
+    ((_, said),) = doubts(plan_of("recovery < 1s", faults=[ABORT], duration="34s"))
+    assert "watched for 4s only" in said
+    assert "so that this is inconclusive" in said
+
+
+@pytest.mark.parametrize(("held", "told"), [("43s", False), ("44s", True)])
+def test_a_guard_that_cannot_act_is_none(held: str, told: bool) -> None:
+    """Goal: no false safety. Method: 60 s of load, a grace of 10 s, 6 s until there is a figure."""
+    plan = plan_of("errors < 1%")
+    guard = Guard.model_validate({"abort_when": "errors > 9%", "for": held})
+    guarded = plan.experiment.model_copy(update={"guards": (guard,)})
+    found = doubts(plan.model_copy(update={"experiment": guarded}))
+    assert [loc for loc, _ in found] == ([("guards", 0)] if told else [])
+
+
+def test_the_same_objective_twice_is_told_at_the_second() -> None:
+    same = {"objective": "p(95)<500ms", "during": ["recovery", "fault", "baseline"], "warn": "1ms"}
+    other = {"objective": "latency.p95 < 500ms", "of": "GET /x"}
+    ((loc, said),) = doubts(plan_of("latency.p95 < 500ms", other, same))
+    assert loc == ("objectives", 2)
+    assert "says the same as objective 1" in said
