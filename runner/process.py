@@ -67,6 +67,7 @@ class ChildProcess:
             finish by themselves (an undo).
         death_signal: What the kernel sends it when the parent is gone; a signal that it handles
             lets it undo what it did.
+        pass_fds: Descriptors that it inherits.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ChildProcess:
         stop_signal: signal.Signals = signal.SIGTERM,
         survives_parent: bool = False,
         death_signal: signal.Signals = signal.SIGKILL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._log = log
         self._stop_signal = stop_signal
@@ -92,6 +94,7 @@ class ChildProcess:
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 start_new_session=True,
+                pass_fds=pass_fds,
                 preexec_fn=preexec,  # noqa: PLW1509
             )
 

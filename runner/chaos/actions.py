@@ -35,14 +35,14 @@ from runner.chaos.client import (
 from runner.chaos.effects import record
 from runner.chaos.recovery import follow
 from runner.errors import FaultError
+from runner.private import PREFIX as PRIVATE_PREFIX
 
 __all__ = ["abort_requests", "delay_requests", "kill_pods", "remove_fault", "wait_until"]
 
 STEP_S = 0.2
 DEFAULT_EXPIRY_S = 3600.0
 PRIVATE_ENV = "SEATRIAL_PRIVATE"
-PRIVATE_PREFIX = "seatrial-chaos-"
-"""A folder of that name is removed when the experiment ends."""
+"""A private folder is removed when the experiment ends."""
 
 log = logging.getLogger("chaostoolkit")
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from runner.errors import ExitCode, FaultError, LeftBrokenError
 from runner.model.plan import PlannedFault
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
+from runner.private import PrivateFolder, held
 from runner.process import ChildProcess
 from runner.store import to_json, write_atomically
 
@@ -43,7 +42,7 @@ class ChaosChild:
     the failure of one step.)
     """
 
-    def __init__(self, child: ChildProcess, private: Path) -> None:
+    def __init__(self, child: ChildProcess, private: PrivateFolder) -> None:
         self._child = child
         self._private = private
 
@@ -56,7 +55,7 @@ class ChaosChild:
 
     def stop(self, grace_s: float) -> None:
         self._child.stop(grace_s)
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._private.remove()
 
     def tail(self, lines: int) -> str:
         """What went wrong, if anything was logged as such; else the last lines."""
@@ -88,20 +87,22 @@ class ToolkitInjector:
         workdir.mkdir(parents=True, exist_ok=True)
         folder = workdir.resolve()
         write_atomically(folder / "experiment.json", to_json(experiment))
-        private = Path(tempfile.mkdtemp(prefix="seatrial-chaos-"))
+        private = PrivateFolder()
         extra = {"SEATRIAL_EFFECTS": str(folder / "effects.jsonl"), "SEATRIAL_RUN_ID": run_id}
         try:
-            child = ChildProcess(
-                chaos_argv(self.python, folder),
-                log=folder / "chaos.log",
-                env=child_environment(os.environ, target, private) | extra,
-                cwd=private,
-                stop_signal=signal.SIGUSR1,
-                # Not SIGKILL: an orphan rolls back and ends.
-                death_signal=signal.SIGUSR1,
-            )
+            with held(private.path, Path(target.kubeconfig).parent) as descriptors:
+                child = ChildProcess(
+                    chaos_argv(self.python, folder),
+                    log=folder / "chaos.log",
+                    env=child_environment(os.environ, target, private.path) | extra,
+                    cwd=private.path,
+                    stop_signal=signal.SIGUSR1,
+                    # Not SIGKILL: an orphan rolls back and ends.
+                    death_signal=signal.SIGUSR1,
+                    pass_fds=descriptors,
+                )
         except OSError as error:
-            shutil.rmtree(private, ignore_errors=True)
+            private.remove()
             raise FaultError(f"fault {fault.id}: Chaos Toolkit does not start: {error}") from error
         return ChaosChild(child, private)
 
@@ -207,15 +208,19 @@ def heal_target(
 
 def _run_heal(argv: list[str], target: TargetInfo, deadline_s: float) -> tuple[int, dict[str, Any]]:
     """Exit code and report of one heal; the report is ``{"error": …}`` when there is none."""
-    with tempfile.TemporaryDirectory(prefix="seatrial-heal-") as private:
+    with (
+        PrivateFolder() as private,
+        held(private, Path(target.kubeconfig).parent) as descriptors,
+    ):
         try:
             done = subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=deadline_s + HEAL_START_S,
-                env=child_environment(os.environ, target, Path(private)),
+                env=child_environment(os.environ, target, private),
                 cwd=private,
+                pass_fds=descriptors,
                 # Ctrl-C in the terminal must not reach it: an undo is finished.
                 start_new_session=True,
                 check=False,

@@ -7,8 +7,6 @@ removed at the end; plug-ins that log in (``exec``) keep working, because the en
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from runner.errors import TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
+from runner.private import PrivateFolder
 from runner.targets import lease
 from runner.targets.inspection import read_objects
 from runner.targets.lease import HOLD_S, untold
@@ -146,12 +145,12 @@ class ClusterTarget:
         self._spec = spec
         self._hold_s = hold_s
         self._tell = tell
-        self._private: Path | None = None
+        self._private: PrivateFolder | None = None
         self._info: TargetInfo | None = None
 
     def open(self) -> TargetInfo:
-        self._private = Path(tempfile.mkdtemp(prefix="seatrial-"))
-        kubeconfig, _ = write_kubeconfig(self._spec, self._private)
+        self._private = PrivateFolder()
+        kubeconfig, _ = write_kubeconfig(self._spec, self._private.path)
         info = cluster_info(self._name, self._spec, kubeconfig)
         check_ingress(info)
         check_prometheus(info)
@@ -172,7 +171,7 @@ class ClusterTarget:
             lease.release(self._info, self._tell)
             self._info = None
         if self._private is not None:
-            shutil.rmtree(self._private, ignore_errors=True)
+            self._private.remove()
             self._private = None
 
     def _opened(self) -> TargetInfo:

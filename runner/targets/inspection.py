@@ -12,13 +12,14 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.errors import TargetError
 from runner.model.recording import TargetInfo
+from runner.private import PrivateFolder
 from runner.process import die_with_parent
 
 Object = dict[str, Any]
@@ -72,7 +73,7 @@ def ask_child(part: str, target: TargetInfo, *flags: str) -> dict[str, Any]:
         *flags,
     ]
     # The client writes certificates to temporary files; a child that is killed leaves them.
-    with tempfile.TemporaryDirectory(prefix="seatrial-look-") as private:
+    with PrivateFolder() as private:
         try:
             answer = subprocess.run(
                 command,
@@ -95,11 +96,11 @@ def ask_child(part: str, target: TargetInfo, *flags: str) -> dict[str, Any]:
     return said
 
 
-def _environment(target: TargetInfo, private: str) -> dict[str, str]:
+def _environment(target: TargetInfo, private: Path) -> dict[str, str]:
     """Ours, for log-in plug-ins that need it; a sandbox is never behind a proxy."""
     proxies = _PROXIES if target.kind == "sandbox" else ()
     kept = {name: value for name, value in os.environ.items() if name.upper() not in proxies}
-    return kept | {"TMPDIR": private}
+    return kept | {"TMPDIR": str(private)}
 
 
 # -- children --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -60,29 +61,47 @@ def test_a_lease_of_any_shape_ends_with_its_time(mark: str | None) -> None:
 
 @pytest.mark.sandbox
 def test_a_second_run_is_told_who_holds_the_target_and_until_when(bare_api: BareApi) -> None:
-    """Goal: one run at a time. Method: taken by us, asked for in the name of another process."""
-    told: list[str] = []
-    lease.take(bare_api.target, 60, told.append)
+    """Goal: one run at a time. Method: what the child does, in the names of several processes."""
+    assert ask(bare_api, take=60) == {}
     try:
-        held = leases(bare_api)[0]
+        (held,) = leases(bare_api)
         assert held["spec"]["leaseDurationSeconds"] == 60
-        with pytest.raises(TargetBusyError) as caught:
-            lease.take(bare_api.target, 60, told.append)
-        assert caught.value.message.startswith(f"another run holds bare: process {os.getpid()} on ")
-        assert f"kubectl -n {NAMESPACE} delete lease seatrial" in caught.value.hint
+        busy = ask(bare_api, take=60, pid=os.getppid())["busy"]
+        assert busy.startswith(f"process {os.getpid()} on ")
         others = {**held["metadata"]["annotations"], lease.PROCESS: "another-boot/1/1/1"}
         put(bare_api, held, others, held["spec"])
-        lease.release(bare_api.target, told.append)  # Not ours any more.
-        assert [item["metadata"]["annotations"] for item in leases(bare_api)] == [others]
-        stale = {**held["spec"], "renewTime": "2026-01-01T00:00:00.000000Z"}
-        put(bare_api, leases(bare_api)[0], others, stale)
-        lease.take(bare_api.target, 90, told.append)
+        assert ask(bare_api) == {}  # Not given back: it is not ours any more.
+        (held,) = leases(bare_api)
+        assert held["metadata"]["annotations"] == others
+        put(bare_api, held, others, {**held["spec"], "renewTime": "2026-01-01T00:00:00.000000Z"})
+        assert ask(bare_api, take=90) == {}
         assert [item["spec"]["leaseDurationSeconds"] for item in leases(bare_api)] == [90]
     finally:
-        lease.release(bare_api.target, told.append)
-    lease.release(bare_api.target, told.append)
+        assert [ask(bare_api), ask(bare_api)] == [{}, {}]
     assert leases(bare_api) == []
-    assert told == []
+
+
+@pytest.mark.sandbox
+def test_a_holder_is_named_in_the_error(bare_api: BareApi) -> None:
+    assert ask(bare_api, take=60) == {}
+    try:
+        with pytest.raises(TargetBusyError) as caught:
+            lease.take(bare_api.target, 60, print)
+    finally:
+        ask(bare_api)
+    assert caught.value.message.startswith(f"another run holds bare: process {os.getpid()} on ")
+    assert f"kubectl -n {NAMESPACE} delete lease seatrial" in caught.value.hint
+
+
+def ask(api: BareApi, take: float = 0.0, pid: int = 0) -> dict[str, str]:
+    asked = argparse.Namespace(
+        kubeconfig=str(api.kubeconfig),
+        context=api.target.context,
+        namespace=NAMESPACE,
+        take=take,
+        pid=pid or os.getpid(),
+    )
+    return lease._carry_out(asked)
 
 
 def leases(api: BareApi) -> list[dict[str, Any]]:
