@@ -132,12 +132,6 @@ def margin_ratio(bound: Bound, observed: float | None) -> float | None:
     return (distance if bound.operator in ("<", "<=") else -distance) / bound.value
 
 
-def title_of(objective: Objective) -> str:
-    """The objective as a reader would say it, with its endpoint or service."""
-    subject = objective.of or objective.service
-    return f"{objective.objective} of {subject}" if subject else objective.objective
-
-
 def _margin_or_zero(bound: Bound, observed: float | None) -> float:
     margin = margin_ratio(bound, observed)
     return 0.0 if margin is None else margin
@@ -162,7 +156,7 @@ def _finding(objective: Objective, *, verdict: Verdict, reason: str, **known: ob
     fields: dict[str, object] = {
         "kind": "objective",
         "check": "objective",
-        "title": title_of(objective),
+        "title": objective.title,
         "verdict": verdict,
         "reason": reason,
         "source": objective.effective_source,
@@ -243,8 +237,11 @@ def _no_requests(endpoint: str | None, table: LoadTable) -> str:
     if endpoint in table.endpoints:
         return text
     guess = closest(endpoint, table.endpoints)
-    known = f"perhaps {guess} was meant" if guess else listed(table.endpoints)
-    return f"{text}, only to others: {known}"
+    return (
+        f"{text}; did you mean {guess}?"
+        if guess
+        else f"{text}, only to others: {listed(table.endpoints)}"
+    )
 
 
 def _mesh(objective: Objective, phase: Phase, evidence: Evidence) -> Seen:
@@ -314,8 +311,18 @@ def _recovery_part(objective: Objective, one: Recovery) -> Part:
         end_s=one.end_s,
         verdict=verdict,
         observed=observed,
-        reason=one.reason,
+        reason=_recovery_reason(one, verdict),
     )
+
+
+def _recovery_reason(one: Recovery, verdict: Verdict) -> str:
+    """Why there is no figure; and, where it is missed, that all was not well before the fault."""
+    if verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE) or not one.before:
+        return one.reason
+    seen = (
+        one.reason or f"it took {figure(one.seconds or 0.0, 's')} until the objectives held again"
+    )
+    return f"{seen}, but {one.before}"
 
 
 # -- sentences -------------------------------------------------------------------------------------
@@ -341,7 +348,8 @@ def _reason(objective: Objective, part: Part, where: str, parts: int) -> str:
     bound = objective.bound
     subject = _subject(bound)
     if part.observed is None or (part.reason and part.verdict is not Verdict.FAIL):
-        return f"Nothing could be said about {subject} ({where}): {part.reason}."
+        end = "" if part.reason.endswith("?") else "."
+        return f"Nothing could be said about {subject} ({where}): {part.reason}{end}"
     observed, limit = compared(part.observed, bound.value, bound.unit)
     if part.reason:
         return f"{capitalised(part.reason)} ({where}); the bound is {bound.operator} {limit}."

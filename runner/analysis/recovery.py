@@ -37,6 +37,7 @@ class Recovery:
         watched_s: How long they were watched.
         unwell: Whether the promises were seen broken to the very end.
         reason: Why ``seconds`` is None; empty otherwise.
+        before: That a promise did not hold in the baseline either; empty when all did.
     """
 
     fault_id: str
@@ -46,6 +47,7 @@ class Recovery:
     watched_s: float
     unwell: bool = False
     reason: str = ""
+    before: str = ""
 
 
 def recovery_of(
@@ -56,8 +58,10 @@ def recovery_of(
     end_s = min([table.recorded_s, *_later_starts(fault, start_s, recording)])
     watched_s = max(0.0, end_s - start_s)
 
+    before = _before(recording, table, kept)
+
     def unknown(reason: str, *, unwell: bool = False) -> Recovery:
-        return Recovery(fault.id, start_s, end_s, None, watched_s, unwell, reason)
+        return Recovery(fault.id, start_s, end_s, None, watched_s, unwell, reason, before)
 
     if not kept:
         return unknown("no objective on latency or errors says what well means")
@@ -69,7 +73,20 @@ def recovery_of(
         why = f"the objectives did not hold again within the {watched_s:.0f} s that were seen"
         return unknown(why, unwell=True)
     seconds = first_second(start_s) + first - start_s if first else 0.0
-    return Recovery(fault.id, start_s, end_s, seconds, watched_s)
+    return Recovery(fault.id, start_s, end_s, seconds, watched_s, before=before)
+
+
+def _before(recording: Recording, table: LoadTable, kept: Sequence[Objective]) -> str:
+    """Which of the promises ``kept`` did not hold in a baseline, as the end of a sentence."""
+    broken = [
+        repr(objective.title)
+        for objective in kept
+        for phase in recording.plan.phases_named("baseline")
+        if table.slice(phase.start_s, phase.end_s, objective.of).requests
+        and not _holds(objective, table.slice(phase.start_s, phase.end_s, objective.of))
+    ]
+    unique = list(dict.fromkeys(broken))
+    return f"{', '.join(unique)} did not hold in the baseline either" if unique else ""
 
 
 def _clock_start_s(fault: PlannedFault, recording: Recording) -> float:

@@ -280,6 +280,12 @@ class Objective(Model):
         return parse_bound(self.objective)
 
     @property
+    def title(self) -> str:
+        """What a reader calls it: its text, with its endpoint or service."""
+        subject = self.of or self.service
+        return f"{self.objective} of {subject}" if subject else self.objective
+
+    @property
     def warn_value(self) -> float:
         """The warning bound in the unit of :attr:`Bound.value`.
 
