@@ -276,3 +276,22 @@ def test_supervisor_loads_no_client() -> None:
     ).stdout
     for heavy in ("'kubernetes'", "'chaoslib'", "'requests'", "'urllib3'"):
         assert heavy not in loaded
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_a_heal(tmp_path: Path) -> None:
+    """Goal: an undo is finished. Method: a program in its place that reports its session."""
+    program = tmp_path / "python"
+    answer = '{"removed": ["%s"], "left": []}'
+    program.write_text(f"#!{sys.executable}\nimport os\nprint('{answer}' % os.getsid(0))\n")
+    program.chmod(0o700)
+    target = TargetInfo(
+        kind="cluster",
+        name="t",
+        namespace="n",
+        ingress_url="http://i",
+        host="",
+        prometheus_url="http://p",
+        kubeconfig=str(tmp_path / "kubeconfig"),
+    )
+    (session,) = heal_on(target, RUN, None, python=str(program)).removed
+    assert int(session) != os.getsid(0)
