@@ -281,7 +281,7 @@ def test_supervisor_loads_no_client() -> None:
 def test_ctrl_c_in_a_terminal_does_not_reach_a_heal(tmp_path: Path) -> None:
     """Goal: an undo is finished. Method: a program in its place that reports its session."""
     program = tmp_path / "python"
-    answer = '{"removed": ["%s"], "left": []}'
+    answer = '{"removed": ["%s"], "left": [], "others": []}'
     program.write_text(f"#!{sys.executable}\nimport os\nprint('{answer}' % os.getsid(0))\n")
     program.chmod(0o700)
     target = TargetInfo(
