@@ -9,34 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import os
-import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-# Loaded here, once: after a fork only the bare call may be made.
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> Callable[[], None]:
-    """A ``preexec_fn`` that ties the child's life to the process that calls this function.
-
-    The kernel watches the *thread* that forks, so children have to be started from the main
-    thread (as asyncio does).
-    """
-    parent = os.getpid()
-
-    def tie() -> None:
-        if _libc is None:
-            return
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before the tie was in place
-            os._exit(1)
-
-    return tie
+from runner.process import die_with_parent
 
 
 async def start_child(
