@@ -8,7 +8,7 @@ The conductor knows these protocols only. Each has a real adapter and a shipped 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -89,10 +89,12 @@ class HealReport:
         removed: Objects that were changed back or deleted, such as ``virtualservice/payment-api``.
         left: Objects that could not be healed, each with the reason. Empty means: looked again,
             and nothing is left.
+        others: Faults that are there and were not asked for, each a sentence.
     """
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), compare=False)
 
 
 class FaultInjector(Protocol):

@@ -30,6 +30,7 @@ from runner.chaos.client import (
     patiently,
 )
 from runner.errors import ExitCode, SeatrialError
+from runner.model.faultmark import marks_on
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +79,15 @@ class Scope:
 
 @dataclass(slots=True)
 class Healing:
-    """What a heal did; ``left`` and ``notes`` are sentences."""
+    """What a heal did; ``left``, ``others`` and ``notes`` are sentences.
+
+    Attributes:
+        others: Faults that are there and were not asked for.
+    """
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list, compare=False)
     notes: list[str] = field(default_factory=list)
     looked_at: int = 0
 
@@ -133,6 +139,12 @@ class _Healer:
         self.report.looked_at = len(objects)
         now_s = time.time()
         in_scope = [(vs, self.scope.keys(vs, now_s)) for vs in objects]
+        self.report.others = [
+            mark.sentence
+            for vs, keys in in_scope
+            for mark in marks_on(vs)
+            if fault_key(mark.run, mark.fault) not in keys
+        ]
         return [(vs, keys) for vs, keys in in_scope if keys]
 
     def heal(self, vs: Object, keys: set[str]) -> str:

@@ -198,7 +198,8 @@ def heal_target(
             continue
         removed += [item for item in answer["removed"] if item not in removed]
         if code == ExitCode.PASS or attempt == attempts - 1:
-            return HealReport(removed=tuple(removed), left=tuple(answer["left"]))
+            left, others = tuple(answer["left"]), tuple(answer["others"])
+            return HealReport(removed=tuple(removed), left=left, others=others)
         problem = "; ".join(answer["left"])
     raise LeftBrokenError(
         f"cannot see whether a fault is left in {target.namespace} of {target.name}: {problem}",

@@ -42,6 +42,10 @@ def test_run_is_healed_and_others_are_left_alone() -> None:
     other = faulty(virtual_service("order-api"), run="R2")
     cluster = FakeCluster().put(both, other)
     assert healed(cluster, run="R1") == Healing(removed=[PAYMENT], left=[], looked_at=2)
+    assert healed(cluster, run="R1").others == [
+        "virtualservice/payment-api still carries the fault 02-x of run R2",
+        "virtualservice/order-api still carries the fault 01-abort of run R2",
+    ]
     alone = faulty(virtual_service("payment-api"), run="R2", fault="02-x")
     assert cluster.spec("payment-api") == alone
     assert cluster.spec("order-api") == other

@@ -1,0 +1,150 @@
+"""``seatrial heal``: what it takes for its target, and what it says when there is nothing to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bare_api import BareApi
+from chaos_objects import virtual_service
+
+from runner.chaos.annotation import Tag
+from runner.chaos.virtualservice import abort_block, add_fault
+from runner.cli import main
+from runner.model.experiment import Experiment
+from runner.model.plan import make_plan
+from runner.model.recording import Event, Manifest, TargetInfo
+from runner.store import RunDir, Store
+
+Run = Callable[..., tuple[int, str, str]]
+MISSING = "2026-01-01T000000Z-abcd"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*argv: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(argv))
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEATRIAL_SANDBOX_HOME", str(tmp_path / "sandboxes"))
+    return tmp_path
+
+
+@pytest.fixture
+def wrecked(folder: Path) -> RunDir:
+    """A run on a sandbox called 'gone', with a fault that nobody has undone."""
+    store = Store(folder / "results")
+    wreck = store.create_run("wreck", 1_700_000_000.0)
+    experiment = Experiment.model_validate(
+        {
+            "name": "wreck",
+            "description": "d",
+            "load": {"locustfile": "x", "stages": [{"duration": "20s", "users": 1}]},
+            "objectives": ["errors < 1%"],
+        }
+    )
+    wreck.write_plan(make_plan(experiment), "")
+    target = TargetInfo(
+        kind="sandbox",
+        name="gone",
+        namespace="ecommerce",
+        ingress_url="",
+        host="",
+        prometheus_url="",
+    )
+    wreck.write_manifest(
+        Manifest(
+            run_id=wreck.run_id,
+            experiment="wreck",
+            experiment_sha256="",
+            state="running",
+            created_at="",
+            target=target,
+        )
+    )
+    wreck.append_event(Event(wall_s=1.0, source="01-x", action="inject", kind="begin"))
+    store.link_latest(wreck)
+    return wreck
+
+
+@pytest.mark.parametrize("name", ["latest", "wreck", "run id", "path"])
+def test_a_sandbox_of_a_recorded_run_that_is_gone_is_healed(
+    run: Run, wrecked: RunDir, name: str
+) -> None:
+    """Goal: everything that names a run is understood. Method: all four; the journal is closed."""
+    named = {"run id": wrecked.run_id, "path": str(wrecked.path)}.get(name, name)
+    code, out, err = run("heal", named)
+    assert (code, out) == (0, "")
+    assert err == "the sandbox 'gone' is gone, and every fault in it\n"
+    assert [(e.action, e.kind) for e in wrecked.read_events()][-1] == ("heal", "ok")
+
+
+@pytest.mark.parametrize("argv", [("--all",), ("latest",), (MISSING,), ("--expired",)])
+def test_a_sandbox_that_nobody_has_heard_of_is_2_with_the_known_ones(
+    run: Run, wrecked: RunDir, argv: tuple[str, ...]
+) -> None:
+    """Goal: a typo is no success, and no flag is ignored. Method: a name that is none."""
+    code, _, err = run("heal", *argv, "--sandbox-name", "zzz")
+    assert code == 2
+    assert "there is no sandbox 'zzz', and no run that used one of that name" in err
+    assert "accepted: gone\n" in err
+    assert len(wrecked.read_events()) == 1  # Nothing was healed, so nothing is written.
+
+
+def test_a_sandbox_that_is_known_and_not_up_has_no_fault(run: Run, wrecked: RunDir) -> None:
+    said = "the sandbox {!r} is not up, so there is no fault in it\n"
+    assert run("heal", "--all", "--sandbox-name", "gone") == (0, "", said.format("gone"))
+    assert run("heal", "--all") == (0, "", said.format("default"))
+
+
+def test_a_sandbox_name_goes_with_a_sandbox(run: Run, wrecked: RunDir) -> None:
+    code, _, err = run("heal", "latest", "--target", "staging", "--sandbox-name", "gone")
+    assert code == 2
+    assert "the target 'staging' is not a sandbox, so --sandbox-name says nothing" in err
+
+
+@pytest.mark.sandbox
+def test_a_run_that_left_nothing_is_named_with_the_faults_of_others(
+    run: Run, wrecked: RunDir, folder: Path, bare_api: BareApi
+) -> None:
+    """Goal: 'nothing' is about what was asked. Method: a fault of another run on the target."""
+    target = {
+        "context": bare_api.target.context,
+        "kubeconfig": str(bare_api.kubeconfig),
+        "namespace": bare_api.target.namespace,
+        "ingress": "http://127.0.0.1:1",
+        "prometheus": "http://127.0.0.1:1",
+    }
+    (folder / "seatrial.yaml").write_text(json.dumps({"targets": {"bare": target}}))
+    other = "2026-02-02T020202Z-beef"
+    expires = "2999-01-01T00:00:00Z"
+    tag = Tag(other, "01-abort", "ann", expires, "said", abort_block(503, 50))
+    bare_api.put(add_fault(virtual_service("said"), tag))
+    mark = f"virtualservice/said still carries the fault 01-abort of run {other}"
+    try:
+        code, out, err = run("heal", MISSING, "--target", "bare")
+        assert (code, out) == (
+            0,
+            f"nothing to heal: no fault of run {MISSING} in ecommerce of bare\n",
+        )
+        assert f"not asked for: {mark}\n" in err
+        code, out, _ = run("heal", "latest", "--target", "bare", "-o", "json")
+        assert code == 0
+        found = json.loads(out)
+        assert (found["removed"], found["left"]) == ([], [])
+        assert mark in found["others"]
+        assert len(wrecked.read_events()) == 1  # It was not this target where the run was.
+        code, out, _ = run("heal", other, "--target", "bare")
+        assert (code, out) == (0, "healed: virtualservice/said in ecommerce\n")
+    finally:
+        bare_api.delete("said")
