@@ -100,7 +100,7 @@ def draw(kind: Kind, rng: np.random.Generator, most_per_s: float = 1200.0) -> Tr
         case "latency":
             factor = float(rng.choice([1.3, 1.6, 2.0, 3.0, 5.0, 10.0]))
             bound_s = factor * idle_quantile(server.service, quantile) * server.service_s
-            return _trial(kind, server, Criteria(bound_s, quantile), _truth(server, quantile, bound_s), rng)
+            return _trial(kind, server, Criteria(bound_s, quantile), true_rate(server, quantile, bound_s), rng)
         case "capacity" | "generator":
             criteria = Criteria(None, 0.95)
             if kind == "capacity":
@@ -127,7 +127,7 @@ def draw(kind: Kind, rng: np.random.Generator, most_per_s: float = 1200.0) -> Tr
             return Trial(kind, endless, settings, math.inf)
         case "early":
             bound_s = 2 * idle_quantile(server.service, quantile) * server.service_s
-            truth = _truth(server, quantile, bound_s)
+            truth = true_rate(server, quantile, bound_s)
             start = truth * float(rng.uniform(1.1, 3.0))
             return Trial(kind, server, SearchSettings(start, 10 * start, Criteria(bound_s, quantile)), truth)
 
@@ -147,15 +147,3 @@ def idle_quantile(service: str, quantile: float) -> float:
         return -math.log(1 - quantile)
     unit = Server(0, 1.0, service)  # type: ignore[arg-type]
     return float(np.quantile(service_times(unit, 1_000_000, np.random.default_rng(3)), quantile))
-
-
-_KNOWN: dict[tuple[int, str, str, float, float], float] = {}
-
-
-def _truth(server: Server, quantile: float, bound_s: float) -> float:
-    """The truth, remembered for servers that differ in their service time only."""
-    scaled = round(bound_s / server.service_s, 6)
-    key = (server.slots, server.service, server.arrivals, quantile, scaled)
-    if key not in _KNOWN:
-        _KNOWN[key] = true_rate(server, quantile, bound_s) / server.capacity_per_s
-    return _KNOWN[key] * server.capacity_per_s

@@ -205,32 +205,46 @@ def exact_tail(server: Server, rate: float, latency_s: float) -> float:
     return (1 - weight) * own + weight * joint
 
 
-@lru_cache(maxsize=4096)
-def simulated_tail(server: Server, rate: float, latency_s: float, number: int = 400_000) -> float:
-    """P(latency > ``latency_s``) from one long simulation with a fixed seed."""
+LOADS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
+"""Load ratios of the simulated curve."""
+
+QUANTILES = (0.95, 0.99)
+
+
+@lru_cache(maxsize=64)
+def simulated_curve(unit: Server, number: int = 300_000) -> dict[float, Floats]:
+    """Quantile to the latencies at :data:`LOADS`, each from one long simulation, seed fixed.
+
+    The same random numbers serve all loads, so that the curve is smooth.
+    """
     rng = np.random.default_rng(7)
-    if server.arrivals == "random":
-        arrivals = np.cumsum(rng.exponential(1 / rate, number))
-    else:
-        arrivals = np.arange(number) / rate
-    latencies = end_times(server.slots, arrivals, service_times(server, number, rng)) - arrivals
-    return float(np.mean(latencies[number // 20 :] > latency_s))
+    gaps = rng.exponential(1.0, number) if unit.arrivals == "random" else np.ones(number)
+    services = service_times(unit, number, rng)
+    rows = []
+    for load in LOADS:
+        arrivals = np.cumsum(gaps) / (load * unit.slots)
+        latencies = end_times(unit.slots, arrivals, services) - arrivals
+        rows.append(np.quantile(latencies[number // 20 :], QUANTILES))
+    return {quantile: np.array(rows)[:, at] for at, quantile in enumerate(QUANTILES)}
 
 
 def true_rate(server: Server, quantile: float, bound_s: float) -> float:
-    """The rate at which the stationary ``quantile`` of latency reaches ``bound_s``.
+    """The rate at which the stationary ``quantile`` of latency reaches ``bound_s``."""
+    unit, bound = replace(server, service_s=1.0), bound_s / server.service_s
+    if server.service == "exponential":
+        load = _exact_load(unit, quantile, bound)
+    else:
+        curve = np.maximum.accumulate(simulated_curve(unit)[quantile])
+        load = float(np.interp(math.log(bound), np.log(curve), LOADS))
+    return load * server.capacity_per_s
 
-    Depends on the shape of the server and on ``bound_s / service_s`` only, times the capacity.
-    """
-    unit = replace(server, service_s=1.0)
-    exact = server.service == "exponential"
-    low, high = (0.02, 1.0) if exact else (0.3, 1.0)
-    for _ in range(40 if exact else 10):
+
+def _exact_load(unit: Server, quantile: float, bound: float) -> float:
+    low, high = 0.02, 1.0
+    for _ in range(40):
         middle = (low + high) / 2
-        rate, bound = middle * server.slots, bound_s / server.service_s
-        tail = exact_tail(unit, rate, bound) if exact else simulated_tail(unit, rate, bound)
-        if tail > 1 - quantile:
+        if exact_tail(unit, middle * unit.slots, bound) > 1 - quantile:
             high = middle
         else:
             low = middle
-    return (low + high) / 2 * server.capacity_per_s
+    return (low + high) / 2

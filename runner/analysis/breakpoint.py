@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable
 
 from runner.analysis.breakpointanswer import BreakingPoint, RateFigures, answer
-from runner.analysis.ratejudge import Idle, RateVerdict, judge_rate
+from runner.analysis.ratejudge import Idle, RateVerdict, Verdict, judge_rate
 from runner.analysis.steps import Criteria, SearchSettings, Step, StepResult, StepSecond, pool
 
 __all__ = [
@@ -37,6 +37,13 @@ for a pool that is too small, not for a target that is too slow."""
 IDLE_REQUESTS = 5.0
 """How many requests above the quantile it takes to know the idle target's quantile."""
 
+HOLD_SHARE = 0.6
+"""How much of the interval lies below the crossing. More than half: a rate just below the crossing
+that looks good may be luck, while a rate above it soon gets worse with time."""
+
+WIDER = 1.5
+"""How much farther from the crossing the next rate is, when nobody can tell about the last one."""
+
 DIGITS = 4
 """Significant digits of the rates that are tried."""
 
@@ -49,6 +56,7 @@ class Search:
         self._results: dict[float, list[StepResult]] = {}
         self._limited: dict[float, list[str]] = {}
         self._verdicts: dict[float, RateVerdict] = {}
+        self._history: dict[float, list[tuple[Verdict, Verdict]]] = {}
         self._count = 0
         self._pending: Step | None = None
 
@@ -89,7 +97,7 @@ class Search:
             self._limited.setdefault(result.rate_per_s, []).append(problem)
         else:
             self._results.setdefault(result.rate_per_s, []).append(result)
-        self._judge()
+            self._judge(result)
 
     def outcome(self) -> BreakingPoint:
         """What is known so far; final once :meth:`next_step` returns None."""
@@ -116,27 +124,42 @@ class Search:
     def interval(self) -> tuple[RateVerdict | None, RateVerdict | None]:
         """The highest rate that holds with none below it that fails, and its counterpart.
 
-        Where verdicts contradict each other, the interval spans all of the contradiction.
+        Only what was repeated counts. Where verdicts contradict each other, the interval spans all
+        of the contradiction.
         """
-        settled = [v for v in self.verdicts if self._settled(v)]
-        first_fail = min((_rate(v) for v in settled if v.verdict == "fails"), default=math.inf)
-        holding = [v for v in settled if v.verdict == "holds"]
-        last_hold = max((_rate(v) for v in holding), default=0.0)
-        below = [v for v in holding if _rate(v) < first_fail]
-        above = [v for v in settled if v.verdict == "fails" and _rate(v) > last_hold]
+        settled = [v for v in self.verdicts if self._confirmed(v)]
+        fails = [v for v in settled if v.verdict == "fails"]
+        holds = [v for v in settled if v.verdict == "holds"]
+        first_fail = min((_rate(v) for v in fails), default=math.inf)
+        last_hold = max((_rate(v) for v in holds), default=0.0)
+        below = [v for v in holds if _rate(v) < first_fail]
+        above = [v for v in fails if _rate(v) > last_hold]
         return (below[-1] if below else None), (above[0] if above else None)
 
-    def _settled(self, verdict: RateVerdict) -> bool:
-        """A failure counts when it was repeated; what holds may wait until it is an end."""
-        return verdict.verdict == "holds" or self._confirmed(verdict)
-
     def _confirmed(self, verdict: RateVerdict) -> bool:
-        return verdict.pooled.steps >= self.settings.repeats
+        """A verdict counts once it was reached, and a fresh step neither changed nor opposed it."""
+        recent = self._history.get(_rate(verdict), [])[-self.settings.repeats :]
+        return (
+            len(recent) == self.settings.repeats
+            and all(reached == verdict.verdict for reached, _ in recent)
+            and recent[-1][1] == verdict.verdict
+        )
+
+    def _spent(self, rate: float) -> bool:
+        """Whether a rate has had its tries; a verdict on the last of them may be repeated."""
+        most = self.settings.max_repeats
+        known = self._verdicts.get(rate)
+        if known is not None and known.verdict != "unclear" and not self._confirmed(known):
+            most += self.settings.repeats - 1
+        return self._tries(rate) >= most
 
     def _tries(self, rate: float) -> int:
         return len(self._results.get(rate, ())) + len(self._limited.get(rate, ()))
 
-    def _judge(self) -> None:
+    def _tried(self) -> list[float]:
+        return sorted({*self._results, *self._limited})
+
+    def _judge(self, latest: StepResult) -> None:
         settings = self.settings
         pooled = {
             rate: pool(results, settings.transient_s, settings.criteria)
@@ -154,6 +177,10 @@ class Search:
         self._verdicts = {
             rate: judge_rate(item, settings.criteria, idle) for rate, item in pooled.items()
         }
+        alone = pool([latest], settings.transient_s, settings.criteria)
+        reached = self._verdicts[latest.rate_per_s].verdict
+        opinion = judge_rate(alone, settings.criteria, idle).leans
+        self._history.setdefault(latest.rate_per_s, []).append((reached, opinion))
 
     def _pool_problem(self, result: StepResult) -> str:
         """Requests were dropped although the target was as quick as ever."""
@@ -172,15 +199,19 @@ class Search:
         low, high = self.interval()
         if high is None and self.ceiling is None:
             return self._grow()
-        confirm = self._confirm(low, high)
-        if confirm and self.settings.max_steps - self._count <= 1:
-            return confirm
-        return self._doubt(low, high) or self._narrow(low, high) or confirm
+        proven = _rate(low) if low is not None and self._confirmed(low) else 0.0
+        top = _rate(high) if high is not None else self.ceiling or self.settings.max_rate
+        narrow = proven and high and top / proven <= 1 + self.settings.tolerance_ratio
+        left = self.settings.max_steps - self._count
+        if not proven and left <= self.settings.repeats:
+            return self._last_resort(top)
+        chosen = None if narrow else self._cross(top) or self._prove(proven, top)
+        return chosen or self._torn(proven, top)
 
     def _grow(self) -> tuple[float, str] | None:
         """Up by the factor, past rates that hold or are unclear; what fails is repeated."""
         settings = self.settings
-        tried = sorted({*self._results, *self._limited})
+        tried = self._tried()
         if not tried:
             return settings.start_rate, "start"
         last = tried[-1]
@@ -201,67 +232,91 @@ class Search:
     def _last_rate(self, last: float) -> tuple[float, str] | None:
         """The last rate is repeated until it is clear, because all of the answer rests on it."""
         known = self._verdicts.get(last)
-        if known is None or self._tries(last) >= self.settings.max_repeats:
+        if known is None or self._spent(last):
             return None
         done = known.verdict == "holds" and self._confirmed(known)
         return None if done else (last, "the last rate; once more")
 
     def _repeatable(self, verdicts: Iterable[RateVerdict]) -> list[float]:
         """Rates whose verdict is not yet confirmed, and that may be tried again."""
-        return [
-            _rate(v)
-            for v in verdicts
-            if not self._confirmed(v) and self._tries(_rate(v)) < self.settings.max_repeats
-        ]
+        return [_rate(v) for v in verdicts if not self._confirmed(v) and not self._spent(_rate(v))]
 
-    def _doubt(self, low: RateVerdict | None, high: RateVerdict | None) -> tuple[float, str] | None:
-        """A failure below the interval's upper end is repeated at once; so are contradictions."""
-        top = math.inf if high is None else _rate(high)
-        failed = self._repeatable(
-            v for v in self.verdicts if v.verdict == "fails" and _rate(v) < top
-        )
-        if failed:
-            return failed[0], "it failed; once more"
-        bottom = 0.0 if low is None else _rate(low)
-        torn = [
-            _rate(v)
-            for v in self.verdicts
-            if v.verdict != "unclear"
-            and bottom < _rate(v) < top
-            and self._tries(_rate(v)) < self.settings.max_repeats
-        ]
-        return (torn[0], "verdicts contradict each other; once more") if torn else None
+    def _last_resort(self, top: float) -> tuple[float, str] | None:
+        """Nothing is known to hold and few steps are left: repeat the best guess."""
+        holds = [_rate(v) for v in self.verdicts if v.verdict == "holds" and _rate(v) < top]
+        open_ = [rate for rate in holds if not self._spent(rate)]
+        return (open_[-1], "to know of a rate that holds") if open_ else None
 
-    def _narrow(
-        self, low: RateVerdict | None, high: RateVerdict | None
-    ) -> tuple[float, str] | None:
-        """Half-way into the widest gap at either end of what is unclear."""
-        settings = self.settings
-        start = settings.start_rate if low is None else _rate(low)
-        top = _rate(high) if high is not None else self.ceiling or settings.max_rate
-        if low is None and start not in self._verdicts:
-            return None
-        if low is None and self._tries(start) < settings.max_repeats and start < top:
-            return start, "nothing holds yet; once more"
-        if top / start <= 1 + settings.tolerance_ratio:
-            return None
-        unclear = sorted(rate for rate in {*self._verdicts, *self._limited} if start < rate < top)
-        ends = [(start, unclear[0]), (unclear[-1], top)] if unclear else [(start, top)]
-        below, above = max(ends, key=lambda gap: gap[1] / gap[0])
-        enough = settings.tolerance_ratio / 2 if unclear else settings.tolerance_ratio
+    def _cross(self, top: float) -> tuple[float, str] | None:
+        """Half-way between what seems to hold and what seems to fail, until they are close."""
+        below, above = self._crossing(top)
         middle = round_rate(math.sqrt(below * above))
-        if above / below > 1 + enough and below < middle < above:
-            return middle, "between what holds and what fails"
-        open_ = [rate for rate in unclear if self._tries(rate) < settings.max_repeats]
-        if not open_:
-            return None
-        return min(open_, key=lambda rate: (self._tries(rate), rate)), "unclear; once more"
+        far = above / below > 1 + self.settings.tolerance_ratio / 3
+        if far and below < middle < above and not self._spent(middle):
+            return middle, "between what seems to hold and what seems to fail"
+        return None
 
-    def _confirm(
-        self, low: RateVerdict | None, high: RateVerdict | None
-    ) -> tuple[float, str] | None:
-        ends = self._repeatable(v for v in (low, high) if v is not None)
-        return (ends[0], "an end of the interval; once more") if ends else None
+    def _crossing(self, top: float) -> tuple[float, float]:
+        """The neighbours between which the plain figures change sides with least contradiction.
+
+        Sure or not, each rate votes for the side it leans to, once for each of its steps.
+        """
+        known = [v for v in self.verdicts if _rate(v) <= top]
+        rates = [self.settings.start_rate, *(_rate(v) for v in known), top]
+        against = [v.pooled.steps if v.leans == "holds" else 0 for v in known]
+        wrong = sum(against)
+        best, split = wrong, 0
+        for at, verdict in enumerate(known):
+            wrong += verdict.pooled.steps if verdict.leans == "fails" else -verdict.pooled.steps
+            if wrong < best:
+                best, split = wrong, at + 1
+        return rates[split], rates[split + 1]
+
+    def _prove(self, low: float, high: float) -> tuple[float, str] | None:
+        """Try a little to either side of the crossing, and farther away where that stays unclear.
+
+        The side with the wider gap comes first.
+        """
+        below, above = self._crossing(high)
+        middle = math.sqrt(below * above)
+        sides: list[tuple[Verdict, float]] = [("holds", low), ("fails", high)]
+        if low and high / middle > middle / low:
+            sides.reverse()
+        for side, end in sides:
+            rate = self._unproven(side, middle, end)
+            if rate is not None:
+                return rate, f"to see whether it {side}" + (
+                    "; once more" if self._tries(rate) else ""
+                )
+        return None
+
+    def _unproven(self, side: Verdict, middle: float, end: float) -> float | None:
+        """The next rate on one side of ``middle``, nearer than ``end``, which is proven."""
+        settings = self.settings
+        near = 1 + settings.tolerance_ratio / 6
+        away = settings.tolerance_ratio * (HOLD_SHARE if side == "holds" else 1 - HOLD_SHARE)
+        while True:
+            if side == "holds":
+                wanted = max(middle / (1 + away), settings.start_rate)
+                useless = wanted <= end * near
+            else:
+                wanted = middle * (1 + away)
+                useless = wanted >= end / near
+            if useless:
+                return None
+            tried = [rate for rate in self._tried() if wanted / near <= rate <= wanted * near]
+            rate = min(tried, key=lambda r: abs(math.log(r / wanted)), default=round_rate(wanted))
+            if not self._spent(rate):
+                return rate
+            if side == "holds" and wanted == settings.start_rate:
+                return None
+            away *= WIDER
+
+    def _torn(self, low: float, high: float) -> tuple[float, str] | None:
+        """A repeated verdict within the interval contradicts another one: once more."""
+        inside = (_rate(v) for v in self.verdicts if low < _rate(v) < high and self._confirmed(v))
+        rate = next((rate for rate in inside if not self._spent(rate)), None)
+        return None if rate is None else (rate, "verdicts contradict each other; once more")
 
 
 def _rate(verdict: RateVerdict) -> float:

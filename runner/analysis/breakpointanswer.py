@@ -43,7 +43,7 @@ class BreakingPoint:
         high_per_s: Lowest rate that was shown to fail; None when there is no such rate.
         reason: Why it fails there; ``none`` for "no breaking point up to the last rate",
             ``generator-limited`` and ``unclear`` for "no answer".
-        confirmed: Whether each end of the interval was repeated.
+        confirmed: Whether both ends of the interval are known; each was repeated.
         converged: Whether the interval is as narrow as was asked for.
         rates: Figures of all rates, rising.
         sentence: All of this in words.
@@ -83,13 +83,12 @@ def answer(
     low_per_s = 0.0 if low is None else low.pooled.rate_per_s
     high_per_s = None if high is None else high.pooled.rate_per_s
     reason = _reason(settings, verdicts, limited, ends)
-    known = [end for end in ends if end is not None]
     top = settings.max_rate if high_per_s is None else high_per_s
     return BreakingPoint(
         low_per_s=low_per_s,
         high_per_s=high_per_s,
         reason=reason,
-        confirmed=bool(known) and all(v.pooled.steps >= settings.repeats for v in known),
+        confirmed=reason == "none" or None not in ends,
         converged=low_per_s > 0 and top / low_per_s <= 1 + settings.tolerance_ratio,
         rates=tuple(_rates(verdicts, limited)),
         sentence=_sentence(settings, limited, ends, reason, steps),
@@ -107,7 +106,7 @@ def _reason(
         return high.reason or "unclear"
     low_per_s = 0.0 if low is None else low.pooled.rate_per_s
     held_last = low is not None and low_per_s == settings.max_rate
-    if held_last and low is verdicts[-1] and low.pooled.steps >= settings.repeats:
+    if held_last and low is verdicts[-1]:
         return "none"
     return "generator-limited" if any(rate >= low_per_s for rate in limited) else "unclear"
 

@@ -9,7 +9,7 @@ is far too narrow. So a rate *holds* only when three things are true together:
 * the mean latency is so little above that of the idle target that a queue *at* the bound would
   have shown more. In heavy traffic any queue is a reflected Brownian motion (Kingman 1962), whose
   mean over a window of ``x`` relaxation times falls below ``1 / (1 + A / sqrt(x))`` of its
-  stationary mean in 2.5 % of all windows. That ``A`` is one number for all ``x`` from 0.06 to 256 and
+  stationary mean in 1 % of all windows. That ``A`` is one number for all ``x`` from 0.06 to 256 and
   one to four steps was found by simulation, which ``benchmarks/bench_breakpoint.py`` repeats;
 * the requests in flight do not grow.
 
@@ -30,7 +30,7 @@ from runner.analysis.steps import Criteria, Pooled
 Verdict = Literal["holds", "fails", "unclear"]
 Reason = Literal["latency", "errors", "throughput-flat"]
 
-CONFIDENCE = 0.975
+CONFIDENCE = 0.985
 """One-sided confidence of each decision on latency and errors."""
 
 GROWTH_CONFIDENCE = 0.995
@@ -39,7 +39,7 @@ GROWTH_CONFIDENCE = 0.995
 CALM_T = 1.7
 """A backlog whose growth has a larger t than this is not calm."""
 
-CALM_A = 2.65
+CALM_A = 3.1
 """The constant of reflected Brownian motion; see this module's docstring."""
 
 VARIABILITY = 1.0
@@ -70,6 +70,7 @@ class RateVerdict:
     Attributes:
         verdict: ``holds``, ``fails`` or ``unclear``.
         reason: Why it fails; None unless it does.
+        leans: To which side the plain figures point, sure or not.
         pooled: The figures it rests on.
         quantile_s: The latency quantile.
         quantile_high_s: Its upper confidence limit.
@@ -77,6 +78,7 @@ class RateVerdict:
 
     verdict: Verdict
     reason: Reason | None
+    leans: Literal["holds", "fails"]
     pooled: Pooled
     quantile_s: float | None
     quantile_high_s: float | None
@@ -90,7 +92,16 @@ def judge_rate(pooled: Pooled, criteria: Criteria, idle: Idle) -> RateVerdict:
     verdict: Verdict = "fails" if reason else "unclear"
     if not reason and high_s is not None and _holds(pooled, criteria, idle, high_s):
         verdict = "holds"
-    return RateVerdict(verdict, reason, pooled, quantile_s, high_s)
+    fails = reason or (verdict == "unclear" and _points_to_failure(pooled, criteria, quantile_s))
+    return RateVerdict(verdict, reason, "fails" if fails else "holds", pooled, quantile_s, high_s)
+
+
+def _points_to_failure(pooled: Pooled, criteria: Criteria, quantile_s: float | None) -> bool:
+    if criteria.error_ratio is not None and pooled.error_ratio > criteria.error_ratio:
+        return True
+    if criteria.latency_s is not None and (quantile_s or 0.0) > criteria.latency_s:
+        return True
+    return pooled.achieved_ratio < criteria.achieved_ratio and _growth_t(pooled) > CALM_T
 
 
 # -- failing ---------------------------------------------------------------------------------------
@@ -187,7 +198,7 @@ def _quantile_high_s(pooled: Pooled, criteria: Criteria, quantile_s: float) -> f
 
 
 def calm_limit_s(pooled: Pooled, criteria: Criteria, idle: Idle) -> float:
-    """Mean wait that a queue at its limit would exceed in all but 2.5 % of such windows.
+    """Mean wait that a queue at its limit would exceed in all but 1 % of such windows.
 
     With stationary mean wait ``w``, the relaxation time of the queue is ``4 w^2 rate / v``. For
     ``w`` without bound, at capacity, the limit tends to ``sqrt(v * length / rate) / (2 A)``.

@@ -65,7 +65,7 @@ class SearchSettings:
     max_rate: float
     criteria: Criteria = field(default_factory=Criteria)
     growth: float = 2.0
-    tolerance_ratio: float = 0.1
+    tolerance_ratio: float = 0.15
     step_s: float = 20.0
     transient_s: float = 5.0
     repeats: int = 2
