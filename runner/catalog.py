@@ -97,12 +97,17 @@ def locate_target(choice: TargetChoice) -> TargetInfo | None:
 
 
 def examine(choice: TargetChoice) -> tuple[Symptom, ...]:
-    """What ``doctor`` finds on this machine, and on the target if it is up."""
-    from runner.targets.doctor import examine_machine, examine_target
+    """What ``doctor`` finds on this machine, and on the target if it is up.
 
-    target = locate_target(choice)
-    of_target = () if target is None else examine_target(target)
-    return (*examine_machine(sandbox=choice.name == SANDBOX), *of_target)
+    Raises:
+        UsageError: When there is no target of that name; lists those there are.
+    """
+    from runner.targets.doctor import examine_cluster, examine_machine, examine_sandbox
+
+    if choice.name == SANDBOX:
+        return (*examine_machine(sandbox=True), *examine_sandbox(choice.sandbox_name))
+    spec = cluster_spec(choice)
+    return (*examine_machine(sandbox=False), *examine_cluster(choice.name, spec))
 
 
 def cluster_spec(choice: TargetChoice) -> ClusterSpec:

@@ -38,8 +38,13 @@ def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
     """A kubeconfig with ``context`` only, merged from ``paths`` as kubectl merges them.
 
     Raises:
-        TargetError: When no file has that context; lists those there are.
+        TargetError: When there is no file, or none has that context; lists those there are.
     """
+    if not any(path.exists() for path in paths):
+        raise TargetError(
+            f"the kubeconfig file does not exist: {', '.join(map(str, paths))}",
+            hint="see `kubeconfig:` in seatrial.yaml, and KUBECONFIG",
+        )
     merged: dict[str, dict[str, Any]] = {"contexts": {}, "clusters": {}, "users": {}}
     for path in paths:
         for section, entries in _sections(path).items():
@@ -71,10 +76,13 @@ def _sections(path: Path) -> dict[str, dict[str, Any]]:
     sections = {}
     for section in ("contexts", "clusters", "users"):
         entries = data.get(section) or ()
-        sections[section] = {
-            str(entry["name"]): _absolute(entry.get(section[:-1]) or {}, path.parent)
-            for entry in entries
-        }
+        try:
+            sections[section] = {
+                str(entry["name"]): _absolute(entry.get(section[:-1]) or {}, path.parent)
+                for entry in entries
+            }
+        except (TypeError, KeyError, AttributeError):
+            raise TargetError(f"{path} is not a kubeconfig: its {section} are no such") from None
     return sections
 
 
@@ -98,10 +106,8 @@ def write_kubeconfig(spec: ClusterSpec, folder: Path) -> tuple[Path, str]:
     return path, str(config["clusters"][0]["cluster"].get("server", ""))
 
 
-def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -> TargetInfo:
-    """Where the cluster is. Without ``kubeconfig``, the user's own file is named."""
-    paths = kubeconfig_paths(spec)
-    server = one_context(paths, spec.context)["clusters"][0]["cluster"].get("server", "")
+def bare_info(name: str, spec: ClusterSpec) -> TargetInfo:
+    """What ``seatrial.yaml`` alone says about the cluster."""
     return TargetInfo(
         kind="cluster",
         name=name,
@@ -109,10 +115,23 @@ def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -
         ingress_url=spec.ingress,
         host=spec.host,
         prometheus_url=spec.prometheus,
-        kubeconfig=str(kubeconfig or _holder(paths, spec.context)),
         context=spec.context,
-        identity=f"{spec.context} at {server}",
     )
+
+
+def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -> TargetInfo:
+    """Where the cluster is. Without ``kubeconfig``, the user's own file is named.
+
+    Raises:
+        TargetError: When no kubeconfig has that context.
+    """
+    paths = kubeconfig_paths(spec)
+    server = one_context(paths, spec.context)["clusters"][0]["cluster"].get("server", "")
+    found = {
+        "kubeconfig": str(kubeconfig or _holder(paths, spec.context)),
+        "identity": f"{spec.context} at {server}",
+    }
+    return bare_info(name, spec).model_copy(update=found)
 
 
 def _holder(paths: Sequence[Path], context: str) -> Path:

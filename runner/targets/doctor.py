@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
+from urllib.parse import quote, urlsplit
 
 from runner.errors import SeatrialError
+from runner.model.faultmark import all_marks
 from runner.model.recording import TargetInfo
-from runner.targets.inspection import KINDS, read_objects
-from runner.targets.preflight import is_ready
+from runner.model.target import ClusterSpec
+from runner.targets.cluster import bare_info, cluster_info
+from runner.targets.inspection import KINDS, Object, Objects, read_objects
+from runner.targets.preflight import is_ready, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 
 _PACKAGES = ("locust", "chaostoolkit", "chaostoolkit-kubernetes", "prometheus-api-client")
@@ -90,26 +94,117 @@ def _disk() -> Symptom:
     )
 
 
+def examine_sandbox(name: str) -> tuple[Symptom, ...]:
+    """The sandbox ``name``, if it is up; a run starts one where it is not."""
+    from runner.targets.sandbox import control
+    from runner.targets.sandbox_target import sandbox_info
+
+    part, info, target = f"sandbox {name!r}", control.status(name), sandbox_info(name)
+    if info is None or target is None:
+        return (Symptom(part, "ok", "not up", "nothing: `seatrial run` starts one"),)
+    if info.state != "ready":
+        hint = f"`seatrial sandbox logs --name {name}` says more"
+        return (Symptom(part, "missing", f"{info.state}: {info.message}", hint),)
+    return (Symptom(part, "ok", f"up since {info.since}"), *examine_target(target))
+
+
+def examine_cluster(name: str, spec: ClusterSpec) -> tuple[Symptom, ...]:
+    """A cluster that ``seatrial.yaml`` names; its parts are looked at one by one."""
+    try:
+        target = cluster_info(name, spec)
+    except SeatrialError as error:
+        unread = Symptom("kubeconfig", "missing", error.message, _advice(error))
+        bare = bare_info(name, spec)
+        return (unread, _ingress(bare, None), _prometheus(bare))
+    return (Symptom("kubeconfig", "ok", target.kubeconfig), *examine_target(target))
+
+
 def examine_target(target: TargetInfo) -> tuple[Symptom, ...]:
-    """A target that is up: does it answer, and is it healthy?"""
-    symptoms = []
-    for part, check in (("ingress", check_ingress), ("Prometheus answers", check_prometheus)):
-        try:
-            check(target)
-            symptoms.append(Symptom(part, "ok", f"of {target.name}"))
-        except SeatrialError as error:
-            symptoms.append(Symptom(part, "missing", error.message, error.hint))
+    """A target that is up: does it answer, is it healthy, and is it as it should be?"""
     try:
         objects = read_objects(target)
     except SeatrialError as error:
-        return (*symptoms, Symptom("Kubernetes API", "missing", error.message, error.hint))
-    counts = ", ".join(f"{len(objects.of(kind))} {kind}" for kind in KINDS)
-    unread = "; ".join(f"{kind}: {why}" for kind, why in objects.errors.items())
-    symptoms.append(Symptom("Kubernetes API", "missing" if unread else "ok", unread or counts))
-    unready = [p["metadata"]["name"] for p in objects.of("pods") if not is_ready(p)]
-    pods = len(objects.of("pods"))
-    state: Literal["ok", "warn"] = "warn" if unready or not pods else "ok"
-    found = f"{pods - len(unready)} of {pods} ready" + (
-        f"; not: {', '.join(unready)}" * bool(unready)
+        unread = Symptom("Kubernetes API", "missing", error.message, _advice(error))
+        return (_ingress(target, None), _prometheus(target), unread)
+    return (
+        *(_ingress(target, objects), _prometheus(target), _api(target, objects)),
+        *(_pods(target, objects), _faults(target, objects)),
     )
-    return (*symptoms, Symptom("pods", state, found))
+
+
+def _ingress(target: TargetInfo, objects: Objects | None) -> Symptom:
+    services = [] if objects is None else objects.of("virtualservices")
+    host = target.host or urlsplit(target.ingress_url).hostname or ""
+    path = path_for(services, host)
+    try:
+        status = check_ingress(target, path)
+    except SeatrialError as error:
+        return Symptom("ingress", "missing", error.message, _advice(error))
+    found = f"HTTP {status} at {target.ingress_url.rstrip('/')}{path} (Host: {host})"
+    if status == 404:
+        known = sorted({str(h) for vs in services for h in vs.get("spec", {}).get("hosts") or ()})
+        hint = f"is the Host right? the VirtualServices list: {', '.join(known) or 'none'}"
+        return Symptom("ingress", "warn", found, hint)
+    if status >= 500:
+        return Symptom("ingress", "warn", found, "is the service behind it ready?")
+    return Symptom("ingress", "ok", found)
+
+
+def path_for(virtual_services: Iterable[Object], host: str) -> str:
+    """A path that a VirtualService for ``host`` has a route for; ``/`` when none tells one."""
+    for vs in virtual_services:
+        spec = vs.get("spec", {})
+        if not any(_covers(str(pattern), host) for pattern in spec.get("hosts") or ()):
+            continue
+        for match in (m for route in spec.get("http") or () for m in route.get("match") or ()):
+            uri = match.get("uri") or {}
+            path = str(uri.get("exact") or uri.get("prefix") or "")
+            if path.startswith("/"):
+                return quote(path)
+    return "/"
+
+
+def _covers(pattern: str, host: str) -> bool:
+    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def _prometheus(target: TargetInfo) -> Symptom:
+    try:
+        check_prometheus(target)
+    except SeatrialError as error:
+        return Symptom("Prometheus answers", "missing", error.message, _advice(error))
+    return Symptom("Prometheus answers", "ok", target.prometheus_url)
+
+
+def _api(target: TargetInfo, objects: Objects) -> Symptom:
+    if objects.errors:
+        unread = "; ".join(f"{kind}: {why}" for kind, why in objects.errors.items())
+        return Symptom("Kubernetes API", "missing", unread, "may this user read them?")
+    counts = ", ".join(f"{len(objects.of(kind))} {kind}" for kind in KINDS)
+    return Symptom("Kubernetes API", "ok", f"{target.identity}: {counts}")
+
+
+def _pods(target: TargetInfo, objects: Objects) -> Symptom:
+    pods = objects.of("pods")
+    if not pods:
+        found = f"there is no pod in the namespace {target.namespace}"
+        return Symptom("pods", "missing", found, "is it the right namespace?")
+    unready = [p["metadata"]["name"] for p in pods if not is_ready(p)]
+    found = f"{len(pods) - len(unready)} of {len(pods)} ready"
+    if unready:
+        return Symptom("pods", "warn", f"{found}; not: {', '.join(unready)}")
+    return Symptom("pods", "ok", found)
+
+
+def _faults(target: TargetInfo, objects: Objects) -> Symptom:
+    marks = all_marks(objects.of("virtualservices"))
+    if not marks:
+        return Symptom("faults left", "ok", "none")
+    commands = dict.fromkeys(mark.heal_command(target_flags(target)) for mark in marks)
+    found = "; ".join(mark.sentence for mark in marks)
+    return Symptom("faults left", "missing", found, "; ".join(commands))
+
+
+def _advice(error: SeatrialError) -> str:
+    accepted = f"accepted: {error.accepted}" if error.accepted else ""
+    return "; ".join(filter(None, (error.hint, accepted)))

@@ -14,7 +14,6 @@ from runner.errors import TargetError
 from runner.model.recording import TargetInfo
 
 BOUND_S = 5.0
-_GATEWAY_ERRORS = (502, 503, 504)
 
 
 def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, bytes]:
@@ -44,14 +43,14 @@ def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, b
         connection.close()
 
 
-def check_ingress(target: TargetInfo) -> None:
-    """The ingress answers, with whatever status.
+def check_ingress(target: TargetInfo, path: str = "") -> int:
+    """The status of the ingress's answer, whatever it is; ``path`` goes after its URL.
 
     Raises:
-        TargetError: When it does not.
+        TargetError: When there is no answer.
     """
     try:
-        get(target.ingress_url, host=target.host)
+        return get(f"{target.ingress_url.rstrip('/')}{path}", host=target.host)[0]
     except OSError as error:
         raise TargetError(
             f"the ingress of {target.name} at {target.ingress_url} does not answer: {error}",

@@ -1,0 +1,164 @@
+"""What ``doctor`` finds on targets: each of their parts is a row, and no row ends the others."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bare_api import BareApi
+from chaos_objects import virtual_service
+
+from runner.catalog import TargetChoice, examine
+from runner.chaos.annotation import Tag
+from runner.chaos.virtualservice import abort_block, add_fault
+from runner.errors import UsageError
+from runner.model.target import ClusterSpec, Config
+from runner.targets.doctor import Symptom, examine_cluster, examine_sandbox, path_for
+from runner.targets.sandbox.control import SandboxInfo
+
+HOST = "api.c4ang.com"
+
+
+class World(BaseHTTPRequestHandler):
+    """A gateway that knows one host, and a Prometheus."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Host"] == HOST or self.path.startswith("/api/v1/query")
+        body = b'{"status": "success"}' if known else b""
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), World)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def spec(url: str, **more: str) -> ClusterSpec:
+    given = {"context": "c", "namespace": "shop", "ingress": url, "prometheus": url, **more}
+    return ClusterSpec.model_validate(given)
+
+
+def rows(symptoms: tuple[Symptom, ...]) -> dict[str, tuple[str, str, str]]:
+    return {s.part: (s.state, s.found, s.hint) for s in symptoms}
+
+
+def test_an_absent_kubeconfig_is_a_row_beside_the_others(tmp_path: Path, url: str) -> None:
+    """Goal: all that is wrong at once. Method: no file, a known and an unknown Host."""
+    absent = str(tmp_path / "absent")
+    found = rows(examine_cluster("staging", spec(url, kubeconfig=absent, host=HOST)))
+    state, said, hint = found["kubeconfig"]
+    assert (state, said) == ("missing", f"the kubeconfig file does not exist: {absent}")
+    assert "`kubeconfig:` in seatrial.yaml" in hint
+    assert found["ingress"] == ("ok", f"HTTP 200 at {url}/ (Host: {HOST})", "")
+    assert found["Prometheus answers"] == ("ok", url, "")
+    found = rows(examine_cluster("staging", spec(url, kubeconfig=absent, host="typo.example")))
+    said = f"HTTP 404 at {url}/ (Host: typo.example)"
+    hint = "is the Host right? the VirtualServices list: none"
+    assert found["ingress"] == ("warn", said, hint)
+
+
+def test_an_unknown_context_is_a_row_with_the_known_ones(tmp_path: Path, url: str) -> None:
+    (tmp_path / "k").write_text(json.dumps({"contexts": [{"name": "a", "context": {}}]}))
+    found = rows(examine_cluster("staging", spec(url, kubeconfig=str(tmp_path / "k"))))
+    state, said, hint = found["kubeconfig"]
+    assert (state, hint) == ("missing", "accepted: a")
+    assert said.startswith("there is no context 'c' in ")
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '{"contexts": [1]}', '{"users": [{"user": 1}]}'])
+def test_a_file_that_is_no_kubeconfig_is_a_row(tmp_path: Path, url: str, text: str) -> None:
+    (tmp_path / "k").write_text(text)
+    found = rows(examine_cluster("staging", spec(url, kubeconfig=str(tmp_path / "k"))))
+    assert found["kubeconfig"][0] == "missing"
+    assert str(tmp_path / "k") in found["kubeconfig"][1]
+
+
+def test_a_sandbox_that_is_not_up_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEATRIAL_SANDBOX_HOME", str(tmp_path))
+    hint = "nothing: `seatrial run` starts one"
+    assert rows(examine_sandbox("x")) == {"sandbox 'x'": ("ok", "not up", hint)}
+
+
+def test_an_unknown_target_is_still_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there is no target 'stagin'"):
+        examine(TargetChoice(name="stagin", config=Config()))
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        (HOST, "/api/v1/payments"),
+        ("payment-api", "/api/v1/payments"),
+        ("x.example", "/wild%20card"),
+        ("example", "/"),
+        ("", "/"),
+    ],
+)
+def test_the_ingress_is_asked_for_a_path_that_the_host_has(host: str, path: str) -> None:
+    wild: dict[str, Any] = virtual_service("wild")
+    wild["spec"]["hosts"] = ["*.example"]
+    wild["spec"]["http"] = [
+        {"match": [{"uri": {"regex": ".*"}}, {"uri": {"exact": "/wild card"}}]},
+    ]
+    assert path_for([virtual_service(), wild], host) == path
+    assert path_for([{"metadata": {}}], host) == "/"
+
+
+@pytest.mark.sandbox
+def test_an_empty_namespace_and_a_fault_that_was_left_are_missing(
+    bare_api: BareApi, url: str
+) -> None:
+    """Goal: a run would fail, and doctor says why. Method: an API server without any pod."""
+    run = "2026-02-02T020202Z-beef"
+    tag = Tag(run, "01-abort", "ann", "2999-01-01T00:00:00Z", "seen", abort_block(503, 50))
+    bare_api.put(add_fault(virtual_service("seen"), tag))
+    given = {"context": bare_api.target.context, "kubeconfig": str(bare_api.kubeconfig)}
+    try:
+        here = spec(url, **given | {"namespace": bare_api.target.namespace}, host="x")
+        found = rows(examine_cluster("bare", here))
+    finally:
+        bare_api.delete("seen")
+    assert found["kubeconfig"] == ("ok", str(bare_api.kubeconfig), "")
+    state, said, hint = found["faults left"]
+    assert state == "missing"
+    assert f"virtualservice/seen still carries the fault 01-abort of run {run}" in said
+    assert f"seatrial heal {run} --target bare" in hint
+    hint = found["ingress"][2]
+    assert hint.startswith("is the Host right? the VirtualServices list: ")
+    assert HOST in hint
+    empty = rows(examine_cluster("bare", spec(url, **given)))
+    said = "there is no pod in the namespace shop"
+    assert empty["pods"] == ("missing", said, "is it the right namespace?")
+    assert empty["faults left"] == ("ok", "none", "")
+
+
+@pytest.mark.sandbox
+def test_a_sandbox_that_is_up_is_healthy(
+    sandbox_info: SandboxInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEATRIAL_SANDBOX_HOME", str(sandbox_info.home.parent))
+    found = rows(examine_sandbox(sandbox_info.name))
+    assert {state for state, _, _ in found.values()} == {"ok"}
+    part = f"sandbox {sandbox_info.name!r}"
+    assert found[part] == ("ok", f"up since {sandbox_info.since}", "")
+    assert found["ingress"][1].startswith(f"HTTP 200 at {sandbox_info.ingress_url}/api/v1/")
+    assert found["pods"][1] == "12 of 12 ready"
