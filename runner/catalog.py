@@ -135,12 +135,20 @@ def make_ports(choice: TargetChoice, folders: Sequence[Path]) -> Ports:
     )
 
 
-def evaluate_run(run: RunDir, objectives: tuple[Objective, ...] | None = None) -> Evaluation:
+def evaluate_run(
+    run: RunDir,
+    objectives: tuple[Objective, ...] | None = None,
+    *,
+    judged_by: str = "",
+    save: bool = True,
+) -> Evaluation:
     """Judge a recorded run and keep the evaluation in its folder.
 
     Args:
         run: The run.
         objectives: Other objectives than those of its plan; None for those.
+        judged_by: Whose objectives these are.
+        save: Whether the folder keeps the evaluation, in place of the one before.
 
     Raises:
         RecordingError: When there is nothing to judge, because the load never started; says why.
@@ -151,8 +159,9 @@ def evaluate_run(run: RunDir, objectives: tuple[Objective, ...] | None = None) -
     if recording.manifest.anchor is None and not recording.load.users:
         why = recording.manifest.reason or recording.manifest.state
         raise RecordingError(f"the load of run {run.run_id} never started: {why}")
-    evaluation = evaluate(recording, objectives)
-    run.write_evaluation(evaluation)
+    evaluation = evaluate(recording, objectives, judged_by)
+    if save:
+        run.write_evaluation(evaluation)
     return evaluation
 
 

@@ -132,7 +132,7 @@ def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         journal = json.loads(path.read_text(encoding="utf-8"))
         failed = tuple(
-            f"{item['activity']['name']}: {_last_line(item.get('exception'))}"
+            f"{item['activity']['name']}: {_last_line(item)}"
             for part in ("run", "rollbacks")
             for item in journal.get(part) or ()
             if item.get("status") != "succeeded"
@@ -142,8 +142,10 @@ def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
         return "unreadable", ()
 
 
-def _last_line(exception: Any) -> str:
+def _last_line(item: dict[str, Any]) -> str:
+    """The end of an activity's traceback; where it has none, what became of it."""
+    exception = item.get("exception")
     if isinstance(exception, list):
         exception = "".join(str(line) for line in exception)
     lines = str(exception or "").strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+    return lines[-1] if lines else f"it was {item.get('status') or 'not finished'}"

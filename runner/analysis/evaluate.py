@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runner.analysis.loadchecks import RUN_FINISHED
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
 from runner.analysis.recovery import Recovery, recovery_of
 from runner.analysis.validity import validity_findings
@@ -37,12 +38,15 @@ _SIGNAL_FIELDS = {
 }
 
 
-def evaluate(recording: Recording, objectives: tuple[Objective, ...] | None = None) -> Evaluation:
+def evaluate(
+    recording: Recording, objectives: tuple[Objective, ...] | None = None, judged_by: str = ""
+) -> Evaluation:
     """Judge ``recording``.
 
     Args:
         recording: A run, read back from its folder.
         objectives: What to judge it by; None for the experiment's own.
+        judged_by: Whose objectives these are; empty for the experiment's own.
     """
     plan = recording.plan
     chosen = plan.experiment.objectives if objectives is None else objectives
@@ -55,12 +59,15 @@ def evaluate(recording: Recording, objectives: tuple[Objective, ...] | None = No
         *(judge(objective, evidence) for objective in chosen),
     )
     verdict, valid = overall(findings)
+    said = headline(verdict, findings, plan, judged_by)
     return Evaluation(
         run_id=recording.manifest.run_id,
         experiment=recording.manifest.experiment,
         verdict=verdict,
         valid=valid,
-        sentence=sentence(verdict, findings, plan),
+        headline=said,
+        sentence=f"{said} {_because(verdict, findings)}".strip(),
+        judged_by=judged_by,
         time_scale=plan.time_scale,
         findings=findings,
         phases=phase_figures(table, plan),
@@ -71,41 +78,51 @@ def evaluate(recording: Recording, objectives: tuple[Objective, ...] | None = No
     )
 
 
-def sentence(verdict: Verdict, findings: Iterable[Finding], plan: Plan) -> str:
-    """The verdict and why, in one sentence; says so when the run was a rehearsal."""
-    known = tuple(findings)
-    text = f"{verdict.value.upper()}: {_why(verdict, known)}"
-    if plan.rehearsal:
-        return f"REHEARSAL (durations × {plan.time_scale:g}), {text}"
-    return text
+def headline(verdict: Verdict, findings: Sequence[Finding], plan: Plan, judged_by: str = "") -> str:
+    """The verdict in one sentence, without reasons; says so when the run was a rehearsal."""
+    marks = [f"REHEARSAL (durations × {plan.time_scale:g})"] * plan.rehearsal
+    marks += [f"judged by the objectives of {judged_by}"] * bool(judged_by)
+    marks.append(f"{verdict.value.upper()}: {_what(verdict, findings)}")
+    text = ", ".join(marks)
+    return text[:1].upper() + text[1:]
 
 
-def _why(verdict: Verdict, findings: Sequence[Finding]) -> str:
+def _what(verdict: Verdict, findings: Sequence[Finding]) -> str:
     objectives = [finding for finding in findings if finding.kind == "objective"]
-    invalid = [
-        finding
-        for finding in findings
-        if finding.kind == "validity" and finding.verdict not in (Verdict.PASS, Verdict.WARN)
-    ]
-    if invalid:
-        return f"the run proves nothing. {_reasons(invalid)}"
+    if _invalid(findings):
+        return "the run proves nothing."
     if not objectives:
         return "the run has no objective, so nothing was judged."
     met = f"all {len(objectives)} objectives were" if len(objectives) > 1 else "the objective was"
     if verdict is Verdict.PASS:
         return f"{met} met and the run was valid."
     if verdict is Verdict.WARN:
-        return f"{met} met. {_reasons([f for f in findings if f.verdict is Verdict.WARN])}"
+        return f"{met} met."
     deciding = [finding for finding in objectives if finding.verdict is verdict]
     was = "was" if len(deciding) == 1 else "were"
     how = "missed" if verdict is Verdict.FAIL else "not proven"
-    of_all = f"{len(deciding)} of {count(len(objectives), 'objective')} {was} {how}"
-    return f"{of_all}. {_reasons(deciding)}"
+    return f"{len(deciding)} of {count(len(objectives), 'objective')} {was} {how}."
 
 
-def _reasons(findings: Sequence[Finding]) -> str:
-    rest = len(findings) - 1
-    return findings[0].reason + (f" (And {count(rest, 'more reason')}.)" if rest else "")
+def _because(verdict: Verdict, findings: Sequence[Finding]) -> str:
+    """The first reason of ``verdict``, and how many there are; empty for a pass."""
+    invalid = _invalid(findings)
+    if invalid and invalid[0].check == RUN_FINISHED:
+        return invalid[0].reason  # Whatever else is missing follows from it.
+    kinds = ("objective", "validity") if verdict is Verdict.WARN else ("objective",)
+    deciding = invalid or [f for f in findings if f.verdict is verdict and f.kind in kinds]
+    if verdict is Verdict.PASS or not deciding:
+        return ""
+    rest = len(deciding) - 1
+    return deciding[0].reason + (f" (And {count(rest, 'more reason')}.)" if rest else "")
+
+
+def _invalid(findings: Iterable[Finding]) -> list[Finding]:
+    return [
+        finding
+        for finding in findings
+        if finding.kind == "validity" and finding.verdict not in (Verdict.PASS, Verdict.WARN)
+    ]
 
 
 def signal_figures(recording: Recording) -> tuple[SignalFigures, ...]:

@@ -29,6 +29,8 @@ def fault_injected(fault: PlannedFault, record: FaultRecord, recording: Recordin
     check = Check("fault-injected", f"{fault.id} was injected", fault)
     done = {effect.what for effect in record.effects}
     needed = {"killed"} if fault.fault.kind == "pod-kill" else {"injected", "verified"}
+    if cut := _cut_short(fault, recording):
+        return check.unproven(cut)
     if record.failed_activities:
         return check.unproven(f"A step of {fault.id} failed: {record.failed_activities[0]}.")
     if not needed <= done:
@@ -50,8 +52,24 @@ def fault_injected(fault: PlannedFault, record: FaultRecord, recording: Recordin
     return check.passed(f"{fault.id} acted on {subjects}.")
 
 
+def _cut_short(fault: PlannedFault, recording: Recording) -> str:
+    """That somebody ended the run before the end of ``fault``, as a sentence; or empty."""
+    ended_s = max(recording.load.users, default=-1) + 1.0
+    if recording.manifest.state not in ("interrupted", "aborted") or ended_s >= fault.end_s:
+        return ""
+    if not _begun(fault, recording):
+        return f"The run ended before {fault.id} was due."
+    return f"The run ended after {figure(ended_s, 's')}, before the end of {fault.id}."
+
+
+def _begun(fault: PlannedFault, recording: Recording) -> bool:
+    return any(e.source == fault.id and e.action == "inject" for e in recording.events)
+
+
 def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
     """Somebody other than the fault itself noticed it."""
+    if not _begun(fault, recording) and (cut := _cut_short(fault, recording)):
+        return Check("fault-seen", f"{fault.id} was seen", fault).unproven(cut)
     if fault.fault.kind == "pod-kill":
         return _kill_seen(fault, record)
     check = Check("fault-seen", f"{fault.id} was seen", fault)
@@ -140,8 +158,10 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     """The fault was undone, somebody looked, and no request was hit any more."""
     check = Check("fault-gone", f"{fault.id} is gone", fault)
     done = [effect.what for effect in record.effects]
-    if fault.fault.kind == "pod-kill":
-        return _pods_back(fault, record)
+    never = not done and not _begun(fault, recording) and _cut_short(fault, recording)
+    if never or fault.fault.kind == "pod-kill":
+        passed = check.passed(f"{fault.id} was never injected.")
+        return passed if never else _pods_back(fault, record)
     if fault.id in unhealed(recording.events):
         return check.unproven(f"{fault.id} has no record of having been undone.")
     if "gone" not in done or "removed" not in done:

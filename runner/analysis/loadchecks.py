@@ -16,6 +16,9 @@ from runner.model.evaluation import Finding, Verdict
 from runner.model.plan import Phase, Plan
 from runner.model.recording import GeneratorSecond, Recording
 
+RUN_FINISHED = "run-finished"
+"""The check from which many others follow where it is not met."""
+
 LOAD_TOLERANCE_RATIO = 0.05
 """How far running users may be from planned users, as a mean over a phase."""
 
@@ -34,7 +37,7 @@ BUSY_SECONDS_RATIO = 0.1
 
 def run_finished(recording: Recording) -> Finding:
     """The run came to its planned end: nobody stopped it and nothing broke it off."""
-    check = Check("run-finished", "The run went to its end")
+    check = Check(RUN_FINISHED, "The run went to its end")
     manifest = recording.manifest
     if manifest.state == "recorded":
         return check.passed("The run came to its planned end.")

@@ -83,15 +83,22 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
     if not parts:
         return _not_judged(objective)
     verdict = worst(part.verdict for part, _, _ in parts)
+    shown = [item for item in parts if item[0].verdict is verdict]
+    cut = [part.label for part, _, _ in parts if _is_cut(part, evidence.table)]
+    kept = [item for item in parts if item[0].verdict in (Verdict.PASS, Verdict.WARN)]
+    if verdict is Verdict.INCONCLUSIVE and kept and len(cut) == len(shown):
+        shown = kept  # All that can be said, and it is more than nothing.
     deciding, phase_name, service = min(
-        (item for item in parts if item[0].verdict is verdict),
-        key=lambda item: _margin_or_zero(objective.bound, item[0].observed),
+        shown, key=lambda item: _margin_or_zero(objective.bound, item[0].observed)
     )
     where = ", ".join(filter(None, (deciding.label, service or objective.of)))
+    reason = _reason(objective, deciding, where, len(kept if shown is kept else parts))
+    if shown is kept:
+        reason = f"{reason.rstrip('.')}, but the load ended before the end of {listed(cut)}."
     return _finding(
         objective,
         verdict=verdict,
-        reason=_reason(objective, deciding, where, len(parts)),
+        reason=reason,
         where=where,
         phase=phase_name,
         service=service,
@@ -181,6 +188,10 @@ def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple
         seen = _mesh(objective, phase, evidence)
     service = seen.service or objective.service or ""
     verdict, reason = _verdict(objective, seen)
+    if seen.value is not None and _ends_after(phase.end_s, evidence.table):
+        known_s = evidence.table.recorded_s - phase.start_s
+        verdict = Verdict(objective.on_missing)
+        reason = f"the load ended after {figure(known_s, 's')} of {figure(phase.duration_s, 's')}"
     part = Part(
         label=phase_label(evidence.recording.plan, phase),
         start_s=phase.start_s,
@@ -191,6 +202,15 @@ def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple
         reason=reason,
     )
     return part, phase.name, service
+
+
+def _ends_after(end_s: float, table: LoadTable) -> bool:
+    return math.floor(end_s) > table.recorded_s
+
+
+def _is_cut(part: Part, table: LoadTable) -> bool:
+    """Whether ``part`` was not judged because the load had ended too early."""
+    return part.verdict is Verdict.INCONCLUSIVE and _ends_after(part.end_s, table)
 
 
 def _verdict(objective: Objective, seen: Seen) -> tuple[Verdict, str]:

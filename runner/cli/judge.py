@@ -9,7 +9,7 @@ import click
 
 from runner.catalog import evaluate_run, report_run
 from runner.cli.hearing import may_be_unheard
-from runner.cli.options import experiments_option, output_option, results_option
+from runner.cli.options import experiments_option, output_option, results_option, under
 from runner.cli.outcome import of_verdict
 from runner.model.recording import unhealed
 from runner.source import find_experiment, load_experiment
@@ -23,33 +23,48 @@ from runner.store import Store
     metavar="EXPERIMENT",
     help="Judge by the objectives of this experiment instead of the run's own.",
 )
+@click.option(
+    "--save",
+    is_flag=True,
+    help="Keep the judgement by other objectives in the run's folder, and its report.",
+)
 @results_option
 @experiments_option
 @output_option
 def evaluate_command(
-    run: str, objectives: str | None, results: Path, experiments: Path, output: str
+    run: str, objectives: str | None, save: bool, results: Path, experiments: Path, output: str
 ) -> int:
     """Judge a recorded run again, with its own objectives or with others.
 
-    RUN is a folder, a run id, an experiment's name (its latest run) or 'latest'.
+    RUN is a folder, a run id, an experiment's name (its latest run) or 'latest'. A judgement by the
+    run's own objectives is kept in its folder, and its report is rendered again; one by others
+    is only shown, unless --save says otherwise.
 
     \b
     Example:
       seatrial evaluate latest --objectives normal
     """
     folder = Store(results).find(run)
-    others = None
+    others, judged_by = None, ""
     if objectives is not None:
-        source = load_experiment(find_experiment(objectives, experiments))
-        others = source.experiment.objectives
-    evaluation = evaluate_run(folder, others)
+        other = load_experiment(find_experiment(objectives, experiments)).experiment
+        others, judged_by = other.objectives, other.name
+    keep = save or others is None
+    evaluation = evaluate_run(folder, others, judged_by=judged_by, save=keep)
     from runner.cli.tables import print_evaluation
 
+    with may_be_unheard():
+        said = f"run {folder.run_id} of {evaluation.experiment} -> {under(results, folder.path)}"
+        click.echo(said, err=True)
     with may_be_unheard():  # The exit code is the verdict, also where `| head` reads no further.
         if output == "json":
             click.echo(evaluation.model_dump_json(indent=2))
         else:
             print_evaluation(evaluation)
+    if keep and folder.report_dir.exists():  # It would tell of another judgement.
+        page = report_run(folder)
+        with may_be_unheard():
+            click.echo(f"report: {under(results, page)}", err=True)
     left = unhealed(folder.read_events())
     if left:
         click.echo(
@@ -78,7 +93,7 @@ def report_command(run: str, results: Path, output: str) -> int:
         evaluate_run(folder)
     page = report_run(folder)
     if output == "json":
-        click.echo(json.dumps({"run": folder.run_id, "report": str(page)}))
+        click.echo(json.dumps({"run": folder.run_id, "report": under(results, page)}))
     else:
-        click.echo(str(page))
+        click.echo(under(results, page))
     return 0

@@ -61,6 +61,14 @@ time_scale_option = click.option(
 )
 
 
+def under(root: Path, path: Path) -> str:
+    """``path`` as it stands below ``root``, such as ``results/x/y``; as it is when it does not."""
+    try:
+        return str(root / path.resolve().relative_to(root.resolve()))
+    except ValueError:
+        return str(path)
+
+
 def print_json(value: Any) -> None:
     """``value`` as JSON on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

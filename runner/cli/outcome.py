@@ -1,14 +1,16 @@
-"""From the way a run ended to its exit code: a pure function with the table of the house."""
+"""From the way a run ended to its exit code, and to a line about it: pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from runner.errors import ExitCode, SeatrialError
 from runner.model.evaluation import Verdict
-from runner.model.recording import RunState
+from runner.model.plan import Plan
+from runner.model.recording import Event, RunState, unhealed
 from runner.progress import StopReason
+from runner.reports import format as fmt
 
 _OF_VERDICT = {
     Verdict.PASS: ExitCode.PASS,
@@ -59,3 +61,28 @@ def exit_code(end: RunEnd, state: RunState, verdict: Verdict | None) -> ExitCode
 def of_verdict(verdict: Verdict) -> ExitCode:
     """The exit code of a verdict on a run that ended by itself."""
     return _OF_VERDICT[verdict]
+
+
+def ending_line(state: RunState, events: Iterable[Event], plan: Plan) -> str:
+    """How a run ended that did not come to its planned end, and what is left of it; else empty.
+
+    Such as ``interrupted at 17s of 38s; healed: 01-rare; nothing is left in place``.
+    """
+    words = {"interrupted": "interrupted", "aborted": "aborted by a guard", "failed": "broke off"}
+    if state not in words:
+        return ""
+    known = tuple(events)
+    ends = [e for e in known if (e.source, e.kind) in (("run", "note"), ("guard", "note"))]
+    offset_s = ends[-1].offset_s if ends and state != "failed" else None
+    if offset_s is None:
+        started = [e.offset_s for e in known if e.source == "load" and e.offset_s is not None]
+        offset_s = min(started, default=None)
+    when = "before the load started"
+    if offset_s is not None:
+        when = f"at {fmt.span(round(offset_s))} of {fmt.span(plan.duration_s)}"
+    begun = list(dict.fromkeys(e.source for e in known if e.action == "inject"))
+    left = unhealed(known)
+    healed = [fault for fault in begun if fault not in left]
+    what = f"healed: {', '.join(healed)}" if healed else "no fault had begun" if not begun else ""
+    rest = f"NOT healed: {', '.join(sorted(left))}" if left else "nothing is left in place"
+    return "; ".join(filter(None, (f"{words[state]} {when}", what, rest)))

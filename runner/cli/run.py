@@ -29,7 +29,7 @@ from runner.cli.options import (
     target_option,
     time_scale_option,
 )
-from runner.cli.outcome import RunEnd, exit_code
+from runner.cli.outcome import RunEnd, ending_line, exit_code
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
@@ -234,6 +234,9 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
     if end.left:
         return _say_left(run, end.left)
     state = run.read_manifest().state
+    if line := ending_line(state, run.read_events(), run.read_plan()):
+        with may_be_unheard():
+            click.echo(line, err=True)
     return exit_code(end, state, None if evaluation is None else evaluation.verdict)
 
 

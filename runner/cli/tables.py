@@ -34,10 +34,10 @@ class _Console(Console):
 def console(*, err: bool = False) -> Console:
     """A console for data (standard output) or talk (standard error).
 
-    Where output is not a terminal, lines are not folded at 80 columns.
+    Where output is not a terminal, lines are as long as ``COLUMNS`` says, and not folded at 80.
     """
     made = _Console(stderr=err, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if not made.is_terminal:
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         made.width = max(made.width, _PLAIN_WIDTH)
     return made
 
@@ -104,22 +104,77 @@ def objectives_table(evaluation: Evaluation) -> Table:
 
 
 def validity_table(evaluation: Evaluation) -> Table:
-    """Whether the run proves anything: each condition with its sentence."""
+    """Whether the run proves anything: each condition with its sentence.
+
+    Of a run that was ended early, what follows from that alone is one row.
+    """
     table = make_table("", "Condition", "Seen", title="Validity")
+    follow = 0
     for finding in evaluation.findings:
-        if finding.kind == "validity":
-            mark = safe(MARKS[finding.verdict], STYLES[finding.verdict])
-            table.add_row(mark, safe(finding.title), safe(finding.reason))
+        if finding.kind != "validity":
+            continue
+        if _ended_early(evaluation) and finding.verdict in _UNMET and finding.check in _FOLLOWS:
+            follow += 1
+            continue
+        mark = safe(MARKS[finding.verdict], STYLES[finding.verdict])
+        table.add_row(mark, safe(finding.title), safe(finding.reason))
+    if follow:
+        mark = safe(MARKS[Verdict.INCONCLUSIVE], STYLES[Verdict.INCONCLUSIVE])
+        table.add_row(mark, f"{follow} more", "Could not be met, because the run ended early.")
     return table
 
 
+_UNMET = (Verdict.INCONCLUSIVE, Verdict.FAIL)
+_FOLLOWS = ("load-delivered", "fault-injected", "fault-seen", "signals-complete")
+"""Checks of validity that no run can meet that somebody ended before its time."""
+
+
+def _ended_early(evaluation: Evaluation) -> bool:
+    return any(f.check == "run-finished" and f.verdict in _UNMET for f in evaluation.findings)
+
+
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The verdict on standard output: objectives, validity, what is wrong, one sentence."""
+    """The verdict on standard output: objectives, validity, reasons, one sentence.
+
+    Each reason stands there once: of validity in its table, of objectives below.
+    """
     out = console()
     out.print(objectives_table(evaluation))
     out.print(validity_table(evaluation))
+    unjudged = 0
     for finding in evaluation.findings:
-        if finding.kind == "objective" and finding.verdict is not Verdict.PASS:
-            mark = f"{MARKS[finding.verdict]} {finding.title}: "
-            out.print(safe(mark, STYLES[finding.verdict]) + safe(finding.reason))
-    out.print(safe(evaluation.sentence, STYLES[evaluation.verdict]))
+        if finding.kind != "objective" or finding.verdict is Verdict.PASS:
+            continue
+        if finding.verdict is Verdict.INCONCLUSIVE and _ended_early(evaluation):
+            unjudged += 1
+            continue
+        mark = f"{MARKS[finding.verdict]} {finding.title}: "
+        out.print(safe(mark, STYLES[finding.verdict]) + safe(finding.reason))
+    if unjudged:
+        said = f"{unjudged} of the objectives could not be judged in phases that did not end."
+        out.print(safe(f"{MARKS[Verdict.INCONCLUSIVE]} ", STYLES[Verdict.INCONCLUSIVE]) + said)
+    for line in failure_lines(evaluation):
+        out.print(safe(line))
+    out.print(safe(evaluation.headline or evaluation.sentence, STYLES[evaluation.verdict]))
+
+
+_MANY_RATIO, _SOME_RATIO = 0.01, 0.001
+_MOST_FAILURES = 3
+
+
+def failure_lines(evaluation: Evaluation) -> list[str]:
+    """The most frequent failures, where failures are what the run is about; else nothing."""
+    requests = sum(phase.requests for phase in evaluation.phases)
+    failed = sum(phase.failures for phase in evaluation.phases)
+    least = _SOME_RATIO if evaluation.verdict in _UNMET else _MANY_RATIO
+    if not requests or failed / requests <= least:
+        return []
+    shown = evaluation.failures[:_MOST_FAILURES]
+    lines = [
+        f"  {fmt.count(one.count)} × {one.text or one.outcome} on {one.endpoint}" for one in shown
+    ]
+    rest = len(evaluation.failures) - len(shown)
+    if rest:
+        lines.append(f"  and {fmt.count(rest)} more kinds of failure")
+    share = fmt.percent(failed / requests)
+    return [f"{fmt.count(failed)} of {fmt.count(requests)} requests failed ({share}):", *lines]

@@ -161,7 +161,11 @@ class Evaluation(Model):
     experiment: str
     verdict: Verdict
     valid: bool
+    headline: str = Field(default="", description="The verdict, without reasons.")
     sentence: str = Field(description="The verdict and why, in one sentence.")
+    judged_by: str = Field(
+        default="", description="Experiment whose objectives were used, if not the run's own."
+    )
     time_scale: float = 1.0
     findings: Items[Finding]
     phases: Items[LoadFigures] = ()

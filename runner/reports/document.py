@@ -52,6 +52,7 @@ class Document(Model):
     sentence: Shown
     because: Shown
     rehearsal: str
+    judged_by: Shown
     created: str
     started_iso: str
     facts: Items[Fact]
@@ -92,6 +93,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         sentence=evaluation.sentence,
         because=because[:1].upper() + because[1:] if colon else evaluation.sentence,
         rehearsal=_rehearsal(evaluation),
+        judged_by=evaluation.judged_by and f"Judged by the objectives of {evaluation.judged_by}",
         created=_created(recording),
         started_iso=_started_iso(recording),
         facts=_facts(recording, evaluation),

@@ -22,6 +22,8 @@ def render_markdown(document: Document) -> str:
     ]
     if document.rehearsal:
         blocks.insert(1, f"**{md(document.rehearsal)}**")
+    if document.judged_by:
+        blocks.insert(1, f"**{md(document.judged_by)}**")
     if document.objectives:
         blocks.append(_objectives(worst_first(document.objectives)))
     unwell = [row for row in document.validity if row.verdict != "pass"]

@@ -175,6 +175,30 @@ def test_an_endpoint_that_nobody_called_gets_a_guess() -> None:
     )
 
 
+def test_what_was_kept_until_the_load_ended_is_told() -> None:
+    """Goal: a whole baseline counts. Method: the load ends in the fault, 5 s after its start."""
+    plan = plan_of(faults=[ABORT])
+    finding = judged("errors < 1%", load=load_of(plan, until_s=25))
+    assert (finding.verdict, finding.observed) == (Verdict.INCONCLUSIVE, 0.0)
+    assert finding.where == "baseline"
+    assert finding.reason == (
+        "The share of failed requests was 0 % (baseline), within the bound of 1 %, but the load "
+        "ended before the end of fault 01-http-abort, recovery."
+    )
+    assert [part.reason for part in finding.parts] == [
+        "",
+        "the load ended after 5 s of 10 s",
+        "the load had ended before this phase began",
+    ]
+
+
+def test_a_baseline_that_was_missed_fails_though_the_load_ended_early() -> None:
+    plan = plan_of(faults=[ABORT])
+    load = load_of(plan, mixed(50), until_s=25)
+    finding = judged("errors < 1%", load=load)
+    assert (finding.verdict, finding.where) == (Verdict.FAIL, "baseline")
+
+
 def test_a_phase_that_is_asked_for_by_name_must_have_been() -> None:
     """Goal: objectives of another experiment. Method: the fault of a run that had none."""
     objective = {"objective": "errors < 1%", "during": ["baseline", "fault"]}
