@@ -108,7 +108,9 @@ def demo(arguments: Sequence[str]) -> int:
     """Take one experiment through the built-in sandbox, from its file to its verdict."""
     setup(need_prometheus=True)
     seatrial = BIN / "seatrial"
-    code = run(seatrial, "run", DEMO_EXPERIMENT, *arguments, answers_signals=True)
+    # A sandbox of its own: one that is up is left alone.
+    own = ("--sandbox-name", f"demo-{os.getpid()}")
+    code = run(seatrial, "run", DEMO_EXPERIMENT, *own, *arguments, answers_signals=True)
     say(f"demo: exit code of seatrial: {code} ({VERDICTS.get(code, 'unknown')})")
     return code
 
@@ -164,7 +166,7 @@ def check(arguments: Sequence[str]) -> int:
     return max(gates(*GATES), test(arguments))
 
 
-def fmt(_: Sequence[str]) -> int:
+def fmt() -> int:
     """Sort the imports and format the code."""
     packages()
     sort = run(BIN / "ruff", "check", "--select", "I", "--fix", ".")
@@ -202,6 +204,7 @@ def lock(arguments: Sequence[str]) -> int:
 
 def clean(arguments: Sequence[str]) -> int:
     """Remove caches; with ``--all`` also the environment and the fetched programs."""
+    refuse_all_but(["--all"], arguments)
     folders = [ROOT / name for name in (*CACHES, "__pycache__")]
     for top in ("runner", "tests", "locustfiles", "benchmarks"):
         folders += (ROOT / top).glob("**/__pycache__")
@@ -213,13 +216,31 @@ def clean(arguments: Sequence[str]) -> int:
     return 0
 
 
-def just_setup(_: Sequence[str]) -> int:
+def refuse_all_but(known: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raise :class:`Stop` for an argument that is not among ``known``."""
+    unknown = [argument for argument in arguments if argument not in known]
+    if unknown:
+        accepted = ", ".join(known) or "no argument"
+        raise Stop(f"unknown: {' '.join(unknown)}; accepted: {accepted}")
+
+
+def plain(command: Callable[[], int]) -> Callable[[Sequence[str]], int]:
+    """Return ``command`` as one that refuses every argument."""
+
+    def checked(arguments: Sequence[str]) -> int:
+        refuse_all_but([], arguments)
+        return command()
+
+    return checked
+
+
+def just_setup() -> int:
     """Build everything."""
     setup()
     return 0
 
 
-def explain(_: Sequence[str]) -> int:
+def explain() -> int:
     """Print every command."""
     say("usage: python3 dev.py COMMAND [ARGUMENT …]     or: make COMMAND [ARGS='…']\n")
     for name, (_command, text) in COMMANDS.items():
@@ -228,20 +249,20 @@ def explain(_: Sequence[str]) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
-    "setup": (just_setup, "build .venv and fetch what the sandbox needs"),
+    "setup": (plain(just_setup), "build .venv and fetch what the sandbox needs"),
     "demo": (demo, "one experiment on the built-in sandbox, from file to verdict"),
     "test": (test, "every test: units in parallel, then the sandbox's, one by one"),
     "check": (check, "the gates and every test: what a change must pass"),
-    "gates": (lambda _: gates(*GATES), "format, lint, types and import contracts"),
-    "fmt": (fmt, "format the code and sort the imports"),
-    "lint": (lambda _: gates("format", "lint"), "ruff, and whether everything is formatted"),
-    "type": (lambda _: gates("types"), "mypy, strict"),
-    "arch": (lambda _: gates("imports"), "the import contracts of pyproject.toml"),
+    "gates": (plain(lambda: gates(*GATES)), "format, lint, types and import contracts"),
+    "fmt": (plain(fmt), "format the code and sort the imports"),
+    "lint": (plain(lambda: gates("format", "lint")), "ruff, and whether everything is formatted"),
+    "type": (plain(lambda: gates("types")), "mypy, strict"),
+    "arch": (plain(lambda: gates("imports")), "the import contracts of pyproject.toml"),
     "bench": (bench, "every benchmark, or those named"),
     "golden": (golden, "rewrite the golden files; read the diff before you commit it"),
     "lock": (lock, "compile requirements.lock anew (needs uv; ARGS=--upgrade for newer versions)"),
     "clean": (clean, "remove caches; ARGS=--all also .venv and .tools; results stay"),
-    "help": (explain, "this page"),
+    "help": (plain(explain), "this page"),
 }
 
 
@@ -270,6 +291,9 @@ def main(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"dev.py: no command {name!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    if arguments and arguments[0] in ("-h", "--help"):  # Never taken for a wish to do it.
+        say(f"{name}: {COMMANDS[name][1]}")
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # ends the children of a setup
     try:
         use_newer_python()

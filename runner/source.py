@@ -83,7 +83,9 @@ def find_experiment(name: str, folder: Path) -> Path:
     if as_path.suffix in (".yaml", ".yml") or as_path.parent != Path():
         if _is_file(as_path):
             return as_path
-        raise UsageError(f"there is no experiment file {name}", accepted=_known(folder))
+        raise UsageError(
+            f"there is no experiment file {name}", accepted=_known(folder), hint=_where(folder)
+        )
     for path in experiment_files(folder):
         if path.stem == name:
             return path
@@ -92,6 +94,25 @@ def find_experiment(name: str, folder: Path) -> Path:
         f"there is no experiment {name!r} in {folder}/"
         + (f"; did you mean {guess!r}?" * bool(guess)),
         accepted=_known(folder),
+        hint=_where(folder),
+    )
+
+
+def require_experiments(folder: Path) -> None:
+    """See that there is a folder of experiments.
+
+    Raises:
+        UsageError: When there is none.
+    """
+    if not folder.is_dir():
+        problem = f"there is no experiments folder {folder.absolute()}"
+        raise UsageError(problem, hint=_where(folder))
+
+
+def _where(folder: Path) -> str:
+    return (
+        f"experiments are looked for in {folder.absolute()}; go to the checkout, or name another "
+        "folder with --experiments"
     )
 
 

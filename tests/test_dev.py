@@ -188,6 +188,52 @@ def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str])
     assert "no command 'tset'; there are: setup, demo, test," in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", list(dev.COMMANDS))
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_asking_for_help_does_nothing_else(
+    name: str, flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: `clean --help` cleans nothing. Method: every command in the place of one that fails."""
+    text = dev.COMMANDS[name][1]
+    monkeypatch.setitem(dev.COMMANDS, name, (lambda _: 99, text))
+    assert dev.main([name, flag]) == 0
+    assert capsys.readouterr().out == f"{name}: {text}\n"
+
+
+TAKERS = {"demo", "test", "check", "bench", "golden", "lock"}
+
+
+@pytest.mark.parametrize("name", sorted(dev.COMMANDS.keys() - TAKERS))
+def test_an_unknown_argument_is_a_usage_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: 2, and nothing is done. Method: an argument that no command knows."""
+    place(tmp_path, monkeypatch)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "build").mkdir()
+    assert dev.main([name, "--al"]) == 2
+    accepted = "--all" if name == "clean" else "no argument"
+    assert capsys.readouterr().err == f"dev.py: unknown: --al; accepted: {accepted}\n"
+    assert (tmp_path / "build").exists()
+
+
+def test_the_demo_disturbs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a sandbox that is up stays free. Method: look at the command; a flag may overrule."""
+    ran: list[tuple[str, ...]] = []
+
+    def run(*argv: str, **_: bool) -> int:
+        ran.append(argv)
+        return 0
+
+    monkeypatch.setattr(dev, "setup", lambda **_: None)
+    monkeypatch.setattr(dev, "run", run)
+    assert dev.demo(["--sandbox-name", "mine"]) == 0
+    (argv,) = ran
+    assert argv[1:4] == ("run", "first-voyage", "--sandbox-name")
+    assert argv[4].startswith("demo-")
+    assert argv[5:] == ("--sandbox-name", "mine")
+
+
 @pytest.mark.parametrize(
     ("number", "option", "code"),
     [

@@ -11,7 +11,13 @@ import click
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
-from runner.source import experiment_files, find_experiment, load_experiment, plan_of
+from runner.source import (
+    experiment_files,
+    find_experiment,
+    load_experiment,
+    plan_of,
+    require_experiments,
+)
 
 
 @click.command("list")
@@ -24,6 +30,7 @@ def list_command(experiments: Path, output: str) -> None:
     Example:
       seatrial list
     """
+    require_experiments(experiments)
     entries = [_entry(path) for path in experiment_files(experiments)]
     if output == "json":
         print_json(entries)
@@ -67,6 +74,8 @@ def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> 
     Example:
       seatrial validate payment-abort
     """
+    if not names:
+        require_experiments(experiments)
     paths = [find_experiment(name, experiments) for name in names]
     paths = paths or experiment_files(experiments)
     if not paths:

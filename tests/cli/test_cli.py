@@ -147,6 +147,29 @@ def test_an_unknown_experiment_is_2_with_a_guess(run: Run, folder: Path, command
     assert "there is no experiment 'goood' in experiments/; did you mean 'good'?" in err
 
 
+@pytest.mark.parametrize("argv", [("list",), ("validate",)])
+def test_outside_of_a_checkout_the_folder_is_named(
+    run: Run, folder: Path, argv: tuple[str, ...]
+) -> None:
+    """Goal: the reader knows where was looked. Method: a folder that is not there, by default."""
+    (folder / "elsewhere").mkdir()
+    (folder / "experiments").rename(folder / "elsewhere" / "tests")
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert f"there is no experiments folder {folder}/experiments\n" in err
+    assert f"hint: experiments are looked for in {folder}/experiments; " in err
+    assert "name another folder with --experiments" in err
+    assert run(*argv, "--experiments", "elsewhere/tests")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["goood", "goood.yaml"])
+def test_an_experiment_that_is_not_found_says_where_it_was_looked_for(
+    run: Run, folder: Path, name: str
+) -> None:
+    _, _, err = run("plan", name)
+    assert f"hint: experiments are looked for in {folder}/experiments; " in err
+
+
 def test_a_plan_touches_nothing_and_shows_everything(run: Run, folder: Path) -> None:
     code, out, _ = run("plan", "good", "--time-scale", "0.5")
     assert code == 0
