@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from runner.targets.sandbox.settings import HOST, SandboxSettings
+from runner.targets.sandbox.shop.behaviour import OUTBOUND
 
 Object = dict[str, Any]
 
@@ -18,7 +19,7 @@ INGRESS_NAMESPACE: Final = "istio-system"
 INGRESS_SERVICE: Final = "istio-ingressgateway"
 IMAGE: Final = "seatrial.dev/shop:1"
 PART_OF: Final = "seatrial-sandbox"
-OUTBOUND_ANNOTATION: Final = "sandbox.seatrial.dev/outbound"
+OUTBOUND_ANNOTATION: Final = OUTBOUND
 
 SLOTS: Final = 16
 SIGMA: Final = 0.35

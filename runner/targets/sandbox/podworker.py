@@ -32,7 +32,15 @@ from runner.targets.sandbox.programs import (
     given_environment,
     ignored_fields,
 )
-from runner.targets.sandbox.shop.behaviour import Behaviour, parse_behaviour
+from runner.targets.sandbox.shop.behaviour import (
+    FAIL,
+    LEAK,
+    SLOW,
+    Behaviour,
+    in_words,
+    parse_behaviour,
+    unknown_wishes,
+)
 from runner.targets.sandbox.shop.services import BEHAVIOUR_PATH, TOKEN_HEADER
 
 log = logging.getLogger(__name__)
@@ -328,18 +336,23 @@ class PodWorker:
                     await asyncio.sleep(EAGER_S)
                     continue
                 applied = wished
-                self._say("Behaviour", f"now {wished}", "Normal")
+                self._say("Behaviour", f"now {in_words(wished)}", "Normal")
             await self._wish.wait()
 
     def _wished(self) -> Behaviour | None:
         annotations: Mapping[str, str] = self.pod["metadata"].get("annotations") or {}
+        for key in unknown_wishes(annotations):
+            self._complain("UnknownBehaviour", f"{key}: there are only {SLOW}, {FAIL} and {LEAK}")
         try:
             return parse_behaviour(annotations)
         except ValueError as error:
-            if str(error) not in self._complained:
-                self._complained.add(str(error))
-                self._say("InvalidBehaviour", str(error), "Warning")
+            self._complain("InvalidBehaviour", str(error))
             return None
+
+    def _complain(self, reason: str, problem: str) -> None:
+        if problem not in self._complained:
+            self._complained.add(problem)
+            self._say(reason, problem, "Warning")
 
     def _say(self, reason: str, message: str, kind: str) -> None:
         self._host.tell(self.pod, reason, message, kind)

@@ -110,6 +110,18 @@ def test_an_unreadable_wish_is_a_warning(tmp_path: Path) -> None:
             await on.until(warned)
             message = (await on.reasons(name))["InvalidBehaviour"]
             assert message.startswith("sandbox.seatrial.dev/slow: 'very'")
+            misspelt = {"sandbox.seatrial.dev/slow": "800ms", "sandbox.seatrial.dev/sluggish": "1s"}
+            await on.client.patch(PODS, name, NAMESPACE, {"metadata": {"annotations": misspelt}})
+
+            async def told() -> bool:
+                return {"Behaviour", "UnknownBehaviour"} <= (await on.reasons(name)).keys()
+
+            await on.until(told)
+            reasons = await on.reasons(name)
+            assert reasons["Behaviour"] == "now slower by 0.8 s"
+            assert reasons["UnknownBehaviour"].startswith(
+                "sandbox.seatrial.dev/sluggish: there are"
+            )
 
     asyncio.run(scene())
 

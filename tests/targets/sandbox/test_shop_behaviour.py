@@ -10,7 +10,9 @@ from runner.targets.sandbox.shop.behaviour import (
     SLOW,
     Behaviour,
     from_json,
+    in_words,
     parse_behaviour,
+    unknown_wishes,
 )
 
 
@@ -54,6 +56,27 @@ def test_unreadable_annotations_are_named(annotation: str, text: str) -> None:
     with pytest.raises(ValueError, match="is not a") as caught:
         parse_behaviour({annotation: text})
     assert str(caught.value).startswith(f"{annotation}: {text!r}")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (Behaviour(), "as it should be"),
+        (Behaviour(fail_ratio=0.07), "refuses 7 % of the requests with 503"),
+        (
+            Behaviour(0.8, 0.3, 500, 1.5 * 2**20),
+            "slower by 0.8 s, refuses 30 % of the requests with 500, leaks 1.5 MiB/s",
+        ),
+    ],
+)
+def test_behaviour_in_words(behaviour: Behaviour, words: str) -> None:
+    assert in_words(behaviour) == words
+
+
+def test_annotations_that_nobody_knows_are_found() -> None:
+    known = dict.fromkeys((SLOW, FAIL, LEAK, "sandbox.seatrial.dev/outbound"), "")
+    assert unknown_wishes(known | {"team": "shop"}) == []
+    assert unknown_wishes(known | {f"{SLOW}er": "1s"}) == [f"{SLOW}er"]
 
 
 def test_json_is_what_the_annotations_become() -> None:

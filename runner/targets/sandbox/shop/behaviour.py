@@ -13,6 +13,8 @@ PREFIX: Final = "sandbox.seatrial.dev/"
 SLOW: Final = PREFIX + "slow"
 FAIL: Final = PREFIX + "fail"
 LEAK: Final = PREFIX + "leak"
+OUTBOUND: Final = PREFIX + "outbound"
+"""Not a behaviour: whether the pod's calls go through a proxy of its own."""
 
 MAX_SLOW_S: Final = 3600.0
 DEFAULT_FAIL_STATUS: Final = 503  # seen both by consecutive5xxErrors and consecutiveGatewayErrors
@@ -59,6 +61,25 @@ def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
         fail_status=status,
         leak_bytes_per_s=_rate(leak) if leak else 0.0,
     )
+
+
+def in_words(behaviour: Behaviour) -> str:
+    """What is wrong with the pod, such as ``slower by 0.8 s, refuses 30 % with 503``."""
+    wrongs = []
+    if behaviour.slow_s:
+        wrongs.append(f"slower by {behaviour.slow_s:g} s")
+    if behaviour.fail_ratio:
+        percent = round(behaviour.fail_ratio * 100, 6)
+        wrongs.append(f"refuses {percent:g} % of the requests with {behaviour.fail_status}")
+    if behaviour.leak_bytes_per_s:
+        wrongs.append(f"leaks {behaviour.leak_bytes_per_s / 2**20:g} MiB/s")
+    return ", ".join(wrongs) or "as it should be"
+
+
+def unknown_wishes(annotations: Mapping[str, str]) -> list[str]:
+    """The annotations with our prefix that mean nothing to anybody."""
+    known = (SLOW, FAIL, LEAK, OUTBOUND)
+    return sorted(key for key in annotations if key.startswith(PREFIX) and key not in known)
 
 
 def from_json(data: Mapping[str, Any]) -> Behaviour:
