@@ -183,4 +183,5 @@ def test_after_a_kill_heal_is_clean_harmless_and_on_record(
     assert json.loads((ending.folder.report_dir / "report.json").read_text())
     assert [e.left for e in (healed, again, judged, reported)] == [NOTHING] * 4
     # The exit code is the verdict, also where nobody reads on, as after `| head`.
-    assert (unheard.code, unheard.err) == (3, "")
+    said = [line.split(" ")[0] for line in unheard.err.splitlines()]
+    assert (unheard.code, said) == (3, ["run", "report:"])
