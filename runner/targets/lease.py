@@ -19,6 +19,7 @@ from typing import Any
 
 from runner.errors import TargetBusyError, TargetError
 from runner.model.recording import TargetInfo
+from runner.process import SystemClock
 from runner.targets.inspection import REQUEST_S, ask_child, child_parser, connect, say
 from runner.targets.sandbox.state import start_mark
 
@@ -123,7 +124,7 @@ def _carry_out(asked: argparse.Namespace) -> dict[str, str]:
     from kubernetes.client.exceptions import ApiException
 
     api = client.CoordinationV1Api(connect(asked))
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(SystemClock().wall_s(), UTC)
     try:
         if asked.take:
             return _take(api, asked.namespace, new_lease(asked.take, asked.pid, now), now)
