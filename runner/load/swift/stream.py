@@ -84,7 +84,6 @@ class BodyStream:
                         unpacker.close()
                 self.close()
         except BaseException:
-            reader.keep_alive = False
             self.close()
             raise
         self._ready += data

@@ -173,11 +173,13 @@ class TlsWire(Wire):
         host: Name that the peer must prove, and that it is told (SNI).
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_tls")
+    __slots__ = ("_early", "_ended", "_incoming", "_outgoing", "_tls")
 
     def __init__(self, sock: Any, timeout_s: float, context: ssl.SSLContext, host: str) -> None:
         super().__init__(sock, timeout_s)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._early = b""
+        self._ended = False
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def shake_hands(self) -> None:
@@ -204,38 +206,54 @@ class TlsWire(Wire):
         self._tls.write(data)
         return super().send(self._outgoing.read())
 
+    def send_on(self, rest: memoryview) -> memoryview | None:
+        """Send on; TLS talking to itself (tickets, new keys) is nothing to receive."""
+        left = super().send_on(rest)
+        while left is not None and self._only_tls():
+            left = super().send_on(memoryview(bytes(left) + self._outgoing.read()))
+        return left
+
     def receive(self) -> bytes:
         """The next bytes, like :meth:`Wire.receive`; a missing goodbye is taken for one."""
-        while True:
+        while not self._ended:
+            if self._early:
+                data, self._early = self._early, b""
+                return data
             if self._incoming.pending or self._tls.pending():
                 try:
                     return self._tls.read(_PIECE)
                 except ssl.SSLWantReadError:
                     self._flush()
                 except ssl.SSLEOFError:
-                    return b""
+                    break
             if not self._take_in():
-                return b""
+                break
+        return b""
 
     def quiet(self) -> bool:
-        """Like :meth:`Wire.quiet`; what only keeps TLS going (tickets, new keys) is no noise."""
-        while not self._tls.pending():
-            if self._incoming.pending:
-                try:
-                    self._tls.read(1)
-                except ssl.SSLWantReadError:
-                    self._flush()
-                    continue
-                except ssl.SSLError:
-                    pass
-                return False
-            if super().quiet():
-                return True
-            try:
-                if not self._take_in():
-                    return False
-            except OSError:
-                return False
+        """Like :meth:`Wire.quiet`; TLS talking to itself is no noise."""
+        if not self._only_tls():
+            return False
+        self._flush()
+        return True
+
+    def _only_tls(self) -> bool:
+        """Take in what has come, without waiting; whether nothing of it is for us."""
+        try:
+            while not (self._early or self._ended):
+                if self._incoming.pending or self._tls.pending():
+                    try:
+                        self._early = self._tls.read(_PIECE)
+                    except ssl.SSLWantReadError:
+                        pass
+                    else:
+                        self._ended = not self._early
+                        continue
+                if super().quiet():
+                    return True
+                self._ended = not self._take_in()
+        except OSError:
+            self._ended = True
         return False
 
     def _take_in(self) -> bool:

@@ -129,3 +129,10 @@ def test_nothing_may_follow_on_a_reader_that_has_broken() -> None:
         reader.feed(b"nonsense")
     with pytest.raises(FramingError, match="after the end"):
         reader.feed(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_an_interim_answer_with_a_body_leaves_nothing_behind() -> None:
+    reader = AnswerReader()
+    reader.feed(b"HTTP/1.1 150 Odd\r\nContent-Length: 3\r\n\r\nodd")
+    reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert (reader.status, reader.chunks, reader.size) == (200, [b"ok"], 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 import weakref
 from typing import Any
 
@@ -124,31 +125,33 @@ def test_a_dropped_client_closes_its_connections() -> None:
 
 def test_where_the_time_went_adds_up() -> None:
     """Goal: the split is of the reported time. Method: a server that waits in known places."""
-    steps = [REQUEST, 0.06, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", 0.04, b"ok"]
+    steps = [REQUEST, 0.06, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", 0.15, b"ok"]
     redirect = [REQUEST, 0.05, answer(status="302 Found", Location="/next")]
     with scripted([*redirect, *steps, *steps]) as peer:
         client, reports = swift(peer.url)
         first, second = client.get("/"), client.get("/")
         client.close()
     assert first.timing is not None
-    assert 0.05 <= first.timing.before_s < 0.3
+    assert first.timing.before_s >= 0.05
     for response, event in zip((first, second), reports.events, strict=True):
         timing = response.timing
         assert sum(timing) * 1000 == pytest.approx(event["response_time"], abs=1e-6)
-        assert 0.06 <= timing.first_byte_s < 0.3
-        assert 0.04 <= timing.body_s < 0.3
+        assert timing.first_byte_s >= 0.06
+        assert timing.body_s >= 0.05
         assert timing.tls_s == 0
         to_first_s = timing.connect_s + timing.first_byte_s
         assert response.elapsed.total_seconds() == pytest.approx(to_first_s, abs=1e-6)
-    assert (second.timing.before_s < 0.01, second.timing.connect_s < 0.01) == (True, True)
+    assert second.timing.before_s == 0
 
 
 def test_a_stream_counts_to_its_head_and_is_read_as_it_comes() -> None:
-    steps = [REQUEST, b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nab\n", 0.1, b"cd\nef\ngh\n"]
+    steps = [REQUEST, b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nab\n", 0.15, b"cd\nef\ngh\n"]
     with scripted([*steps, *steps, *steps, HOLD], [REQUEST, answer(b"new")]) as peer:
         client, reports = swift(peer.url)
+        began_s = time.perf_counter()
         assert list(client.iter_lines("/")) == ["ab", "cd", "ef", "gh"]
-        assert reports.last["response_time"] < 90
+        whole_ms = (time.perf_counter() - began_s) * 1000
+        assert whole_ms - reports.last["response_time"] >= 50
         assert reports.last["response_length"] == 12
         response = client.get("/", stream=True)
         assert response.stream.readline() == b"ab\n"
