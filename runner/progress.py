@@ -37,6 +37,8 @@ class Status:
     Attributes:
         activity: What is being done, in a few words.
         offset_s: Seconds since the start of the load; None before it.
+        active_faults: Those in place that are meant to be.
+        healing_faults: Those whose time is over, and that nobody has seen gone yet.
     """
 
     activity: str
@@ -45,6 +47,7 @@ class Status:
     phase: Phase | None = None
     load: LiveLoad | None = None
     active_faults: tuple[str, ...] = ()
+    healing_faults: tuple[str, ...] = ()
 
 
 Watcher = Callable[[Status], None]
@@ -111,17 +114,19 @@ class Conduct:
             offset_s=offset_s,
             phase=None if offset_s is None else self.plan.phase_at(offset_s),
             load=self.live if started else None,
-            active_faults=tuple(
-                f.planned.id
-                for f in self.faults
-                if f.state == "begun" and self.offset_s >= f.planned.start_s
-            ),
+            active_faults=self._begun(lambda fault, at_s: fault.start_s <= at_s < fault.end_s),
+            healing_faults=self._begun(lambda fault, at_s: at_s >= fault.end_s),
         )
         try:
             self.watch(status)
         except (Exception, SystemExit):  # A console that lost its reader wants to exit.
             log.exception("the watcher failed and is not asked any more")
             self.watch = unwatched
+
+    def _begun(self, when: Callable[[PlannedFault, float], bool]) -> tuple[str, ...]:
+        at_s = self.offset_s
+        begun = (f.planned for f in self.faults if f.state == "begun")
+        return tuple(planned.id for planned in begun if when(planned, at_s))
 
     def seal(self, state: RunState, reason: str = "") -> None:
         """Write the manifest with ``state``; later facts are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ import click
 from runner import __version__
 from runner.cli.hearing import may_be_unheard
 from runner.errors import ExitCode, SeatrialError
+
+_LOUD = re.compile("-v+")
 
 _COMMANDS = {
     "list": (
@@ -49,6 +52,13 @@ class _ReaderGoneError(Exception):
 
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command is asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take -v also where most people put it: after the command."""
+        end = args.index("--") if "--" in args else len(args)
+        loud = [word for word in args[:end] if word == "--verbose" or _LOUD.fullmatch(word)]
+        rest = [word for word in args[:end] if word not in loud]
+        return super().parse_args(ctx, [*loud, *rest, *args[end:]])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

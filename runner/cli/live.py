@@ -20,6 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from runner.analysis.windows import phase_label
 from runner.cli.hearing import Patient
 from runner.cli.tables import console, make_table, safe
 from runner.ports import Clock
@@ -33,8 +34,11 @@ RUNNING = "running"
 
 _REFRESH_PER_S = 4
 _BAR_WIDTH = 30
-_WIDTHS = (8, 6, 10, 8, 7, 13)
-"""Columns that stand still while figures change."""
+_WIDTHS = (6, 10, 8, 7, 13)
+"""Columns that stand still while figures change; the first is as wide as the plan's phases."""
+
+_MOST = 20
+"""Characters of a phase's name in one line, so that all fits 80 columns."""
 
 
 class View:
@@ -140,7 +144,7 @@ class View:
 
 
 def plain_line(status: Status) -> str:
-    """One line about ``status``, such as ``00:40  fault  users=100  98.4/s  p95=83 ms  …``."""
+    """One line about ``status``, such as ``00:40  recovery 1  users=100  98.4/s  p95=83 ms  …``."""
     offset_s = _offset_s(status)
     if offset_s is None or status.load is None:
         return f"{status.activity} ..."
@@ -149,14 +153,16 @@ def plain_line(status: Status) -> str:
     window = status.load.window(offset_s)
     parts = [
         fmt.clock_offset(offset_s),
-        status.phase.name if status.phase else status.activity,
+        _phase(status) or status.activity,
         f"users={status.load.users}",
         fmt.rate(window.rate_per_s),
         f"p95={fmt.seconds(window.latency_s(0.95))}",
         f"errors={fmt.percent(window.error_ratio)}",
     ]
-    if status.active_faults:
+    if status.active_faults and status.active_faults != (status.phase and status.phase.faults):
         parts.append(f"faults={','.join(status.active_faults)}")
+    if status.healing_faults:
+        parts.append(f"healing {','.join(status.healing_faults)}")
     left_s = status.plan.duration_s - offset_s
     return "  ".join([*parts, f"{fmt.span(round(left_s))} left"])
 
@@ -207,22 +213,30 @@ def live_table(status: Status) -> Table:
     """The load's last seconds, the phase, and the faults that are in place."""
     headers = ("Phase", "Users", "Requests/s", "p95", "Errors", "Active faults")
     table = make_table(*headers, right=(1, 2, 3, 4))
-    for column, width in zip(table.columns, _WIDTHS, strict=True):
+    labels = [len(phase_label(status.plan, phase)) for phase in status.plan.phases]
+    for column, width in zip(table.columns, (min(max(labels), _MOST), *_WIDTHS), strict=True):
         column.min_width = width
+    table.columns[0].max_width = _MOST
     offset_s = _offset_s(status)
     if offset_s is None or status.load is None:
         return table
     window = status.load.window(offset_s)
     failing = bool(window.error_ratio)
+    healing = [f"healing {fault}" for fault in status.healing_faults]
     table.add_row(
-        safe(status.phase.name if status.phase else fmt.NOTHING, "bold"),
+        safe(_phase(status) or fmt.NOTHING, "bold"),
         fmt.count(status.load.users),
         fmt.rate(window.rate_per_s),
         fmt.seconds(window.latency_s(0.95)),
         safe(fmt.percent(window.error_ratio), "red" if failing else ""),
-        safe(", ".join(status.active_faults) or fmt.NOTHING, "yellow"),
+        safe(", ".join([*status.active_faults, *healing]) or fmt.NOTHING, "yellow"),
     )
     return table
+
+
+def _phase(status: Status) -> str:
+    """The phase as verdict and report call it; empty outside of all."""
+    return phase_label(status.plan, status.phase) if status.phase else ""
 
 
 def _offset_s(status: Status) -> float | None:

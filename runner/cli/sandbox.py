@@ -83,6 +83,9 @@ def status_command(name: str, exports: bool, output: str) -> int:
       seatrial sandbox status -o json
     """
     info = control.status(name)
+    if info is None and output == "json" and not exports:
+        print_json({"name": name, "state": "down"})
+        return ExitCode.INCONCLUSIVE
     if info is None:
         others = ", ".join(other.name for other in control.all_sandboxes()) or "none"
         raise TargetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runner.analysis.windows import phase_label
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
@@ -48,7 +49,7 @@ def print_plan(plan: Plan) -> None:
     phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
     for phase in plan.phases:
         phases.add_row(
-            _phase_name(phase),
+            safe(phase_label(plan, phase)),
             fmt.clock_offset(phase.start_s),
             fmt.clock_offset(phase.end_s),
             fmt.span(phase.duration_s),
@@ -66,13 +67,10 @@ def print_plan(plan: Plan) -> None:
                 safe(describe_fault(fault)),
             )
         out.print(faults)
+        out.print("Healed by: a fault that is still there at that time is removed by force.\n")
     for guard in experiment.guards:
         held, grace = fmt.span(guard.for_), fmt.span(guard.grace)
         out.print(safe(f"Guard: abort when {guard.abort_when} for {held} (after {grace})"))
-
-
-def _phase_name(phase: Phase) -> str:
-    return f"{phase.name} ({', '.join(phase.faults)})" if phase.faults else phase.name
 
 
 def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]:

@@ -197,6 +197,29 @@ def test_an_impossible_time_scale_is_2(run: Run, folder: Path, scale: str) -> No
     assert run("plan", "good", "--time-scale", scale)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("argv", "verbose"),
+    [
+        (["-v", "list"], 1),
+        (["list", "-vv"], 2),
+        (["sandbox", "status", "--verbose", "-v"], 2),
+        (["validate", "--", "-v"], 0),
+        (["list"], 0),
+    ],
+)
+def test_verbose_is_taken_before_and_after_the_command(argv: list[str], verbose: int) -> None:
+    assert cli.make_context("seatrial", argv).params["verbose"] == verbose
+
+
+def test_a_sandbox_that_is_down_has_a_state(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: scripts get JSON. Method: a home without sandboxes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    code, out, err = run("sandbox", "status", "--name", "nowhere", "-o", "json")
+    assert (code, json.loads(out), err) == (3, {"name": "nowhere", "state": "down"}, "")
+
+
 def test_an_unknown_command_is_2_with_a_guess(run: Run) -> None:
     code, _, err = run("validat")
     assert code == 2
