@@ -8,8 +8,8 @@ recorder, and ``locustfiles/shop.py`` as it is but for its base class and its wa
 as Envoy gives it. Clients take turns, and the order alternates from pair to pair.
 
 Two figures per trial, over its whole seconds without the first one: answers per second, and
-answers per second *of processor time*, the second being what a busy machine disturbs less. The server
-says how much of its core it used: a trial with a server near 100 % says nothing about the client.
+answers per second *of processor time*, the second being what a busy machine disturbs less. The
+server says how much of its core it used: near 100 % a trial says nothing about the client.
 wrk and k6 are tried once each if they are found; they send the shop's reads only.
 """
 
@@ -147,8 +147,9 @@ def locustfile(client: str, folder: Path) -> Path:
     source = (ROOT / "locustfiles" / "shop.py").read_text(encoding="utf-8")
     kept = [line for line in source.splitlines() if not re.match(r"from (locust|runner)\b", line)]
     path = folder / f"users_{client}.py"
-    head = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{CLIENTS[client]}\nfrom locust import task\n"
-    path.write_text(head + "\n".join(kept) + NO_WAITING, encoding="utf-8")
+    head = ["import sys", f"sys.path.insert(0, {str(ROOT)!r})", CLIENTS[client]]
+    lines = [*head, "from locust import task", *kept, NO_WAITING]
+    path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 

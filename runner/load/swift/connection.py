@@ -26,13 +26,13 @@ from gevent import Timeout, get_hub
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from runner.load.swift.address import Origin
 from runner.load.swift.failures import (
     ConnectTimeoutError,
     OversizeError,
     RequestTimeoutError,
 )
 from runner.load.swift.reader import AnswerReader
-from runner.load.swift.request import Origin
 from runner.load.swift.wire import NothingSentError, TlsWire, Wire
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import json as jsonlib
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from copy import copy
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from geventhttpclient.header import Headers
-from geventhttpclient.url import URL
 
 from runner import __version__
+from runner.load.swift.address import (
+    Address,
+    Origin,
+    address_of,
+    basic_auth,
+    is_plain,
+    moved,
+)
 from runner.load.swift.content import ACCEPTED
 from runner.load.swift.failures import UnsupportedError
 
@@ -31,37 +37,11 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _PLAIN_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~/!$&'()*+,:=@?]*(?<!\?)")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_TARGET = re.compile(r"[^\x00-\x20\x7f]*")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 
 Auth = tuple[str | bytes, str | bytes]
 """User and password."""
-
-
-class Origin(NamedTuple):
-    """Where a connection leads."""
-
-    scheme: str
-    host: str
-    port: int
-
-
-class Target(NamedTuple):
-    """What a request asks for.
-
-    Attributes:
-        origin: Whom to ask.
-        host: Value of the Host header, unless the author gives one.
-        path: Request target, with the query, quoted.
-        url: The URL as the author gave it, with the host.
-    """
-
-    origin: Origin
-    host: str
-    path: str
-    url: str
 
 
 class Payload(NamedTuple):
@@ -76,7 +56,7 @@ class Heading(NamedTuple):
 
     Attributes:
         method: In upper case.
-        target: What is asked for.
+        address: What is asked for.
         start: Request line and header lines.
         length: Content-Length is to be added, if there is a body or the method is one with a body.
         chunked: The body is to be sent as a chunk.
@@ -87,7 +67,7 @@ class Heading(NamedTuple):
     """
 
     method: str
-    target: Target
+    address: Address
     start: bytes
     length: bool
     chunked: bool
@@ -154,50 +134,6 @@ def payload_of(data: Any, json: Any) -> Payload:
     return Payload(b"".join(pieces), "bytes")
 
 
-def basic_auth(username: str | bytes, password: str | bytes) -> str:
-    """Value of an Authorization header (RFC 7617, Latin-1 as most clients do)."""
-    pair = [
-        part.encode("latin-1") if isinstance(part, str) else part for part in (username, password)
-    ]
-    return "Basic " + b64encode(b":".join(pair)).decode("ascii")
-
-
-def split_credentials(url: str) -> tuple[str, str | None]:
-    """A base URL without user and password, and the Authorization header that they make."""
-    parts = urlsplit(url)
-    if not (parts.username and parts.password):
-        return url, None
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return bare, basic_auth(unquote(parts.username), unquote(parts.password))
-
-
-def target_of(url: str, params: Any = None) -> Target:
-    """Take an absolute URL apart.
-
-    Args:
-        url: With scheme and host; characters that must be quoted are.
-        params: What to add to the query: a mapping, pairs, or a string.
-
-    Raises:
-        ValueError: There is no host, or the path cannot be sent.
-    """
-    parsed = URL(url, params=params)
-    host, port = parsed.host, parsed.port
-    if parsed.scheme not in _DEFAULT_PORTS or not host or not port:
-        raise ValueError(f"{url!r} is no URL of a host: http://… or https://… is expected")
-    if not host.isascii():
-        host = host.encode("idna").decode("ascii")
-    path = parsed.quoted_uri
-    if not path.startswith("/"):
-        path = f"/{path}"
-    if path.startswith("//") or not _TARGET.fullmatch(path):
-        raise ValueError(f"{path!r} cannot be asked for")
-    named = f"[{host}]" if ":" in host else host
-    if port != _DEFAULT_PORTS[parsed.scheme]:
-        named = f"{named}:{port}"
-    return Target(Origin(parsed.scheme, host, port), named, path, url)
-
-
 class RequestWriter:
     """Writes requests relative to one base URL, with one set of default headers.
 
@@ -217,9 +153,9 @@ class RequestWriter:
         self._base_url = base_url
         self._default_headers = dict(default_headers or {})
         self._authorization = authorization
-        self._base = None if base_url is None else target_of(base_url)
+        self._base = None if base_url is None else address_of(base_url)
         # A query or a fragment in a base URL swallows the path: the parser has to look.
-        self._plain = base_url is not None and _is_plain(base_url)
+        self._plain = base_url is not None and is_plain(base_url)
         self._drafts: dict[tuple[str, str], Draft] = {}
         self._headings: dict[Any, Heading] = {}
         self._blocks: dict[Any, _Block] = {}
@@ -252,9 +188,9 @@ class RequestWriter:
         except TypeError:  # a list of values cannot be looked up
             key = heading = None
         if heading is None:
-            target = self._find(url, params)
+            address = self._find(url, params)
             given = copy(headers or {})  # the author may change his own later
-            heading = self._heading(_verb(method), target, payload.kind, given, auth)
+            heading = self._heading(_verb(method), address, payload.kind, given, auth)
             if key is not None:
                 _keep(self._headings, key, heading)
         draft = _finished(heading, payload)
@@ -271,57 +207,55 @@ class RequestWriter:
         Raises:
             ValueError: The location cannot be asked for.
         """
-        method, target, headers = draft.heading.method, draft.heading.target, draft.heading.headers
-        payload = draft.payload
-        here = URL(f"{target.origin.scheme}://{target.host}{target.path}")
-        target = target_of(str(here.redirect(location)))
-        without = draft.heading.without | {"cookie", "cookie2"}
-        if target.origin != first:
+        heading, payload = draft.heading, draft.payload
+        method, headers = heading.method, heading.headers
+        address = moved(heading.address, location)
+        without = heading.without | {"cookie", "cookie2"}
+        if address.origin != first:
             without |= {"authorization"}
         if status in (301, 302, 303):
             if payload.kind == "json":
                 headers = Headers(_KIND_HEADERS["json"]) | headers  # Accept outlives the body
             method, payload = method if method == "HEAD" else "GET", _NOTHING
             without |= {"content-length", "content-type", "content-encoding"}
-        auth = draft.heading.auth
-        heading = self._heading(method, target, payload.kind, headers, auth, without)
-        return _finished(heading, payload)
+        then = self._heading(method, address, payload.kind, headers, heading.auth, without)
+        return _finished(then, payload)
 
-    def _find(self, url: str, params: Any) -> Target:
+    def _find(self, url: str, params: Any) -> Address:
         if _ABSOLUTE.match(url):
-            target = target_of(url, params)
+            address = address_of(url, params)
         elif self._base is None:
             raise ValueError(f"{url!r} is relative, and there is no base URL (host)")
         elif self._plain and params is None and _PLAIN_PATH.fullmatch(url):
             prefix = "" if self._base.path == "/" else self._base.path
-            target = self._base._replace(path=prefix + url, url=f"{self._base_url}{url}")
+            address = self._base._replace(path=prefix + url, url=f"{self._base_url}{url}")
         else:
-            target = target_of(f"{self._base_url}{url}", params)
-        return target
+            address = address_of(f"{self._base_url}{url}", params)
+        return address
 
     def _heading(  # noqa: PLR0917 - like draft
         self,
         method: str,
-        target: Target,
+        address: Address,
         kind: str,
         headers: Mapping[str, Any],
         auth: Auth | None,
         without: frozenset[str] = frozenset(),
     ) -> Heading:
         given = tuple(headers.items())
-        key = (target.host, kind, given, auth, without)
+        key = (address.host, kind, given, auth, without)
         try:
             block = self._blocks.get(key)
         except TypeError:
-            block = self._block(target.host, kind, headers, auth, without)
+            block = self._block(address.host, kind, headers, auth, without)
         if block is None:
-            block = self._block(target.host, kind, headers, auth, without)
+            block = self._block(address.host, kind, headers, auth, without)
             _keep(self._blocks, key, block)
         length = not block.chunked and not block.has_length
         return Heading(
             method,
-            target,
-            f"{method} {target.path} HTTP/1.1\r\n".encode("latin-1") + block.lines,
+            address,
+            f"{method} {address.path} HTTP/1.1\r\n".encode("latin-1") + block.lines,
             length,
             block.chunked,
             block.own_cookies,
@@ -385,11 +319,6 @@ def _line(field: tuple[str, Any]) -> str:
     if not _VALUE.fullmatch(text):
         raise ValueError(f"value {text!r} of header {name} cannot be sent")
     return f"{name}: {text}\r\n"
-
-
-def _is_plain(base_url: str) -> bool:
-    parts = urlsplit(base_url)
-    return not parts.query and not parts.fragment and ";" not in parts.path
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:

@@ -53,7 +53,7 @@ class SwiftRequest:
 
     @property
     def url(self) -> str:
-        return self._draft.heading.target.url
+        return self._draft.heading.address.url
 
     @property
     def headers(self) -> Headers:
@@ -112,7 +112,7 @@ class SwiftResponse:
     @property
     def url(self) -> str:
         """The URL that was asked for last, redirects included."""
-        return self._draft.heading.target.url
+        return self._draft.heading.address.url
 
     @property
     def headers(self) -> Headers | None:

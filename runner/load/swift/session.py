@@ -12,11 +12,12 @@ from typing import Any
 from gevent import Timeout
 from locust.contrib.fasthttp import LocustBadStatusCode
 
+from runner.load.swift.address import Address, split_credentials
 from runner.load.swift.connection import Connection, ConnectionPool, Marks
 from runner.load.swift.content import unpack
 from runner.load.swift.cookies import Jar
 from runner.load.swift.failures import AnswerError, RedirectError, UnsupportedError
-from runner.load.swift.request import Auth, Draft, RequestWriter, Target, split_credentials
+from runner.load.swift.request import Auth, Draft, RequestWriter
 from runner.load.swift.response import CaughtResponse, SwiftResponse
 from runner.load.swift.stream import BodyStream
 
@@ -148,13 +149,8 @@ class SwiftHttpSession:
             UnsupportedError: ``files``, or a body that cannot be sent.
         """
         if files:
-            raise UnsupportedError(
-                "files= cannot be sent by this client",
-                accepted="data= with a body in multipart/form-data, and its Content-Type",
-                hint="or let this user class inherit from FastHttpUser",
-            )
-        if self.request_name and not name:
-            name = self.request_name
+            raise _no_files()
+        name = name or self.request_name
         start_time = time.time()
         if self.user:
             context = {**self.user.context(), **context}
@@ -180,10 +176,14 @@ class SwiftHttpSession:
             "response": response,
             "exception": response.error,
             "start_time": start_time,
-            "url": draft.heading.target.url,
+            "url": draft.heading.address.url,
             "response_length": _length(response) if stream else len(response.body or b""),
             "response_time": (ended_s - began_s) * 1000,
         }
+        return self._reported(response, meta)
+
+    def _reported(self, response: SwiftResponse, meta: dict[str, Any]) -> SwiftResponse:
+        """Tell of a request now, or leave that to the block that judges it."""
         if isinstance(response, CaughtResponse):
             response.will_report(self.request_event, meta)
         else:
@@ -241,18 +241,18 @@ class SwiftHttpSession:
         allow_redirects: bool,
     ) -> SwiftResponse:
         """Send a request, and those that its answers ask for."""
-        jar, first = self.cookiejar, draft.heading.target.origin
+        jar, first = self.cookiejar, draft.heading.address.origin
         earlier: list[SwiftResponse] = []
         asked_s = began_s
         while True:
             heading = draft.heading
             data = heading.start + draft.end
             if jar.filled and not heading.own_cookies:
-                cookies = jar.header_for(_cookie_url(heading.target))
+                cookies = jar.header_for(_cookie_url(heading.address))
                 if cookies:
                     data = b"%bCookie: %b\r\n%b" % (heading.start, cookies.encode(), draft.end)
             connection, marks = self._pool.exchange(
-                heading.target.origin,
+                heading.address.origin,
                 heading.method,
                 data,
                 asked_s,
@@ -302,7 +302,7 @@ class SwiftHttpSession:
             self._pool.give_back(connection)
             response.body = unpack(body, encodings, self._max_body) if packed else body
         if b"\r\nset-cookie:" in folded:
-            self.cookiejar.take(response.fields("set-cookie"), _cookie_url(draft.heading.target))
+            self.cookiejar.take(response.fields("set-cookie"), _cookie_url(draft.heading.address))
         return response
 
 
@@ -323,12 +323,20 @@ def _shared_writer(
     return RequestWriter(base_url, dict(headers), authorization)
 
 
-def _cookie_url(target: Target) -> str:
-    path = target.path.partition("?")[0]
-    return f"{target.origin.scheme}://{target.host}{path}"
+def _cookie_url(address: Address) -> str:
+    path = address.path.partition("?")[0]
+    return f"{address.origin.scheme}://{address.host}{path}"
 
 
 def _length(response: SwiftResponse) -> int:
     """What the head of a streamed answer says."""
     lengths = response.fields("content-length")
     return int(lengths[0]) if lengths else 0
+
+
+def _no_files() -> UnsupportedError:
+    return UnsupportedError(
+        "files= cannot be sent by this client",
+        accepted="data= with a body in multipart/form-data, and its Content-Type",
+        hint="or let this user class inherit from FastHttpUser",
+    )

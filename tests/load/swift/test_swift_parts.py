@@ -12,10 +12,11 @@ import swiftpeers  # noqa: F401 - before Locust
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.load.swift.address import Origin, address_of
 from runner.load.swift.content import ACCEPTED, unpack, unpackers
 from runner.load.swift.cookies import Jar
 from runner.load.swift.failures import ContentError, OversizeError, UnsupportedError
-from runner.load.swift.request import Origin, RequestWriter, payload_of, target_of
+from runner.load.swift.request import RequestWriter, payload_of
 
 
 def sent(writer: RequestWriter, method: str, url: str, **kwargs: object) -> bytes:
@@ -71,20 +72,20 @@ def test_writing_is_the_same_the_second_time_and_after_thousands_of_urls() -> No
     ],
 )
 def test_a_url_is_taken_apart(url: str, origin: tuple[str, str, int], host: str, path: str) -> None:
-    target = target_of(url)
+    target = address_of(url)
     assert (target.origin, target.host, target.path) == (Origin(*origin), host, path)
 
 
 @pytest.mark.parametrize("url", ["ftp://h/", "http://", "h/a", "http://h:99999/", "http://h//a"])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|cannot|range"):
-        target_of(url)
+        address_of(url)
 
 
 def test_a_relative_url_needs_a_base() -> None:
     with pytest.raises(ValueError, match="no base URL"):
         RequestWriter(None).draft("GET", "/a")
-    assert RequestWriter(None).draft("GET", "http://h/a").heading.target.path == "/a"
+    assert RequestWriter(None).draft("GET", "http://h/a").heading.address.path == "/a"
 
 
 def test_files_and_pieces_are_sent_whole() -> None:
@@ -174,5 +175,5 @@ def test_an_author_may_change_his_headers_afterwards() -> None:
     writer.draft("GET", "/a", headers=headers)
     headers["X-A"] = "2"
     draft = writer.draft("GET", "/a", headers={"X-A": "1"})
-    after = writer.redirected(draft, 302, "/b", draft.heading.target.origin)
+    after = writer.redirected(draft, 302, "/b", draft.heading.address.origin)
     assert b"X-A: 1\r\n" in after.heading.start

@@ -195,7 +195,7 @@ def test_tickets_in_the_middle_of_a_large_request_do_not_stop_it(
             line.send(answer(b"%d" % (request[1] == large)))
 
     with serving(handle, certificates.server) as peer:
-        client, reports = swift(secure(peer.url), tls=lambda: tls_context(insecure=True))
+        client, _ = swift(secure(peer.url), tls=lambda: tls_context(insecure=True))
         assert client.post("/", data=large, headers={"Connection": "close"}).content == b"1"
         client.close()
         response = client.post("/", data=large * 4)
