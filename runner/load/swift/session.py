@@ -156,19 +156,7 @@ class SwiftHttpSession:
             context = {**self.user.context(), **context}
         draft = self._writer.draft(method, url, data, json, headers, auth, params)
         kind = CaughtResponse if catch_response else SwiftResponse
-        began_s = perf_counter()
-        try:
-            response = self._follow(draft, kind, began_s, stream, allow_redirects)
-            ended_s = perf_counter()
-        except _FAILURES as error:
-            ended_s = perf_counter()
-            response = kind(draft)
-            # Without its trace, which would hold this response, in a circle.
-            response.error = error.with_traceback(None)
-        else:
-            if response.status_code not in GOOD_STATUSES:
-                response.error = LocustBadStatusCode(response.url, code=response.status_code)
-        response.began_s, response.ended_s = began_s, ended_s
+        response = self._ask(draft, kind, stream, allow_redirects)
         meta = {
             "request_type": method,
             "name": name or url,
@@ -178,12 +166,8 @@ class SwiftHttpSession:
             "start_time": start_time,
             "url": draft.heading.address.url,
             "response_length": _length(response) if stream else len(response.body or b""),
-            "response_time": (ended_s - began_s) * 1000,
+            "response_time": (response.ended_s - response.began_s) * 1000,
         }
-        return self._reported(response, meta)
-
-    def _reported(self, response: SwiftResponse, meta: dict[str, Any]) -> SwiftResponse:
-        """Tell of a request now, or leave that to the block that judges it."""
         if isinstance(response, CaughtResponse):
             response.will_report(self.request_event, meta)
         else:
@@ -231,6 +215,25 @@ class SwiftHttpSession:
 
     def _make_writer(self) -> RequestWriter:
         return _writer(self._base_url, self._default_headers, self._auth_header)
+
+    def _ask(
+        self, draft: Draft, kind: type[SwiftResponse], stream: bool, allow_redirects: bool
+    ) -> SwiftResponse:
+        """Send a request and take the time; a response that says why there is none, if need be."""
+        began_s = perf_counter()
+        try:
+            response = self._follow(draft, kind, began_s, stream, allow_redirects)
+            ended_s = perf_counter()
+        except _FAILURES as error:
+            ended_s = perf_counter()
+            response = kind(draft)
+            # Without its trace, which would hold this response, in a circle.
+            response.error = error.with_traceback(None)
+        else:
+            if response.status_code not in GOOD_STATUSES:
+                response.error = LocustBadStatusCode(response.url, code=response.status_code)
+        response.began_s, response.ended_s = began_s, ended_s
+        return response
 
     def _follow(
         self,
