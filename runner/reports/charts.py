@@ -205,14 +205,21 @@ def _generator_or_users(recording: Recording, grid: Grid) -> tuple[str, str, str
 
 
 def users_lines(recording: Recording, grid: Grid) -> list[Line]:
-    """Planned users and those that ran, in each step."""
+    """Planned users and those that ran, in each step.
+
+    A record has the users at the *end* of its second: those of the whole second are the mean of
+    that and of the second's before.
+    """
     last_s = math.nextafter(grid.duration_s, 0.0)
     planned = tuple(recording.plan.users_at(min(at_s, last_s)) for at_s in grid.centers_s)
-    ran: list[list[int]] = [[] for _ in range(grid.count)]
-    for second, users in recording.load.users.items():
+    ran: list[list[float]] = [[] for _ in range(grid.count)]
+    counted = recording.load.users
+    at_start = {-1: recording.plan.users_at(0.0)}
+    for second, users in counted.items():
         index = grid.index_of(float(second))
         if index is not None:
-            ran[index].append(users)
+            before = counted.get(second - 1, at_start.get(second - 1, users))
+            ran[index].append((before + users) / 2)
     actual = tuple(sum(known) / len(known) if known else None for known in ran)
     return [Line(name="planned", values=planned), Line(name="running", values=actual)]
 

@@ -26,7 +26,7 @@ from runner.reports.rows import (
     load_row,
 )
 from runner.reports.text import Printable, Shown
-from runner.reports.timeline import Timeline, timeline_of
+from runner.reports.timeline import Timeline, ended_early_s, timeline_of
 
 DOCUMENT_SCHEMA = 1
 MOST_NOTES = 20
@@ -140,9 +140,11 @@ def _facts(recording: Recording, evaluation: Evaluation) -> tuple[Fact, ...]:
     requests = sum(figures.requests for figures in evaluation.phases)
     failed = sum(figures.failures for figures in evaluation.phases)
     plan, target = recording.plan, recording.manifest.target
+    ended_s = ended_early_s(recording)
+    ended = f"{fmt.span(ended_s or 0.0)} of {fmt.span(plan.duration_s)}"
     known = {
-        "Load started": _created(recording),
-        "Length": fmt.span(plan.duration_s),
+        "Created" if recording.manifest.anchor is None else "Load started": _created(recording),
+        "Length": fmt.span(plan.duration_s) if ended_s is None else ended,
         "Users": f"up to {fmt.count(max(stage.users_to for stage in plan.stages))}",
         "Requests": f"{fmt.count(requests)}, {fmt.count(failed)} failed",
         "Faults": fmt.count(len(plan.faults)) if plan.faults else "none",
@@ -178,7 +180,9 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
         }
     anchor = manifest.anchor
     if anchor is not None and anchor.prometheus_skew_s is not None:
-        known["Clock of Prometheus"] = f"{fmt.seconds(anchor.prometheus_skew_s)} off"
+        skew_s = anchor.prometheus_skew_s
+        side = "ahead" if skew_s > 0 else "behind"
+        known["Clock of Prometheus"] = f"{fmt.seconds(abs(skew_s))} {side}"
     known |= {f"Host: {name}": text for name, text in sorted(manifest.host.items())}
     known |= {f"Version: {name}": text for name, text in sorted(manifest.versions.items())}
     return tuple(Fact(name=name, text=text) for name, text in known.items() if text)

@@ -29,7 +29,7 @@ class Step(Model):
 
 
 class Impact(Model):
-    """What the users saw while the fault was in effect, beside the baseline."""
+    """What the users saw while the fault was in effect, beside baseline and recovery."""
 
     label: Shown
     error_ratio: str
@@ -134,11 +134,15 @@ def _step(effect: Effect, recording: Recording) -> Step:
 
 
 def _impact(fault_id: str, recording: Recording, evaluation: Evaluation) -> tuple[Impact, ...]:
-    """The baseline, and each phase in which the fault was in effect."""
+    """The baseline, each phase in which the fault was in effect, and the recovery after it."""
     active = {phase.index for phase in recording.plan.phases if fault_id in phase.faults}
     baseline = [figures for figures in evaluation.phases if figures.phase == "baseline"][:1]
     during = [figures for figures in evaluation.phases if figures.phase_index in active]
-    return tuple(_seen(figures) for figures in (*baseline, *during)) if during else ()
+    if not during:
+        return ()
+    last = max(figures.end_s for figures in during)
+    after = [f for f in evaluation.phases if f.phase == "recovery" and f.start_s >= last][:1]
+    return tuple(_seen(figures) for figures in (*baseline, *during, *after))
 
 
 def _seen(figures: LoadFigures) -> Impact:

@@ -1,7 +1,7 @@
 """Numbers as a person reads them: the only rounding in seatrial.
 
-Three significant digits, because a load test has no more; a no-break space before the unit, and an
-en dash where there is no number.
+Three significant digits, because a load test has no more; a no-break space before the unit, a true
+minus sign (U+2212), which stands as high as a plus, and an en dash where there is no number.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from runner.model.evaluation import Unit
 
 NOTHING = "–"
+MINUS = "\N{MINUS SIGN}"
 _SPACE = "\u00a0"
 
 
@@ -19,13 +20,16 @@ def _digits(value: float) -> str:
     if value == 0:
         return "0"
     magnitude = abs(value)
+    sign = MINUS if value < 0 else ""
     if magnitude >= 100:
-        return f"{value:,.0f}"
+        return f"{sign}{magnitude:,.0f}"
     places = 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
-    text = f"{value:.{places}f}"
+    text = f"{magnitude:.{places}f}"
     if float(text) == 0:
-        return f"{value:.1g}" if magnitude >= 1e-4 else "<0.0001" if value > 0 else ">-0.0001"
-    return text.rstrip("0").rstrip(".")
+        if magnitude < 1e-4:
+            return f">{MINUS}0.0001" if sign else "<0.0001"
+        return f"{sign}{magnitude:.1g}"
+    return sign + text.rstrip("0").rstrip(".")
 
 
 def seconds(value: float | None) -> str:
@@ -50,7 +54,7 @@ def span(value: float) -> str:
     hours, rest = divmod(abs(total), 3600)
     minutes, secs = divmod(rest, 60)
     parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{secs}s" * bool(secs)]
-    return ("-" if total < 0 else "") + (" ".join(p for p in parts if p) or "0s")
+    return (MINUS if total < 0 else "") + (" ".join(p for p in parts if p) or "0s")
 
 
 def clock_offset(value: float) -> str:
@@ -73,7 +77,7 @@ def rate(per_second: float | None) -> str:
 
 def count(value: float | None) -> str:
     """A whole number with thousands separated."""
-    return NOTHING if value is None else f"{value:,.0f}"
+    return NOTHING if value is None else f"{value:,.0f}".replace("-", MINUS)
 
 
 def quantity(value: float | None, unit: Unit | str) -> str:

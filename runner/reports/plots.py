@@ -124,7 +124,8 @@ def draw(
     top = _top(chart)
     _frame(axes, chart.unit, duration_s, top)
     for fault in faults:
-        _shade(axes, fault)
+        if fault.begun:
+            _shade(axes, fault)
     for line in chart.lines:
         _draw_line(axes, line, at_s)
     drawn = [bound for bound in chart.bounds if bound.value <= top]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from runner.analysis.windows import phase_label
-from runner.model.evaluation import Evaluation
+from runner.model.evaluation import Evaluation, FaultFigure
 from runner.model.plan import Plan
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
@@ -29,11 +29,16 @@ class PhaseSpan(Model):
 
 
 class FaultSpan(Model):
-    """A fault on the timeline, as planned."""
+    """A fault on the timeline, as planned, or as long as it was there if the run ended early.
+
+    Attributes:
+        begun: Whether it was there at all.
+    """
 
     number: int
     id: Shown
     kind: str
+    begun: bool = True
     start_s: float
     end_s: float
     left_percent: float
@@ -64,7 +69,7 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     plan = recording.plan
     users = users_lines(recording, grid)
     highest = max((v for line in users for v in line.values if v is not None), default=0.0)
-    ended_s = _ended_early_s(recording)
+    ended_s = ended_early_s(recording)
     return Timeline(
         ended_percent=None if ended_s is None else _percent(ended_s, plan),
         ended_text="" if ended_s is None else f"the load ended at {fmt.clock_offset(ended_s)}",
@@ -84,16 +89,7 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
             for phase in plan.phases
         ),
         faults=tuple(
-            FaultSpan(
-                number=number_,
-                id=fault.id,
-                kind=fault.kind,
-                start_s=fault.start_s,
-                end_s=fault.end_s,
-                left_percent=_percent(fault.start_s, plan),
-                width_percent=_percent(fault.end_s - fault.start_s, plan),
-                text=f"{fault.kind} on {fault.service}, {window(fault.start_s, fault.end_s)}",
-            )
+            _fault_span(number_, fault, recording)
             for number_, fault in enumerate(evaluation.faults, start=1)
         ),
         users=tuple(users),
@@ -104,7 +100,43 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     )
 
 
-def _ended_early_s(recording: Recording) -> float | None:
+def _fault_span(number_: int, fault: FaultFigure, recording: Recording) -> FaultSpan:
+    end_s = _actual_end_s(fault, recording)
+    begun = end_s > fault.start_s
+    end_s = max(end_s, fault.start_s)
+    when = window(fault.start_s, end_s)
+    if not begun:
+        when = f"not injected: the run ended before {fmt.clock_offset(fault.start_s)}"
+    elif end_s < fault.end_s:
+        when += f", planned to {fmt.clock_offset(fault.end_s)}"
+    return FaultSpan(
+        number=number_,
+        id=fault.id,
+        kind=fault.kind,
+        begun=begun,
+        start_s=fault.start_s,
+        end_s=end_s,
+        left_percent=_percent(fault.start_s, recording.plan),
+        width_percent=_percent(end_s - fault.start_s, recording.plan),
+        text=f"{fault.kind} on {fault.service}, {when}",
+    )
+
+
+def _actual_end_s(fault: FaultFigure, recording: Recording) -> float:
+    """When ``fault`` was healed, if before its planned end; the planned end otherwise."""
+    if ended_early_s(recording) is None:
+        return fault.end_s
+    healed = [
+        event.offset_s
+        for event in recording.events
+        if (event.source, event.action, event.kind) == (fault.id, "heal", "ok")
+        and event.offset_s is not None
+    ]
+    begun = any(e.source == fault.id and e.action == "inject" for e in recording.events)
+    return min([fault.end_s, *healed]) if begun else fault.start_s
+
+
+def ended_early_s(recording: Recording) -> float | None:
     """The end of the record of the load, if whole seconds of the plan are missing; else None."""
     last = max(recording.load.users, default=-1)
     end_s = float(last + 1)

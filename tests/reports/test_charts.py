@@ -11,7 +11,15 @@ from voyages import Voyage, plan_of, write_run
 from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
 from runner.model.recording import Signals, SignalSeries
 from runner.reports.bounds import bounds_of, load_marks, service_marks
-from runner.reports.charts import MOST_POINTS, Chart, Grid, chart_groups, grid_of, on_grid
+from runner.reports.charts import (
+    MOST_POINTS,
+    Chart,
+    Grid,
+    chart_groups,
+    grid_of,
+    on_grid,
+    users_lines,
+)
 
 
 def series(*points: tuple[float, float | None], step_s: float = 1.0) -> SignalSeries:
@@ -94,6 +102,17 @@ def test_users_stand_where_the_generator_said_nothing_of_itself(tmp_path: Path) 
     planned, running = group.charts[-1].lines
     assert planned.values[59] == 100
     assert running.values[49:51] == (100, None)
+
+
+def test_users_that_follow_the_plan_lie_on_it(tmp_path: Path) -> None:
+    """Goal: no lead against the plan. Method: a ramp, counted at the end of each second."""
+    recording = write_run(tmp_path, Voyage(length_s=60, services=())).recording()
+    plan = recording.plan
+    counted = {second: round(plan.users_at(second + 0.999999)) for second in range(60)}
+    load = replace(recording.load, users=counted)
+    planned, running = users_lines(replace(recording, load=load), grid_of(plan, None))
+    assert running.values == planned.values
+    assert running.values[:6] == (10, 30, 50, 70, 90, 100)
 
 
 def test_traffic_adds_up_to_the_requests(charts: dict[str, Chart], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from voyages import HOSTILE, OBJECTIVES, Voyage, write_run
 
 from runner.model.evaluation import Evaluation, FailureFigure, LoadFigures, Verdict
-from runner.model.recording import Recording
+from runner.model.recording import ClockAnchor, Recording
 from runner.reports.document import Document, build_document
 from runner.reports.rows import MOST_ENDPOINTS, MOST_FAILURES, Number, worst_first
 from runner.reports.text import LONGEST, printable, shown
@@ -158,9 +158,48 @@ def test_faults_tell_plan_evidence_and_what_users_saw() -> None:
         "02-http-abort was seen",
         "02-http-abort is gone",
     ]
-    assert [seen.label for seen in abort.impact] == ["baseline", "fault 02-http-abort"]
+    labels = ["baseline", "fault 02-http-abort", "recovery 2"]
+    assert [seen.label for seen in abort.impact] == labels
+    assert [seen.label for seen in kill.impact] == ["baseline", "fault 01-pod-kill", "recovery 1"]
     assert plain(abort.impact[0].error_ratio) == "0 %"
     assert [step.what for step in abort.steps] == ["injected", "verified", "removed", "gone"]
+
+
+def test_a_run_that_was_ended_shows_what_was(tmp_path: Path) -> None:
+    """Goal: shades end where faults did. Method: Ctrl-C at 20 s, in the first of two faults."""
+    run = write_run(tmp_path, Voyage(length_s=60, recorded_s=20, services=()))
+    recording = run.recording()
+    first = recording.plan.faults[0].id
+    events = [event for event in recording.events if event.source == first]
+    healed = [e.model_copy(update={"offset_s": 20.4}) if e.action == "heal" else e for e in events]
+    cut = replace(recording, events=tuple(healed))
+    doc = build_document(cut, run.read_evaluation())
+    assert {fact.name: fact.text for fact in doc.facts}["Length"] == "20s of 1m"
+    kill, abort = doc.timeline.faults
+    assert (kill.begun, kill.start_s, kill.end_s, kill.width_percent) == (True, 15.0, 20.4, 9.0)
+    assert kill.text == "pod-kill on order-api, 00:15 to 00:20, planned to 00:22"
+    assert (abort.begun, abort.width_percent) == (False, 0.0)
+    assert abort.text.endswith("not injected: the run ended before 00:39")
+    whole = build_document(recording, run.read_evaluation()).timeline.faults[1]
+    assert (whole.begun, whole.end_s) == (True, 46.5)
+
+
+def test_a_run_without_load_was_created_and_the_clock_is_ahead_or_behind(tmp_path: Path) -> None:
+    run = write_run(tmp_path, Voyage(length_s=60, services=()))
+    recording, evaluation = run.recording(), run.read_evaluation()
+
+    def facts(anchor: ClockAnchor | None) -> dict[str, str]:
+        manifest = recording.manifest.model_copy(update={"anchor": anchor})
+        doc = build_document(replace(recording, manifest=manifest), evaluation)
+        return {fact.name: plain(fact.text) for fact in (*doc.facts, *doc.environment)}
+
+    assert facts(None)["Created"].startswith("2025-12-31")
+    assert "Load started" not in facts(None)
+    anchor = recording.manifest.anchor
+    assert anchor is not None
+    assert facts(anchor)["Clock of Prometheus"] == "4 ms ahead"
+    behind = anchor.model_copy(update={"prometheus_skew_s": -1.5})
+    assert facts(behind)["Clock of Prometheus"] == "1.5 s behind"
 
 
 def test_a_delay_is_told_in_words() -> None:

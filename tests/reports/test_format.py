@@ -32,6 +32,21 @@ def test_ratios_become_percentages(ratio: float, text: str) -> None:
     assert fmt.percent(ratio).replace("\u00a0", " ") == text
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (fmt.percent(-0.5), "−50 %"),
+        (fmt.percent(-19.451), "−1,945 %"),
+        (fmt.seconds(-0.0021), "−2.1 ms"),
+        (fmt.span(-90), "−1m 30s"),
+        (fmt.count(-3), "−3"),
+        (fmt.percent(-0.0000004), ">−0.0001 %"),
+    ],
+)
+def test_less_than_nothing_has_a_true_minus(text: str, expected: str) -> None:
+    assert text.replace("\u00a0", " ") == expected
+
+
 def test_a_tiny_ratio_is_never_shown_as_zero() -> None:
     assert fmt.percent(0.0000004).replace("\u00a0", " ") == "<0.0001 %"
 

@@ -134,6 +134,16 @@ def test_an_invalid_run_says_first_why_it_proves_nothing(failed: Document, tmp_p
         assert ids.count("validity") == 1
 
 
+def test_the_menu_has_the_order_of_the_page(failed: Document, tmp_path: Path) -> None:
+    """Goal: a menu that is a table of contents. Method: its links beside the panels' ids."""
+    for document in (failed, make(tmp_path, Voyage(length_s=60, recorded_s=20, services=()))):
+        page = Page(page_of(document))
+        links = [str(attrs["href"])[1:] for attrs in page.named("a") if not attrs.get("class")]
+        panels = [str(a["id"]) for a in page.named("section") if a.get("class") == "panel"]
+        assert links == panels
+        assert "failures" in links
+
+
 def test_the_page_asks_nobody_for_anything(failed: Document) -> None:
     """Goal: it opens from disk and tells nobody. Method: every attribute that could load."""
     page = Page(page_of(failed))
