@@ -185,7 +185,7 @@ def test_without_a_terminal_progress_is_plain_lines(voyage: Ending) -> None:
     starts = [
         f"run {voyage.folder.run_id}",
         "opening the target ...",
-        "starting a sandbox of the run's own, ",
+        "using the running sandbox 'tests' (up since ",
         "starting the load ...",
     ]
     said = [line for line in lines if not line.startswith("warning: ")]
