@@ -22,6 +22,7 @@ from runner.chaos.toolkit import ChaosChild, ToolkitInjector, chaos_argv, child_
 from runner.chaos.toolkit import heal_target as heal_on
 from runner.errors import FaultError, LeftBrokenError
 from runner.model.recording import TargetInfo
+from runner.private import LOCK, PrivateFolder
 
 RUN = "2026-11-20T092337Z-ab12"
 LEAD_S = 2.5
@@ -142,6 +143,24 @@ def test_child_that_is_asked_to_end_undoes_its_fault(
     assert record["status"] == "interrupted"
     assert [step["status"] for step in record["rollbacks"]] == ["succeeded"] * 2
     assert "gone" in effects(tmp_path)
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the files of a process")
+def test_child_holds_the_private_folders_that_it_needs(bare_api: BareApi, tmp_path: Path) -> None:
+    """Goal: nobody tidies away what an orphan rolls back with. Method: the child's open files."""
+    with PrivateFolder() as folder:
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_bytes(bare_api.kubeconfig.read_bytes())
+        target = bare_api.target.model_copy(update={"kubeconfig": str(kubeconfig)})
+        fault = planned("http-abort", "tk-none", duration_s=60.0)
+        child = ToolkitInjector().inject(fault, RUN, target, tmp_path, time.time() + 60)
+        files = {link.resolve() for link in Path(f"/proc/{child.pid}/fd").iterdir()}
+        child.stop(0.1)
+    held = {path.parent for path in files if path.name == LOCK}
+    assert folder in held
+    assert len(held) == 2  # The other one is its own,
+    assert not any(path.exists() for path in held)  # and went with it.
 
 
 @pytest.mark.sandbox
