@@ -40,7 +40,10 @@ class Ban:
 
 # The sandbox stands in for a cluster, the plug-in lives inside of Locust, the actions inside of
 # Chaos Toolkit: processes of their own, with real time. The Clock port tells the rest the time.
-REAL_TIME = ("runner/process.py", "runner/targets/sandbox/", "runner/load/plugin", "runner/chaos/")
+REAL_TIME = (
+    *("runner/process.py", "runner/targets/sandbox/", "runner/chaos/"),
+    *("runner/load/plugin", "runner/load/swift/"),
+)
 BANS = (
     Ban(r"\btime\.(time|monotonic|sleep)\(", "the Clock port", r"^runner/.*\.py$", REAL_TIME),
     Ban(r"\bdatetime\.(utc)?now\(", "the Clock port", r"^runner/.*\.py$", REAL_TIME),
