@@ -1,9 +1,10 @@
 """A socket and a greenlet that waits for it, with and without TLS. Knows nothing of HTTP.
 
-gevent's own sockets make a watcher's round and a timer for every wait. Here the watcher is kept,
-and there is one timer per connection that is looked at, not restarted: it runs out at most once in
-``timeout_s``, sees how long the peer has really been silent, and goes on or ends the wait. A
-deadline is as exact as with a timer per wait.
+gevent's own sockets start and stop a watcher and a timer for every wait. Here the watcher goes on
+while a connection is kept, which also tells when a peer hangs up in between, and there is one timer
+per connection that is looked at, not restarted: it runs out at most once in ``timeout_s``, sees how
+long the peer has really been silent, and goes on or ends the wait. A deadline is as exact as with a
+timer per wait.
 """
 
 from __future__ import annotations
@@ -22,12 +23,47 @@ from runner.load.swift.failures import ConnectionLostError, NetworkTimeoutError,
 _READ, _WRITE = 1, 2
 _PIECE = 65536
 _SECOND_LOOK_S = 0.1
-_TIME_IS_UP = object()
+_READY, _TIME_IS_UP = object(), object()
+"""What a waiting greenlet is woken by."""
+
 _make_poll = get_original("select", "poll")
 
 
 class NothingSentError(ConnectionError):
     """The connection was known to be broken before anything was sent."""
+
+
+class _Ear:
+    """Hears that something has come, for whoever waits for it, or to be asked later.
+
+    An object of its own, because an active watcher holds on to what it calls: the wire must be able
+    to go when nobody uses it.
+    """
+
+    __slots__ = ("_watcher", "heard", "waiting")
+
+    def __init__(self, loop: Any, number: int) -> None:
+        # Without a reference: a kept connection must not keep the loop alive.
+        self._watcher = loop.io(number, _READ, ref=False)
+        self.waiting: Any = None
+        self.listen()
+
+    def listen(self) -> None:
+        self.heard = False
+        self._watcher.start(self.on_readable)
+
+    def on_readable(self) -> None:
+        greenlet = self.waiting
+        if greenlet is None:
+            # Once is enough, and it would be called again and again.
+            self.heard = True
+            self._watcher.stop()
+        else:
+            self.waiting = None
+            greenlet.switch(_READY)
+
+    def close(self) -> None:
+        self._watcher.close()
 
 
 class Wire:
@@ -39,19 +75,18 @@ class Wire:
     """
 
     __slots__ = (
-        *("deadline_s", "_sock", "_timeout_s", "_poll", "_reader", "_hub", "_timer"),
-        *("_waiting", "_until_s", "_look_s"),
+        *("deadline_s", "_sock", "_timeout_s", "_poll", "_ear", "_hub", "_timer"),
+        *("_until_s", "_look_s"),
     )
 
     def __init__(self, sock: Any, timeout_s: float) -> None:
         self._sock = sock
         self._timeout_s = timeout_s
         self._hub = get_hub()
-        self._reader = self._hub.loop.io(sock.fileno(), _READ)
+        self._ear = _Ear(self._hub.loop, sock.fileno())
         self._poll = _make_poll()
         self._poll.register(sock, POLLIN)
         self._timer: Any = None
-        self._waiting: Any = None
         self._until_s = self._look_s = 0.0
         self.deadline_s = float("inf")
         """Moment (``perf_counter``) at which any wait ends."""
@@ -96,19 +131,23 @@ class Wire:
             OSError: The connection broke, or the peer was silent for too long.
         """
         while True:
-            self._wait(self._reader)
+            self._wait()
             try:
                 return self._sock.recv(_PIECE)  # type: ignore[no-any-return]
             except BlockingIOError:
                 continue
 
     def quiet(self) -> bool:
-        """Whether nothing has come that nobody asked for: the end of the connection, or bytes."""
-        return not self._poll.poll(0)
+        """Whether nothing has come that nobody asked for: the end of the connection, or bytes.
+
+        What came since the loop has last looked is not noticed: asking the system each time would
+        cost a tenth of a request.
+        """
+        return not (self._ear.heard and self._poll.poll(0))
 
     def close(self) -> None:
         """Close; may be called again."""
-        self._reader.close()
+        self._ear.close()
         if self._timer is not None:
             self._timer.close()
             self._timer = None
@@ -117,8 +156,8 @@ class Wire:
     def __del__(self) -> None:
         self.close()
 
-    def _wait(self, watcher: Any) -> None:
-        """Let others run until the watcher's event, an exception, or the end of patience."""
+    def _wait(self, watcher: Any = None) -> None:
+        """Let others run until something comes, the watcher's event, or the end of patience."""
         now_s = perf_counter()
         until_s = now_s + self._timeout_s
         if until_s > self.deadline_s:  # noqa: PLR1730 - min() costs more than the rest
@@ -126,14 +165,19 @@ class Wire:
         self._until_s = until_s
         if self._timer is None or until_s < self._look_s:
             self._look_again_in(until_s - now_s)
-        greenlet = self._waiting = getcurrent()
-        watcher.start(greenlet.switch, self)
+        ear = self._ear
+        if ear.heard:
+            ear.listen()
+        greenlet = ear.waiting = getcurrent()
+        if watcher is not None:
+            watcher.start(greenlet.switch, _READY)
         try:
             woken_by = self._hub.switch()
         finally:
-            watcher.stop()
-            self._waiting = None
-        if woken_by is not self:
+            ear.waiting = None
+            if watcher is not None:
+                watcher.stop()
+        if woken_by is not _READY:
             if woken_by is _TIME_IS_UP and until_s == self.deadline_s:
                 raise RequestTimeoutError("the time for the whole request was over")
             if woken_by is _TIME_IS_UP:
@@ -141,26 +185,26 @@ class Wire:
             raise InvalidSwitchError(f"{greenlet!r} was woken by {woken_by!r}")
 
     def _look_again_in(self, seconds: float) -> None:
-        # Without a reference: a timer that only looks must not keep the loop alive.
         if self._timer is not None:
             self._timer.close()
         self._look_s = perf_counter() + seconds
-        self._timer = self._hub.loop.timer(max(0.0, seconds), ref=False)
+        self._timer = self._hub.loop.timer(max(0.0, seconds))
         self._timer.start(self._look, update=True)
 
     def _look(self) -> None:
         self._timer.close()
         self._timer = None
-        if self._waiting is None:
+        greenlet = self._ear.waiting
+        if greenlet is None:
             return
         left_s = self._until_s - perf_counter()
-        if left_s <= 0 and not self.quiet():
+        if left_s <= 0 and self._poll.poll(0):
             # It has just come, and is only not yet handed on, for this process was busy.
             left_s = _SECOND_LOOK_S
         if left_s > 0:
             self._look_again_in(left_s)
         else:
-            self._waiting.switch(_TIME_IS_UP)
+            greenlet.switch(_TIME_IS_UP)
 
 
 class TlsWire(Wire):
