@@ -92,7 +92,8 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
         shown, key=lambda item: _margin_or_zero(objective.bound, item[0].observed)
     )
     where = ", ".join(filter(None, (deciding.label, service or objective.of)))
-    reason = _reason(objective, deciding, where, len(kept if shown is kept else parts))
+    seen = sum(part.observed is not None for part, _, _ in (kept if shown is kept else parts))
+    reason = _reason(objective, deciding, where, seen)
     if shown is kept:
         reason = f"{reason.rstrip('.')}, but the load ended before the end of {listed(cut)}."
     return _finding(
@@ -337,7 +338,7 @@ def _recovery_part(objective: Objective, one: Recovery) -> Part:
 
 def _recovery_reason(one: Recovery, verdict: Verdict) -> str:
     """Why there is no figure; and, where it is missed, that all was not well before the fault."""
-    if verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE) or not one.before:
+    if not one.before or not (verdict is Verdict.FAIL or one.unwell):
         return one.reason
     seen = (
         one.reason or f"it took {figure(one.seconds or 0.0, 's')} until the objectives held again"

@@ -24,6 +24,8 @@ def figure(value: float, unit: str, digits: int = _DIGITS) -> str:
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
     match unit:
+        case "s" if abs(value) < 1e-3 and value != 0:
+            return f"{_plain(value * 1e6, digits)} µs"
         case "s" if abs(value) < 1 and value != 0:
             return f"{_plain(value * 1000, digits)} ms"
         case "s":

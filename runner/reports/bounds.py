@@ -93,9 +93,10 @@ def _misses(bound: Bound, figures: SignalFigures) -> bool:
 
 
 def _marks(one: DrawnBound, missed: set[float]) -> Iterable[BoundMark]:
-    """The windows in which the bound was missed, then those in which it was not."""
+    """The windows in which the bound was missed, then those in which it was kept."""
+    judged = [p for p in one.parts if p.verdict is not Verdict.INCONCLUSIVE or p.start_s in missed]
     for is_missed in (True, False):
-        windows = [(p.start_s, p.end_s) for p in one.parts if (p.start_s in missed) is is_missed]
+        windows = [(p.start_s, p.end_s) for p in judged if (p.start_s in missed) is is_missed]
         if windows:
             yield BoundMark(
                 label=_label(one.bound),

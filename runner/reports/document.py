@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 
+from runner.analysis.words import figure
 from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
@@ -182,7 +183,7 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
     if anchor is not None and anchor.prometheus_skew_s is not None:
         skew_s = anchor.prometheus_skew_s
         side = "ahead" if skew_s > 0 else "behind"
-        known["Clock of Prometheus"] = f"{fmt.seconds(abs(skew_s))} {side}"
+        known["Clock of Prometheus"] = f"{figure(abs(skew_s), 's')} {side}"
     known |= {f"Host: {name}": text for name, text in sorted(manifest.host.items())}
     known |= {f"Version: {name}": text for name, text in sorted(manifest.versions.items())}
     return tuple(Fact(name=name, text=text) for name, text in known.items() if text)

@@ -169,6 +169,12 @@ def test_windows_that_touch_are_one_and_missed_ones_stand_apart() -> None:
     assert (kept.value, kept.above, kept.label) == (0.05, False, "< 5\u00a0%")
 
 
+def test_a_bound_is_not_kept_where_nothing_was_judged() -> None:
+    unknown = part(5, 9, Verdict.INCONCLUSIVE)
+    (kept,) = load_marks(bounds_of([finding("errors < 5%", part(0, 5), unknown)]), "errors")
+    assert (kept.missed, kept.windows) == (False, ((0, 5),))
+
+
 def test_a_bound_is_drawn_only_where_it_belongs() -> None:
     """Goal: no bound in the chart of another thing. Method: one of each kind, every chart asked."""
     drawn = bounds_of(
