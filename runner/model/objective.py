@@ -168,13 +168,12 @@ def check_direction(text: str, use: Use) -> Bound:
     if bound.upper == (upper_is_well if use == "promise" else not upper_is_well):
         return bound
     meant = text.replace(bound.operator, _REVERSED[bound.operator], 1).strip()
-    what = {
-        ("promise", True): f"an objective says what is well, and much {bound.sli} is not",
-        ("promise", False): "an objective says what is well, and little traffic is not",
-        ("guard", True): f"a guard says when to stop, and little {bound.sli} is no reason",
-        ("guard", False): "a guard says when to stop, and much traffic is no reason",
-    }[use, upper_is_well]
-    raise ValueError(f"{text!r} is the wrong way round: {what}; did you mean {meant!r}?")
+    says = {"promise": "an objective says what is well", "guard": "a guard says when to stop"}[use]
+    side = "short" if bound.sli == "recovery" else "high" if bound.upper else "low"
+    raise ValueError(
+        f"{text!r} is the wrong way round: {says}, and that is {side} {bound.sli}; did you mean "
+        f"{meant!r}?"
+    )
 
 
 class Objective(Model):

@@ -174,6 +174,16 @@ def test_a_failed_activity_of_chaos_toolkit_is_not_lost(run: RunDir) -> None:
     assert record.failed_activities == ("inject: ActivityFailed: no route",)
 
 
+def test_a_step_without_a_reason_says_what_became_of_it(run: RunDir) -> None:
+    """Goal: no empty words. Method: steps of a child that was ended, with and without a status."""
+    states: list[tuple[str, dict[str, str]]] = [("a", {"status": "aborted"}), ("b", {})]
+    steps = [{"activity": {"name": name}, **state} for name, state in states]
+    journal = {"status": "interrupted", "run": steps}
+    write_atomically(run.fault_dir("01-x") / "journal.json", json.dumps(journal))
+    found = run._read_fault("01-x").failed_activities
+    assert found == ("a: it was aborted", "b: it was not finished")
+
+
 def test_a_torn_journal_of_chaos_toolkit_is_evidence_of_trouble_only(run: RunDir) -> None:
     """Goal: a killed child does not make the run unreadable. Method: half a journal."""
     write_atomically(run.fault_dir("01-x") / "journal.json", '{"status": "comp')
