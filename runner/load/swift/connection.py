@@ -208,7 +208,7 @@ class ConnectionPool:
         try:
             connection = self._kept(slots) or self._open(origin, deadline_s)
             while True:
-                connection.wire.deadline_s = deadline_s
+                connection.wire.end_at(deadline_s)
                 ready_s = perf_counter()
                 connected_s = connection.connected_s if connection.fresh else ready_s
                 try:

@@ -227,8 +227,7 @@ class SwiftHttpSession:
         except _FAILURES as error:
             ended_s = perf_counter()
             response = kind(draft)
-            # Without its trace, which would hold this response, in a circle.
-            response.error = error.with_traceback(None)
+            response.error = _without_traces(error)
         else:
             if response.status_code not in GOOD_STATUSES:
                 response.error = LocustBadStatusCode(response.url, code=response.status_code)
@@ -335,6 +334,15 @@ def _length(response: SwiftResponse) -> int:
     """What the head of a streamed answer says."""
     lengths = response.fields("content-length")
     return int(lengths[0]) if lengths else 0
+
+
+def _without_traces(error: BaseException) -> BaseException:
+    """The error; its traces, and those of its causes, would hold the response in a circle."""
+    inner: BaseException | None = error
+    while inner is not None and inner.__traceback__ is not None:
+        inner = inner.with_traceback(None)
+        inner = inner.__cause__ or inner.__context__
+    return error
 
 
 def _no_files() -> UnsupportedError:

@@ -10,6 +10,7 @@ timer per wait.
 from __future__ import annotations
 
 import ssl
+from math import inf
 from select import POLLIN
 from time import perf_counter
 from typing import Any
@@ -36,34 +37,102 @@ class NothingSentError(ConnectionError):
 class _Ear:
     """Hears that something has come, for whoever waits for it, or to be asked later.
 
-    An object of its own, because an active watcher holds on to what it calls: the wire must be able
-    to go when nobody uses it.
+    An object of its own, because active watchers and timers hold on to what they call: the wire
+    must be able to go, and to close, when nobody uses it.
     """
 
-    __slots__ = ("_watcher", "heard", "waiting")
+    __slots__ = (
+        *("_heard", "_hub", "_look_s", "_poll", "_timeout_s", "_timer", "_until_s", "_waiting"),
+        *("_watcher", "deadline_s"),
+    )
 
-    def __init__(self, loop: Any, number: int) -> None:
+    def __init__(self, sock: Any, timeout_s: float) -> None:
+        self._hub = get_hub()
+        self._timeout_s = timeout_s
+        self._poll = _make_poll()
+        self._poll.register(sock, POLLIN)
         # Without a reference: a kept connection must not keep the loop alive.
-        self._watcher = loop.io(number, _READ, ref=False)
-        self.waiting: Any = None
-        self.listen()
+        self._watcher = self._hub.loop.io(sock.fileno(), _READ, ref=False)
+        self._heard = False
+        self._watcher.start(self._on_readable)
+        self._waiting: Any = None
+        self._timer: Any = None
+        self._until_s = self._look_s = 0.0
+        self.deadline_s = inf
 
-    def listen(self) -> None:
-        self.heard = False
-        self._watcher.start(self.on_readable)
+    def full(self) -> bool:
+        """Whether something has come; asks the system."""
+        return bool(self._poll.poll(0))
 
-    def on_readable(self) -> None:
-        greenlet = self.waiting
-        if greenlet is None:
-            # Once is enough, and it would be called again and again.
-            self.heard = True
-            self._watcher.stop()
-        else:
-            self.waiting = None
-            greenlet.switch(_READY)
+    def quiet(self) -> bool:
+        """Whether nothing had come when the loop last looked, or nothing is there now."""
+        return not (self._heard and self._poll.poll(0))
+
+    def wait(self, watcher: Any = None) -> None:
+        """Let others run until something comes, the watcher's event, or the end of patience."""
+        now_s = perf_counter()
+        until_s = now_s + self._timeout_s
+        if until_s > self.deadline_s:  # noqa: PLR1730 - min() costs more than the rest
+            until_s = self.deadline_s
+        self._until_s = until_s
+        if self._timer is None or until_s < self._look_s:
+            self._look_again_in(until_s - now_s)
+        if self._heard:
+            self._heard = False
+            self._watcher.start(self._on_readable)
+        greenlet = self._waiting = getcurrent()
+        if watcher is not None:
+            watcher.start(greenlet.switch, _READY)
+        try:
+            woken_by = self._hub.switch()
+        finally:
+            self._waiting = None
+            if watcher is not None:
+                watcher.stop()
+        if woken_by is not _READY:
+            if woken_by is _TIME_IS_UP and until_s == self.deadline_s:
+                raise RequestTimeoutError("the time for the whole request was over")
+            if woken_by is _TIME_IS_UP:
+                raise NetworkTimeoutError(f"the peer was silent for {self._timeout_s:g} s")
+            raise InvalidSwitchError(f"{greenlet!r} was woken by {woken_by!r}")
 
     def close(self) -> None:
         self._watcher.close()
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+    def _on_readable(self) -> None:
+        greenlet = self._waiting
+        if greenlet is None:
+            # Once is enough, and it would be called again and again.
+            self._heard = True
+            self._watcher.stop()
+        else:
+            self._waiting = None
+            greenlet.switch(_READY)
+
+    def _look_again_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.close()
+        self._look_s = perf_counter() + seconds
+        self._timer = self._hub.loop.timer(max(0.0, seconds))
+        self._timer.start(self._look, update=True)
+
+    def _look(self) -> None:
+        self._timer.close()
+        self._timer = None
+        greenlet = self._waiting
+        if greenlet is None:
+            return
+        left_s = self._until_s - perf_counter()
+        if left_s <= 0 and self.full():
+            # It has just come, and is only not yet handed on, for this process was busy.
+            left_s = _SECOND_LOOK_S
+        if left_s > 0:
+            self._look_again_in(left_s)
+        else:
+            greenlet.switch(_TIME_IS_UP)
 
 
 class Wire:
@@ -74,22 +143,15 @@ class Wire:
         timeout_s: Longest silence while something is waited for.
     """
 
-    __slots__ = (
-        *("deadline_s", "_sock", "_timeout_s", "_poll", "_ear", "_hub", "_timer"),
-        *("_until_s", "_look_s"),
-    )
+    __slots__ = ("_ear", "_sock")
 
     def __init__(self, sock: Any, timeout_s: float) -> None:
         self._sock = sock
-        self._timeout_s = timeout_s
-        self._hub = get_hub()
-        self._ear = _Ear(self._hub.loop, sock.fileno())
-        self._poll = _make_poll()
-        self._poll.register(sock, POLLIN)
-        self._timer: Any = None
-        self._until_s = self._look_s = 0.0
-        self.deadline_s = float("inf")
-        """Moment (``perf_counter``) at which any wait ends."""
+        self._ear = _Ear(sock, timeout_s)
+
+    def end_at(self, deadline_s: float) -> None:
+        """Let no wait last longer than to a moment (``perf_counter``)."""
+        self._ear.deadline_s = deadline_s
 
     def send(self, data: bytes) -> memoryview | None:
         """Send, until everything is on its way or the peer has something to say.
@@ -111,14 +173,14 @@ class Wire:
 
     def send_on(self, rest: memoryview) -> memoryview | None:
         """Send what :meth:`send` has left over, with the same result."""
-        both = self._hub.loop.io(self._sock.fileno(), _READ | _WRITE)
+        both = get_hub().loop.io(self._sock.fileno(), _READ | _WRITE)
         try:
             while rest:
-                self._wait(both)
+                self._ear.wait(both)
                 try:
                     rest = rest[self._sock.send(rest) :]
                 except BlockingIOError:
-                    if self._poll.poll(0):
+                    if self._ear.full():
                         return rest
         finally:
             both.close()
@@ -131,7 +193,7 @@ class Wire:
             OSError: The connection broke, or the peer was silent for too long.
         """
         while True:
-            self._wait()
+            self._ear.wait()
             try:
                 return self._sock.recv(_PIECE)  # type: ignore[no-any-return]
             except BlockingIOError:
@@ -143,68 +205,15 @@ class Wire:
         What came since the loop has last looked is not noticed: asking the system each time would
         cost a tenth of a request.
         """
-        return not (self._ear.heard and self._poll.poll(0))
+        return self._ear.quiet()
 
     def close(self) -> None:
         """Close; may be called again."""
         self._ear.close()
-        if self._timer is not None:
-            self._timer.close()
-            self._timer = None
         self._sock.close()
 
     def __del__(self) -> None:
         self.close()
-
-    def _wait(self, watcher: Any = None) -> None:
-        """Let others run until something comes, the watcher's event, or the end of patience."""
-        now_s = perf_counter()
-        until_s = now_s + self._timeout_s
-        if until_s > self.deadline_s:  # noqa: PLR1730 - min() costs more than the rest
-            until_s = self.deadline_s
-        self._until_s = until_s
-        if self._timer is None or until_s < self._look_s:
-            self._look_again_in(until_s - now_s)
-        ear = self._ear
-        if ear.heard:
-            ear.listen()
-        greenlet = ear.waiting = getcurrent()
-        if watcher is not None:
-            watcher.start(greenlet.switch, _READY)
-        try:
-            woken_by = self._hub.switch()
-        finally:
-            ear.waiting = None
-            if watcher is not None:
-                watcher.stop()
-        if woken_by is not _READY:
-            if woken_by is _TIME_IS_UP and until_s == self.deadline_s:
-                raise RequestTimeoutError("the time for the whole request was over")
-            if woken_by is _TIME_IS_UP:
-                raise NetworkTimeoutError(f"the peer was silent for {self._timeout_s:g} s")
-            raise InvalidSwitchError(f"{greenlet!r} was woken by {woken_by!r}")
-
-    def _look_again_in(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.close()
-        self._look_s = perf_counter() + seconds
-        self._timer = self._hub.loop.timer(max(0.0, seconds))
-        self._timer.start(self._look, update=True)
-
-    def _look(self) -> None:
-        self._timer.close()
-        self._timer = None
-        greenlet = self._ear.waiting
-        if greenlet is None:
-            return
-        left_s = self._until_s - perf_counter()
-        if left_s <= 0 and self._poll.poll(0):
-            # It has just come, and is only not yet handed on, for this process was busy.
-            left_s = _SECOND_LOOK_S
-        if left_s > 0:
-            self._look_again_in(left_s)
-        else:
-            greenlet.switch(_TIME_IS_UP)
 
 
 class TlsWire(Wire):

@@ -214,6 +214,7 @@ def test_redirects_have_a_limit(server: Peer) -> None:
 def test_redirects_to_nowhere_fail(server: Peer, location: str) -> None:
     client, reports = swift(server.url)
     assert client.get(f"/redirect/302/{location}").status_code == 0
+    client.close()
     assert reports.outcome == "error"
 
 

@@ -192,11 +192,18 @@ def test_a_busy_generator_does_not_take_an_answer_for_silence() -> None:
 
 def test_a_failed_response_goes_when_nobody_holds_it() -> None:
     """Goal: a storm of failures is no work for the garbage collector. Method: without it."""
-    client, reports = swift("http://127.0.0.1:1")
-    gc.disable()
-    try:
-        gone = weakref.ref(client.get("/"))
-        reports.events.clear()
-        assert gone() is None
-    finally:
-        gc.enable()
+    redirect = answer(status="302 Found", Location="ftp://h/")
+    with scripted([REQUEST, b"nonsense"], [REQUEST, redirect], [REQUEST]) as peer:
+        client, reports = swift(peer.url)
+        gc.disable()
+        try:
+            gone = [weakref.ref(client.get("/")) for _ in range(3)]
+            gone.append(weakref.ref(client.get("http://127.0.0.1:1/")))
+            kinds = [type(event["exception"]).__name__ for event in reports.events]
+            reports.events.clear()
+            assert [each() for each in gone] == [None] * 4
+        finally:
+            gc.enable()
+        client.close()
+    assert kinds[:3] == ["FramingError", "RedirectError", "ConnectionLostError"]
+    assert kinds[3] == "ConnectionRefusedError"
