@@ -183,6 +183,9 @@ class ConnectionPool:
     ) -> tuple[Connection, Marks]:
         """Send a request over a connection to ``origin``, and read its answer.
 
+        The caller takes what it needs from the connection's reader, and then calls
+        :meth:`give_back`.
+
         Args:
             origin: Where to.
             method: In upper case.
@@ -191,9 +194,6 @@ class ConnectionPool:
             began_s: When the request began, which this may be a later hop of.
             whole: Read the body, too.
             limit: Most bytes of the body.
-
-        The caller takes what it needs from the connection's reader, and then calls
-        :meth:`give_back`.
 
         Raises:
             OSError: Nothing came, or not all.
@@ -204,7 +204,7 @@ class ConnectionPool:
         slots = self._slots.get(origin)
         if slots is None:
             slots = self._slots[origin] = _Slots(self._concurrency)
-        self._acquire(slots)
+        self._acquire(slots, deadline_s)
         try:
             connection = self._kept(slots) or self._open(origin, deadline_s)
             while True:
@@ -240,12 +240,13 @@ class ConnectionPool:
             while slots.idle:
                 slots.idle.pop().wire.close()
 
-    def _acquire(self, slots: _Slots) -> None:
-        if not slots.acquire(self._connection_timeout_s):
-            raise ConnectTimeoutError(
-                f"none of {self._concurrency} connections was free within "
-                f"{self._connection_timeout_s:g} s"
-            )
+    def _acquire(self, slots: _Slots, deadline_s: float) -> None:
+        if slots.free > 0:  # as nearly always
+            slots.free -= 1
+            return
+        seconds, late = self._bound(deadline_s, f"none of {self._concurrency} connections was free")
+        if not slots.acquire(seconds):
+            raise late
 
     def _kept(self, slots: _Slots) -> Connection | None:
         """A kept connection that still stands and is silent."""
@@ -257,31 +258,25 @@ class ConnectionPool:
         return None
 
     def _open(self, origin: Origin, deadline_s: float) -> Connection:
-        left_s = max(0.0, deadline_s - perf_counter())
-        seconds = self._connection_timeout_s
-        silence: TimeoutError = ConnectTimeoutError(f"no connection within {seconds:g} s")
-        if left_s < seconds:
-            seconds = left_s
-            silence = RequestTimeoutError("the time for the whole request was over")
-        with Timeout(seconds, silence):
+        secure = origin.scheme == "https"
+        if secure and self._tls is None:
+            self._tls = self._make_tls()
+        with Timeout(*self._bound(deadline_s, "no connection")):
             sock = _connected(origin)
             connected_s = perf_counter()
-            if origin.scheme == "https":
-                wire: Wire = self._secured(sock, origin.host)
+            if secure and self._tls is not None:
+                wire: Wire = _secured(sock, self._network_timeout_s, self._tls, origin.host)
             else:
                 wire = Wire(sock, self._network_timeout_s)
         return Connection(origin, wire, connected_s)
 
-    def _secured(self, sock: Any, host: str) -> TlsWire:
-        if self._tls is None:
-            self._tls = self._make_tls()
-        wire = TlsWire(sock, self._network_timeout_s, self._tls, host)
-        try:
-            wire.shake_hands()
-        except BaseException:
-            wire.close()
-            raise
-        return wire
+    def _bound(self, deadline_s: float, what: str) -> tuple[float, TimeoutError]:
+        """How long to wait for a connection, and what to say then."""
+        left_s = deadline_s - perf_counter()
+        if left_s < self._connection_timeout_s:
+            return max(0.0, left_s), RequestTimeoutError("the time for the whole request was over")
+        seconds = self._connection_timeout_s
+        return seconds, ConnectTimeoutError(f"{what} within {seconds:g} s")
 
 
 @lru_cache(maxsize=16)
@@ -328,6 +323,16 @@ def _connected(origin: Origin) -> Any:
         else:
             return sock
     raise failure or OSError(f"{origin.host} has no address")
+
+
+def _secured(sock: Any, timeout_s: float, context: ssl.SSLContext, host: str) -> TlsWire:
+    wire = TlsWire(sock, timeout_s, context, host)
+    try:
+        wire.shake_hands()
+    except BaseException:
+        wire.close()
+        raise
+    return wire
 
 
 def _addresses(host: str, port: int) -> Any:

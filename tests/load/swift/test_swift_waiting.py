@@ -139,6 +139,20 @@ def test_waiting_for_a_free_connection_has_a_bound() -> None:
     assert reports.outcome == "success"
 
 
+def test_the_bound_for_a_request_includes_its_connection() -> None:
+    """Method: no free connection, for a stream has it; then a server that is silent in TLS."""
+    with scripted([REQUEST, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", HOLD], [HOLD]) as peer:
+        client, reports = swift(peer.url, concurrency=1, request_timeout_s=0.1)
+        stream = client.get("/stream", stream=True)
+        kinds = [type(client.get("/").error).__name__]
+        kinds.append(type(client.get(peer.url.replace("http", "https")).error).__name__)
+        stream.release()
+        client.close()
+    assert stream.status_code == 200
+    assert kinds == ["RequestTimeoutError"] * 2
+    assert reports.outcome == "timeout"
+
+
 def test_whoever_gives_up_waiting_leaves_his_turn_to_others() -> None:
     """Goal: slots are never lost. Method: one line; of four waiting, one is killed before and one
     just when his turn has come.
