@@ -7,14 +7,15 @@ and compares the answer with the truth. What real runs would take is counted in 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from queue_model import Server, run_step, service_times, true_rate
+from queue_model import QUANTILES, Server, run_step, service_times, true_rate
 
-from runner.analysis.breakpoint import BreakingPoint, Criteria, Search, SearchSettings
+from runner.analysis.breakpoint import BreakingPoint, Criteria, Search, SearchSettings, StepResult
 
 Kind = Literal["latency", "capacity", "errors", "none", "generator", "early"]
 
@@ -70,71 +71,86 @@ class Result:
         return found.high_per_s / found.low_per_s - 1
 
 
-def run_trial(trial: Trial, rng: np.random.Generator) -> Result:
-    """Drive one search to its end."""
+def run_trial(
+    trial: Trial,
+    rng: np.random.Generator,
+    change: Callable[[StepResult], StepResult] | None = None,
+) -> Result:
+    """Drive one search to its end; ``change`` is applied to what each step saw."""
     search = Search(trial.settings)
     virtual_s = 0.0
     while (step := search.next_step()) is not None:
         virtual_s += step.duration_s + PAUSE_S
-        search.add(run_step(trial.server, step, rng, generator_max=trial.generator_max))
+        seen = run_step(trial.server, step, rng, generator_max=trial.generator_max)
+        search.add(change(seen) if change else seen)
     return Result(trial, search.outcome(), search.steps_done, virtual_s)
 
 
-def draw_server(rng: np.random.Generator, most_per_s: float = 1200.0) -> Server:
+def draw_server(rng: np.random.Generator, most_per_s: float, services: Sequence[str]) -> Server:
     """1 to 32 slots, 4 to 100 ms, capacity 20 to ``most_per_s``."""
     while True:
         slots = int(rng.choice([1, 2, 4, 8, 16, 32]))
         service_s = float(np.exp(rng.uniform(math.log(0.004), math.log(0.1))))
         if 20 <= slots / service_s <= most_per_s:
             break
-    service = str(rng.choice(["exponential", "exponential", "lognormal"]))
+    service = str(rng.choice(list(services)))
     arrivals = str(rng.choice(["even", "random"]))
     return Server(slots, service_s, service, arrivals)  # type: ignore[arg-type]
 
 
-def draw(kind: Kind, rng: np.random.Generator, most_per_s: float = 1200.0) -> Trial:
-    """A trial of ``kind``."""
-    server = draw_server(rng, most_per_s)
-    quantile = float(rng.choice([0.95, 0.99]))
+def draw(
+    kind: Kind,
+    rng: np.random.Generator,
+    most_per_s: float,
+    services: Sequence[str] = ("exponential", "exponential", "lognormal"),
+) -> Trial:
+    """A trial of ``kind`` with one of ``services``, each as likely as it is often named."""
+    server = draw_server(rng, most_per_s, services)
+    quantile = float(rng.choice(QUANTILES))
+    idle_s = idle_quantile(server.service, quantile) * server.service_s
     match kind:
         case "latency":
-            factor = float(rng.choice([1.3, 1.6, 2.0, 3.0, 5.0, 10.0]))
-            bound_s = factor * idle_quantile(server.service, quantile) * server.service_s
-            return _trial(kind, server, Criteria(bound_s, quantile), true_rate(server, quantile, bound_s), rng)
-        case "capacity" | "generator":
-            criteria = Criteria(None, 0.95)
-            if kind == "capacity":
-                return _trial(kind, server, criteria, server.capacity_per_s, rng)
-            limit = server.capacity_per_s * float(rng.uniform(0.2, 0.9))
-            trial = _trial(kind, server, criteria, server.capacity_per_s, rng)
-            return Trial(kind, server, trial.settings, trial.truth_per_s, limit)
-        case "errors":
-            allowed = float(rng.choice([0.001, 0.01, 0.05]))
-            start_of_errors = server.capacity_per_s * float(rng.uniform(0.3, 0.8))
-            failing = Server(
-                server.slots, server.service_s, server.service, server.arrivals,
-                fails_above=start_of_errors,
-            )
-            truth = start_of_errors / (1 - allowed)
-            return _trial(kind, failing, Criteria(None, 0.95, allowed), truth, rng)
-        case "none":
-            endless = Server(0, server.service_s, server.service, server.arrivals, error_ratio=0.0005)
-            bound_s = float(rng.uniform(1.3, 5.0)) * server.service_s
-            bound_s *= idle_quantile(server.service, quantile)
-            bound = bound_s if rng.random() < 0.7 else None
-            top = float(rng.uniform(100, 1000))
-            settings = SearchSettings(top / float(rng.uniform(4, 20)), top, Criteria(bound, quantile))
-            return Trial(kind, endless, settings, math.inf)
-        case "early":
-            bound_s = 2 * idle_quantile(server.service, quantile) * server.service_s
+            bound_s = idle_s * float(rng.choice([1.3, 1.6, 2.0, 3.0, 5.0, 10.0]))
             truth = true_rate(server, quantile, bound_s)
+            return _around(kind, server, Criteria(bound_s, quantile), truth, rng)
+        case "capacity":
+            return _around(kind, server, Criteria(), server.capacity_per_s, rng)
+        case "generator":
+            limit = server.capacity_per_s * float(rng.uniform(0.2, 0.9))
+            trial = _around(kind, server, Criteria(), server.capacity_per_s, rng)
+            return replace(trial, generator_max=limit)
+        case "errors":
+            return _failing(server, rng)
+        case "none":
+            return _endless(server, Criteria(idle_s * float(rng.uniform(1.3, 5)), quantile), rng)
+        case "early":
+            truth = true_rate(server, quantile, 2 * idle_s)
             start = truth * float(rng.uniform(1.1, 3.0))
-            return Trial(kind, server, SearchSettings(start, 10 * start, Criteria(bound_s, quantile)), truth)
+            settings = SearchSettings(start, 10 * start, Criteria(2 * idle_s, quantile))
+            return Trial(kind, server, settings, truth)
 
 
-def _trial(
+def _failing(server: Server, rng: np.random.Generator) -> Trial:
+    """Above a rate below its capacity, the server refuses the excess."""
+    allowed = float(rng.choice([0.001, 0.01, 0.05]))
+    most = server.capacity_per_s * float(rng.uniform(0.3, 0.8))
+    criteria = Criteria(error_ratio=allowed)
+    return _around("errors", replace(server, fails_above=most), criteria, most / (1 - allowed), rng)
+
+
+def _endless(server: Server, criteria: Criteria, rng: np.random.Generator) -> Trial:
+    """Slots without end: latency does not depend on the rate."""
+    server = replace(server, slots=0, error_ratio=0.0005)
+    if rng.random() < 0.3:
+        criteria = Criteria()
+    top = float(rng.uniform(100, 1000))
+    return Trial("none", server, SearchSettings(top / rng.uniform(4, 20), top, criteria), math.inf)
+
+
+def _around(
     kind: Kind, server: Server, criteria: Criteria, truth: float, rng: np.random.Generator
 ) -> Trial:
+    """The search starts far below the truth, and may go on above it."""
     start = max(2.0, truth / float(rng.uniform(4, 40)))
     top = truth * float(rng.uniform(1.5, 10))
     return Trial(kind, server, SearchSettings(start, top, criteria), truth)

@@ -42,7 +42,6 @@ class Server:
         arrivals: ``random`` (Poisson) or ``even`` (an exact schedule).
         fails_above: Rate above which the excess is answered with errors; infinite for never.
         error_ratio: Share of requests that fails at any rate.
-        noise: Standard deviation of the logarithm of a factor on all service times of one step.
     """
 
     slots: int
@@ -51,7 +50,6 @@ class Server:
     arrivals: Arrivals = "random"
     fails_above: float = math.inf
     error_ratio: float = 0.0
-    noise: float = 0.0
 
     @property
     def capacity_per_s(self) -> float:
@@ -70,8 +68,6 @@ def arrival_times(
 
 def service_times(server: Server, number: int, rng: np.random.Generator) -> Floats:
     mean_s = server.service_s
-    if server.noise:
-        mean_s *= math.exp(rng.normal(0.0, server.noise))
     match server.service:
         case "exponential":
             return rng.exponential(mean_s, number)

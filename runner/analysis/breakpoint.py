@@ -17,7 +17,15 @@ from collections.abc import Iterable
 
 from runner.analysis.breakpointanswer import BreakingPoint, RateFigures, answer
 from runner.analysis.ratejudge import Idle, RateVerdict, Verdict, judge_rate
-from runner.analysis.steps import Criteria, SearchSettings, Step, StepResult, StepSecond, pool
+from runner.analysis.steps import (
+    Criteria,
+    Pooled,
+    SearchSettings,
+    Step,
+    StepResult,
+    StepSecond,
+    pool,
+)
 
 __all__ = [
     "BreakingPoint",
@@ -37,7 +45,7 @@ for a pool that is too small, not for a target that is too slow."""
 IDLE_REQUESTS = 5.0
 """How many requests above the quantile it takes to know the idle target's quantile."""
 
-HOLD_SHARE = 0.6
+HOLD_SHARE = 0.75
 """How much of the interval lies below the crossing. More than half: a rate just below the crossing
 that looks good may be luck, while a rate above it soon gets worse with time."""
 
@@ -55,6 +63,7 @@ class Search:
         self.settings = settings
         self._results: dict[float, list[StepResult]] = {}
         self._limited: dict[float, list[str]] = {}
+        self._pooled: dict[float, Pooled] = {}
         self._verdicts: dict[float, RateVerdict] = {}
         self._history: dict[float, list[tuple[Verdict, Verdict]]] = {}
         self._count = 0
@@ -125,13 +134,16 @@ class Search:
         """The highest rate that holds with none below it that fails, and its counterpart.
 
         Only what was repeated counts. Where verdicts contradict each other, the interval spans all
-        of the contradiction.
+        of the contradiction; and a rate does not hold while a lower one seems to fail, because
+        latency can only rise with the rate.
         """
         settled = [v for v in self.verdicts if self._confirmed(v)]
         fails = [v for v in settled if v.verdict == "fails"]
         holds = [v for v in settled if v.verdict == "holds"]
         first_fail = min((_rate(v) for v in fails), default=math.inf)
         last_hold = max((_rate(v) for v in holds), default=0.0)
+        doubts = (_rate(v) for v in self.verdicts if self._doubted(v))
+        first_fail = min(first_fail, *doubts, math.inf)
         below = [v for v in holds if _rate(v) < first_fail]
         above = [v for v in fails if _rate(v) > last_hold]
         return (below[-1] if below else None), (above[0] if above else None)
@@ -144,6 +156,11 @@ class Search:
             and all(reached == verdict.verdict for reached, _ in recent)
             and recent[-1][1] == verdict.verdict
         )
+
+    def _doubted(self, verdict: RateVerdict) -> bool:
+        """Seems to fail, and not because of one bad step only."""
+        opinions = [opinion for _, opinion in self._history.get(_rate(verdict), [])]
+        return verdict.leans == "fails" and opinions.count("fails") >= self.settings.repeats
 
     def _spent(self, rate: float) -> bool:
         """Whether a rate has had its tries; a verdict on the last of them may be repeated."""
@@ -160,11 +177,9 @@ class Search:
         return sorted({*self._results, *self._limited})
 
     def _judge(self, latest: StepResult) -> None:
-        settings = self.settings
-        pooled = {
-            rate: pool(results, settings.transient_s, settings.criteria)
-            for rate, results in self._results.items()
-        }
+        settings, rate = self.settings, latest.rate_per_s
+        pooled = self._pooled
+        pooled[rate] = pool(self._results[rate], settings.transient_s, settings.criteria)
         enough = IDLE_REQUESTS / (1 - settings.criteria.quantile)
         quantiles = [
             quantile_s
@@ -175,12 +190,12 @@ class Search:
         means = [mean_s for item in pooled.values() if (mean_s := item.mean_s) is not None]
         idle = Idle(min(means, default=0.0), min(quantiles, default=None))
         self._verdicts = {
-            rate: judge_rate(item, settings.criteria, idle) for rate, item in pooled.items()
+            known: judge_rate(item, settings.criteria, idle) for known, item in pooled.items()
         }
         alone = pool([latest], settings.transient_s, settings.criteria)
-        reached = self._verdicts[latest.rate_per_s].verdict
+        reached = self._verdicts[rate].verdict
         opinion = judge_rate(alone, settings.criteria, idle).leans
-        self._history.setdefault(latest.rate_per_s, []).append((reached, opinion))
+        self._history.setdefault(rate, []).append((reached, opinion))
 
     def _pool_problem(self, result: StepResult) -> str:
         """Requests were dropped although the target was as quick as ever."""
@@ -201,6 +216,8 @@ class Search:
             return self._grow()
         proven = _rate(low) if low is not None and self._confirmed(low) else 0.0
         top = _rate(high) if high is not None else self.ceiling or self.settings.max_rate
+        if top <= self.settings.start_rate:
+            return None
         narrow = proven and high and top / proven <= 1 + self.settings.tolerance_ratio
         left = self.settings.max_steps - self._count
         if not proven and left <= self.settings.repeats:

@@ -1,5 +1,6 @@
-"""The answer of a search for the breaking point: figures and words. Pure; nothing is decided here
-but which of the possible answers it is.
+"""The answer of a search for the breaking point: figures and words. Pure.
+
+Nothing is decided here but which of the possible answers it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How sure a mean of few, correlated values is: Student's t, batch means, ratio bounds. Pure.
 
 Standard library only, because the search for a breaking point runs inside of the supervisor.
-Values that follow each other in time are rarely independent; a caller first joins them
-to batches that are long against their memory. What a figure means, and whether it is good, is not known here.
+Values that follow each other in time are rarely independent; a caller first joins them to
+batches that are long against their memory. What a figure means, and whether it is good, is not
+known here.
 """
 
 from __future__ import annotations

@@ -30,8 +30,12 @@ from runner.analysis.steps import Criteria, Pooled
 Verdict = Literal["holds", "fails", "unclear"]
 Reason = Literal["latency", "errors", "throughput-flat"]
 
-CONFIDENCE = 0.985
-"""One-sided confidence of each decision on latency and errors."""
+FAIL_CONFIDENCE = 0.98
+"""One-sided confidence that a share is too large; a failure is repeated before it counts."""
+
+HOLD_CONFIDENCE = 0.99
+"""One-sided confidence that latency is below its bound; higher, because the search looks at several
+rates close to the breaking point, and keeps the highest that looks good."""
 
 GROWTH_CONFIDENCE = 0.995
 """One-sided confidence of the decision that a backlog grows; stricter, because it is final."""
@@ -130,12 +134,12 @@ def _surely_above(hits: list[int], trials: list[int], bound: float) -> bool:
     if not sum(trials):
         return False
     share = sum(hits) / sum(trials)
-    low, _ = ratio_interval(sum(hits), sum(trials), CONFIDENCE)
-    return low > bound and share - share_margin(hits, trials, CONFIDENCE) > bound
+    low, _ = ratio_interval(sum(hits), sum(trials), FAIL_CONFIDENCE)
+    return low > bound and share - share_margin(hits, trials, FAIL_CONFIDENCE) > bound
 
 
 def _missing(pooled: Pooled, criteria: Criteria) -> bool:
-    low, _ = ratio_interval(pooled.missing, pooled.offered, CONFIDENCE)
+    low, _ = ratio_interval(pooled.missing, pooled.offered, FAIL_CONFIDENCE)
     return low > 1 - criteria.achieved_ratio
 
 
@@ -183,7 +187,7 @@ def _quick(pooled: Pooled, criteria: Criteria, high_s: float) -> bool:
     assert criteria.latency_s is not None  # noqa: S101 - the only caller looked
     over = sum(batch.over_bound for batch in pooled.batches)
     judged = sum(batch.offered - batch.failed for batch in pooled.batches)
-    _, share_high = ratio_interval(over, judged, CONFIDENCE)
+    _, share_high = ratio_interval(over, judged, HOLD_CONFIDENCE)
     return share_high < 1 - criteria.quantile and high_s < criteria.latency_s
 
 
@@ -194,7 +198,7 @@ def _quantile_high_s(pooled: Pooled, criteria: Criteria, quantile_s: float) -> f
     logs = [math.log(batch.quantile_s) for batch in pooled.batches if batch.quantile_s > 0]
     if quantile_s <= 0 or len(logs) < 2:
         return quantile_s if quantile_s <= 0 and pooled.batches else math.inf
-    return math.exp(math.log(quantile_s) + min(50.0, mean_margin(logs, CONFIDENCE)))
+    return math.exp(math.log(quantile_s) + min(50.0, mean_margin(logs, HOLD_CONFIDENCE)))
 
 
 def calm_limit_s(pooled: Pooled, criteria: Criteria, idle: Idle) -> float:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from runner.analysis.stats import statistic_s
 from runner.model.histogram import Counts, bucket_value_us, merged, quantile_us
 
 US_PER_S = 1e6
@@ -180,6 +182,7 @@ class Pooled:
         missing: Of those, how many were dropped or never answered.
         dropped_ratio: Share of all due requests, transients included, that was not sent.
         latency_us: Histogram of the successful ones.
+        mean_s: Their mean latency; None when there are none.
         batches: A few seconds each, in order of time, step after step.
         backlog: Growth of the requests in flight, second by second.
     """
@@ -192,6 +195,7 @@ class Pooled:
     missing: int
     dropped_ratio: float
     latency_us: Counts
+    mean_s: float | None
     batches: tuple[Batch, ...] = field(repr=False)
     backlog: tuple[int, ...] = field(repr=False)
 
@@ -206,15 +210,6 @@ class Pooled:
             return 0.0
         lost = self.missing + max(0, sum(self.backlog) - self.missing)
         return max(0.0, 1 - lost / self.offered)
-
-    @property
-    def mean_s(self) -> float | None:
-        """Mean latency of the successful requests."""
-        total = sum(self.latency_us.values())
-        if not total:
-            return None
-        weighted = sum(bucket_value_us(index) * n for index, n in self.latency_us.items())
-        return weighted / total / US_PER_S
 
     def quantile_s(self, ratio: float) -> float | None:
         """Latency quantile; infinite where it falls among the missing, None without requests."""
@@ -243,6 +238,7 @@ def pool(results: Sequence[StepResult], transient_s: float, criteria: Criteria) 
         batches += _batches(kept, criteria)
         backlog += _growth(in_flight(result.seconds)[max(0, skip - 1) :])
     due = sum(second.offered for result in results for second in result.seconds)
+    latency_us = merged(second.latency_us for second in counted)
     return Pooled(
         rate_per_s=results[0].rate_per_s,
         steps=len(results),
@@ -251,7 +247,8 @@ def pool(results: Sequence[StepResult], transient_s: float, criteria: Criteria) 
         failed=sum(second.failed for second in counted),
         missing=sum(second.missing for second in counted),
         dropped_ratio=sum(result.dropped for result in results) / due if due else 0.0,
-        latency_us=merged(second.latency_us for second in counted),
+        latency_us=latency_us,
+        mean_s=statistic_s(latency_us, "avg"),
         batches=tuple(batches),
         backlog=tuple(backlog),
     )
@@ -279,7 +276,7 @@ def in_flight(seconds: Sequence[StepSecond]) -> list[int]:
 
 
 def _growth(levels: Sequence[int]) -> list[int]:
-    return [after - before for before, after in zip(levels, levels[1:], strict=False)]
+    return [after - before for before, after in pairwise(levels)]
 
 
 def _batches(seconds: Sequence[StepSecond], criteria: Criteria) -> list[Batch]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LEAST_POINTS = 5
 """Three parameters and two points to contradict them."""
 
+NOTHING = 1e-9
+"""A penalty that adds less than this at the highest load is none."""
+
 _ROUNDS = 200
 
 
@@ -89,12 +92,12 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> UslFit | None:
     while True:
         start = np.array([float(np.max(rates / loads)), 0.01, 1e-6])
         found = _least_squares(loads, rates, free, np.where(np.isin(range(3), free), start, 0.0))
-        below = [at for at in free if at > 0 and found[at] < 0]
+        # What each adds at the highest load; the more negative one goes first.
+        adds = {at: float(found[at] * loads.max() ** at) for at in free if at > 0}
+        below = [at for at in adds if adds[at] < NOTHING]
         if not below:
             return _described(loads, rates, free, found)
-        # The more negative one goes first, in units of what it adds at the highest load.
-        reach = {1: loads.max(), 2: loads.max() ** 2}
-        free.remove(min(below, key=lambda at: found[at] * reach[at]))
+        free.remove(min(below, key=adds.__getitem__))
 
 
 def _curve(loads: Floats, parameters: Floats) -> tuple[Floats, Floats]:

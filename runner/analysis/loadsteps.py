@@ -1,0 +1,125 @@
+"""From the load record to the steps of a search and to the stages of a profile. Nothing is judged.
+
+Two questions about the same record: what did a constant arrival rate see from one offset on, and
+what did each plateau of users see. A step's seconds keep their histograms; a stage's are summed up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S
+from runner.analysis.stageknee import StageFigures
+from runner.analysis.stats import statistic_s
+from runner.analysis.steps import StepResult, StepSecond
+from runner.analysis.windows import LoadTable, joined, seconds_of
+from runner.analysis.words import figure
+from runner.model.plan import PlannedStage
+from runner.model.recording import GeneratorSecond
+
+STAGE_TRANSIENT_S = 15.0
+"""What is left out at the start of a plateau, or a fifth of it where that is less."""
+
+PIECES = 10
+"""Equal pieces of a plateau, whose scatter says how noisy a stage is."""
+
+
+def step_result(
+    table: LoadTable,
+    generator: Mapping[int, GeneratorSecond],
+    *,
+    rate_per_s: float,
+    start_s: float,
+    duration_s: float,
+    offered: Sequence[int] | None = None,
+    in_flight: Sequence[int] | None = None,
+    dropped: int = 0,
+) -> StepResult:
+    """What the step at ``rate_per_s`` that began at ``start_s`` saw.
+
+    Args:
+        table: The record, with latencies from the intended start.
+        generator: The generator's own account, second by second.
+        rate_per_s: Arrival rate that was asked for.
+        start_s: Offset of the step's first request; whole seconds are counted from there.
+        duration_s: Length of the step.
+        offered: Requests that were due in each second; None to take the schedule's mean rate, or
+            what is on record where that is more.
+        in_flight: Requests under way at the end of each second, if anybody counted.
+        dropped: Requests of this step that were not sent.
+    """
+    slices = table.per_second(start_s, start_s + duration_s, None)
+    due = _due(rate_per_s, len(slices)) if offered is None else offered
+    flying = [None] * len(slices) if in_flight is None else in_flight
+    seconds = tuple(
+        StepSecond(
+            offered=max(number, seen.requests),
+            failed=seen.failures,
+            latency_us=seen.latency_us,
+            in_flight=level,
+        )
+        for seen, number, level in zip(slices, due, flying, strict=True)
+    )
+    problem = generator_problem(generator, seconds_of(start_s, start_s + duration_s))
+    return StepResult(rate_per_s, seconds, dropped, problem)
+
+
+def _due(rate_per_s: float, seconds: int) -> list[int]:
+    """Events of an exact schedule in each second: number ``k`` is due at ``k / rate``."""
+    edges = [round(rate_per_s * second - 1e-9) for second in range(seconds + 1)]
+    return [after - before for before, after in pairwise(edges)]
+
+
+def stage_figures(
+    table: LoadTable,
+    generator: Mapping[int, GeneratorSecond],
+    stages: Sequence[PlannedStage],
+    endpoint: str | None = None,
+) -> tuple[StageFigures, ...]:
+    """Figures of each plateau that was recorded to its end.
+
+    Args:
+        table: The record.
+        generator: The generator's own account, second by second.
+        stages: The profile as it was planned.
+        endpoint: Only this one; None for all.
+    """
+    reached = (stage for stage in stages if stage.end_s <= table.recorded_s)
+    return tuple(_stage(table, generator, stage, endpoint) for stage in reached)
+
+
+def _stage(
+    table: LoadTable,
+    generator: Mapping[int, GeneratorSecond],
+    stage: PlannedStage,
+    endpoint: str | None,
+) -> StageFigures:
+    plateau_s = stage.end_s - stage.ramp_end_s
+    start_s = stage.ramp_end_s + min(STAGE_TRANSIENT_S, plateau_s / 5)
+    seen = table.slice(start_s, stage.end_s, endpoint)
+    per_second = table.per_second(start_s, stage.end_s, endpoint)
+    size = max(1, len(per_second) // PIECES)
+    pieces = [joined(per_second[at : at + size]) for at in range(0, len(per_second), size)]
+    quantiles = (statistic_s(piece.latency_us, "p95") for piece in pieces)
+    return StageFigures(
+        users=float(stage.users_to),
+        requests=seen.requests,
+        rate_per_s=seen.rate_per_s,
+        error_ratio=seen.error_ratio or 0.0,
+        p95_s=statistic_s(seen.latency_us, "p95"),
+        batches_s=tuple(value for value in quantiles if value is not None),
+        generator_problem=generator_problem(generator, seconds_of(start_s, stage.end_s)),
+    )
+
+
+def generator_problem(generator: Mapping[int, GeneratorSecond], seconds: range) -> str:
+    """Why the generator was the limit in ``seconds``, by the bounds of validity; or nothing."""
+    known = [generator[second] for second in seconds if second in generator]
+    busy = sum(a.cpu_ratio > BUSY_CPU_RATIO or a.lag_s > LATE_S for a in known)
+    if busy <= max(2.0, BUSY_SECONDS_RATIO * len(known)):
+        return ""
+    return (
+        f"in {busy} of {len(known)} seconds it used more than {figure(BUSY_CPU_RATIO, 'ratio')} of "
+        f"its core, or its timer was late by more than {figure(LATE_S, 's')}"
+    )
