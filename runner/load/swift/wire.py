@@ -65,8 +65,8 @@ class _Ear:
         return bool(self._poll.poll(0))
 
     def quiet(self) -> bool:
-        """Whether nothing had come when the loop last looked, or nothing is there now."""
-        return not (self._heard and self._poll.poll(0))
+        """Whether nothing had come when the loop last looked."""
+        return not self._heard
 
     def wait(self, watcher: Any = None) -> None:
         """Let others run until something comes, the watcher's event, or the end of patience."""
