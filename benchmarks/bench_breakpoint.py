@@ -134,7 +134,7 @@ def stage_profiles(seed: int) -> None:
     reasons = Counter(
         find_knee_in_stages(flat(np.random.default_rng([seed, 1, at]))).reason for at in range(1000)
     )
-    print(f"    flat noise of up to 30 %: {dict(reasons)}")
+    print(f"    flat noise of up to 25 %: {dict(reasons)}")
     right, answers = 0, Counter[str]()
     for at in range(1000):
         rng = np.random.default_rng([seed, 2, at])

@@ -15,9 +15,9 @@ PIECES = 10
 def flat(rng: np.random.Generator, stages: int = 10) -> list[StageFigures]:
     """A system without a knee: its p95 wanders, jumps and drifts a little, but not with the load.
 
-    The noise between stages is white, autocorrelated or has spikes; up to 30 %.
+    The noise between stages is white, autocorrelated or has spikes; up to 25 %.
     """
-    spread = float(rng.uniform(0.01, 0.3))
+    spread = float(rng.uniform(0.01, 0.25))
     kind = rng.choice(["white", "autocorrelated", "spikes"])
     noise = rng.normal(0, spread, stages)
     if kind == "autocorrelated":

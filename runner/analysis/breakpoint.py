@@ -45,6 +45,9 @@ for a pool that is too small, not for a target that is too slow."""
 IDLE_REQUESTS = 5.0
 """How many requests above the quantile it takes to know the idle target's quantile."""
 
+LAST_RATE_PATIENCE = 3
+"""How many times as often as another rate the last one is tried, when nothing failed before."""
+
 HOLD_SHARE = 0.75
 """How much of the interval lies below the crossing. More than half: a rate just below the crossing
 that looks good may be luck, while a rate above it soon gets worse with time."""
@@ -249,7 +252,8 @@ class Search:
     def _last_rate(self, last: float) -> tuple[float, str] | None:
         """The last rate is repeated until it is clear, because all of the answer rests on it."""
         known = self._verdicts.get(last)
-        if known is None or self._spent(last):
+        patience = LAST_RATE_PATIENCE * self.settings.max_repeats
+        if known is None or self._tries(last) >= patience:
             return None
         done = known.verdict == "holds" and self._confirmed(known)
         return None if done else (last, "the last rate; once more")

@@ -38,6 +38,9 @@ what is taken when there is only one calm stage, without batches."""
 CALM_STAGES = 3
 """The first so many stages say what calm is."""
 
+LARGEST_LEFT_OUT = 1.3
+"""What the root of a mean of 3 to 9 squares lacks without the largest one, for normal values."""
+
 PER_USER_RATIO = 0.75
 """Throughput per user below this share of the calm stages' is flat."""
 
@@ -195,14 +198,16 @@ def _calm(before: Sequence[StageFigures]) -> _Calm | None:
 
 
 def _scatter(logs: Sequence[float], batches_s: Sequence[float]) -> float:
-    """Standard deviation from differences of neighbours, which a slow rise hardly touches.
+    """Standard deviation from differences of neighbours, without the largest one.
 
-    With few stages the scatter of the first one's batches is the better witness; a mean over a
-    stage of independent batches would vary less.
+    A slow rise hardly touches them, and one jump is just what must not count. With few stages the
+    scatter of the first one's batches is the better witness; a mean over a stage of independent
+    batches would vary less.
     """
-    moves = [after - before for before, after in pairwise(logs)]
-    if len(moves) >= CALM_STAGES:
-        return math.sqrt(sum(move * move for move in moves) / (2 * len(moves)))
+    moves = sorted(abs(after - before) for before, after in pairwise(logs))[:-1]
+    if len(moves) >= CALM_STAGES - 1:
+        squares = sum(move * move for move in moves) / (2 * len(moves))
+        return LARGEST_LEFT_OUT * math.sqrt(squares)
     pieces = [math.log(value) for value in batches_s if value > 0]
     if len(pieces) < CALM_STAGES:
         return UNKNOWN_SCATTER

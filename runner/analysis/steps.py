@@ -257,22 +257,22 @@ def pool(results: Sequence[StepResult], transient_s: float, criteria: Criteria) 
 def in_flight(seconds: Sequence[StepSecond]) -> list[int]:
     """Requests under way at the end of each second.
 
-    Where nobody counted, they are worked out from the latencies: a request of an earlier second
-    is still under way when its latency reaches past the edge, with starts in the middle of their
-    second; one that failed counts as ended, one that is missing never ends.
+    Where nobody counted, they are worked out from the latencies, with starts spread evenly over
+    their second; a request that failed counts as ended, one that is missing never ends.
     """
     if all(second.in_flight is not None for second in seconds):
         return [second.in_flight or 0 for second in seconds]
-    total = [0] * len(seconds)
+    total = [0.0] * len(seconds)
     for start, second in enumerate(seconds):
-        ends_us = sorted(((bucket_value_us(i), n) for i, n in second.latency_us.items()))
+        latencies_s = [(bucket_value_us(i) / US_PER_S, n) for i, n in second.latency_us.items()]
         for edge in range(start, len(seconds)):
-            needed_us = (edge - start + 0.5) * US_PER_S
-            running = sum(n for latency_us, n in reversed(ends_us) if latency_us > needed_us)
+            # Of the starts in one second, those count that are not older than the latency.
+            whole = edge - start
+            running = sum(n * min(1.0, max(0.0, s - whole)) for s, n in latencies_s)
             total[edge] += running + second.missing
             if not running and not second.missing:
                 break
-    return total
+    return [round(level) for level in total]
 
 
 def _growth(levels: Sequence[int]) -> list[int]:
