@@ -71,7 +71,10 @@ def test_twelve_pods_are_two_of_two(sandbox_info: SandboxInfo) -> None:
     )
     assert ready == {service.name: 2 for service in SHOP}
     assert {pod["status"]["phase"] for pod in found} == {"Running"}
-    assert {pod["metadata"]["name"] for pod in found} < sandbox_info.pids.keys()
+    # Asked now: other tests on this sandbox have killed pods since the fixture was made.
+    now = control.status(sandbox_info.name, root=sandbox_info.home.parent)
+    assert now is not None
+    assert {pod["metadata"]["name"] for pod in found} < now.pids.keys()
 
 
 def test_no_endpoints_are_empty(sandbox_info: SandboxInfo) -> None:
@@ -128,9 +131,13 @@ def test_both_reporters_see_an_order_and_what_it_calls(sandbox_info: SandboxInfo
             ("order-api", "customer-api"),
         ]
     }
-    seen = until(hops, lambda found: wanted <= {hop[:3] for hop in found})
-    assert wanted <= {hop[:3] for hop in seen}
-    assert {hop[3] for hop in seen if hop[:3] in wanted} <= {"200", "201"}
+
+    def answered(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+        # Other tests on this sandbox inject faults, which leave their own codes behind.
+        return {hop[:3] for hop in found if hop[3] in ("200", "201")}
+
+    seen = until(hops, lambda found: wanted <= answered(found))
+    assert wanted <= answered(seen)
 
 
 def test_latency_is_a_histogram_in_milliseconds(sandbox_info: SandboxInfo) -> None:
