@@ -14,7 +14,9 @@ import os
 import random
 import time
 
-from locust import FastHttpUser, task
+from locust import task
+
+from runner.load.swift import SwiftHttpUser as FastHttpUser
 
 HOST_HEADER = os.environ.get("TARGET_HOST_HEADER", "api.c4ang.com")
 REQUESTS_PER_SECOND = 1.0

@@ -17,6 +17,7 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
 _HEADER = "Host"
+_OWN_CLIENT = "runner.load.swift.session"  # not imported: that would import Locust
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -25,7 +26,7 @@ def name_host(client: Any, host: str) -> bool:
 
     Args:
         client: The ``client`` of a user: Locust's HttpSession (requests) or FastHttpSession
-            (geventhttpclient). Anything else is left alone.
+            (geventhttpclient), or our own fast one. Anything else is left alone.
         host: Value of the header; nothing is done without one.
 
     Returns:
@@ -38,6 +39,9 @@ def name_host(client: Any, host: str) -> bool:
         # Of all adapters, the one with the longest fitting prefix is taken.
         origin = "{0.scheme}://{0.netloc}/".format(urlsplit(base_url))
         client.mount(origin, _NamingAdapter(client.get_adapter(origin), host))
+        return True
+    if any(kind.__module__ == _OWN_CLIENT for kind in type(client).__mro__):
+        client.name_host(host)
         return True
     agent = getattr(client, "client", None)
     send = getattr(agent, "_urlopen", None)  # what Locust's own agent overrides

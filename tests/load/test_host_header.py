@@ -15,7 +15,8 @@ from trips import Trip, set_off
 from runner.load.host_header import name_host
 
 ORDINARY = """
-from locust import {kind}, constant, task
+from locust import constant, task
+from {module} import {kind}
 
 class Visitor({kind}):
     wait_time = constant(0.05)
@@ -37,16 +38,23 @@ def other() -> Iterator[LoadServer]:
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("kind", ["HttpUser", "FastHttpUser"])
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        ("locust", "HttpUser"),
+        ("locust", "FastHttpUser"),
+        ("runner.load.swift", "SwiftHttpUser"),
+    ],
+)
 def test_an_ordinary_locustfile_reaches_the_target_by_name(
-    tmp_path: Path, other: LoadServer, kind: str
+    tmp_path: Path, other: LoadServer, module: str, kind: str
 ) -> None:
     """Goal: no 404 of an ingress for an ordinary file. Method: a real child, two servers.
 
     The target's host is named where the author names none, and only to the target.
     """
     with load_server() as server:
-        source = ORDINARY.format(kind=kind, other=other.url)
+        source = ORDINARY.format(module=module, kind=kind, other=other.url)
         trip: Trip = set_off(tmp_path, server.url, source, [{"duration": "2s", "users": 2}])
         assert trip.wait() == 0, trip.job.tail(20)
         assert server.seen["GET /plain"] > 5

@@ -142,6 +142,7 @@ class RequestWriter:
             are absolute.
         default_headers: Fields for every request.
         authorization: Value of the Authorization header, if there is one for every request.
+        named: Origins, and the value of the Host header there unless the author gives one.
     """
 
     def __init__(
@@ -149,10 +150,12 @@ class RequestWriter:
         base_url: str | None,
         default_headers: Mapping[str, Any] | None = None,
         authorization: str | None = None,
+        named: Mapping[Origin, str] | None = None,
     ) -> None:
         self._base_url = base_url
         self._default_headers = dict(default_headers or {})
         self._authorization = authorization
+        self._named = dict(named or {})
         self._base = None if base_url is None else address_of(base_url)
         # A query or a fragment in a base URL swallows the path: the parser has to look.
         self._plain = base_url is not None and is_plain(base_url)
@@ -243,13 +246,14 @@ class RequestWriter:
         without: frozenset[str] = frozenset(),
     ) -> Heading:
         given = tuple(headers.items())
-        key = (address.host, kind, given, auth, without)
+        host = self._named.get(address.origin, address.host)
+        key = (host, kind, given, auth, without)
         try:
             block = self._blocks.get(key)
         except TypeError:
-            block = self._block(address.host, kind, headers, auth, without)
+            block = self._block(host, kind, headers, auth, without)
         if block is None:
-            block = self._block(address.host, kind, headers, auth, without)
+            block = self._block(host, kind, headers, auth, without)
             _keep(self._blocks, key, block)
         length = not block.chunked and not block.has_length
         return Heading(

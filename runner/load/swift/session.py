@@ -12,7 +12,7 @@ from typing import Any
 from gevent import Timeout
 from locust.contrib.fasthttp import LocustBadStatusCode
 
-from runner.load.swift.address import Address, split_credentials
+from runner.load.swift.address import Address, Origin, address_of, split_credentials
 from runner.load.swift.connection import Connection, ConnectionPool, Marks
 from runner.load.swift.content import unpack
 from runner.load.swift.cookies import Jar
@@ -72,6 +72,7 @@ class SwiftHttpSession:
         self._max_body = max_body
         self._base_url = base_url
         self._auth_header: str | None = None
+        self._named: tuple[tuple[Origin, str], ...] = ()
         if base_url:
             self._base_url, self._auth_header = split_credentials(base_url)
         self._writer = self._make_writer()
@@ -94,6 +95,16 @@ class SwiftHttpSession:
     def auth_header(self, value: str | None) -> None:
         self._auth_header = value
         self._writer = self._make_writer()
+
+    def name_host(self, host: str) -> None:
+        """Send ``host`` as the Host header of requests, and redirects, to whom the base URL names.
+
+        A Host header that the author gives goes before it. A base URL that is set later is another
+        server's.
+        """
+        if self._base_url:
+            self._named = ((address_of(self._base_url).origin, host),)
+            self._writer = self._make_writer()
 
     @contextmanager
     def rename_request(self, name: str) -> Iterator[None]:
@@ -214,7 +225,7 @@ class SwiftHttpSession:
             yield line.removesuffix(b"\n").decode("utf-8", errors="replace")
 
     def _make_writer(self) -> RequestWriter:
-        return _writer(self._base_url, self._default_headers, self._auth_header)
+        return _writer(self._base_url, self._default_headers, self._auth_header, self._named)
 
     def _ask(
         self, draft: Draft, kind: type[SwiftResponse], stream: bool, allow_redirects: bool
@@ -309,20 +320,26 @@ class SwiftHttpSession:
 
 
 def _writer(
-    base_url: str | None, headers: Mapping[str, Any] | None, authorization: str | None
+    base_url: str | None,
+    headers: Mapping[str, Any] | None,
+    authorization: str | None,
+    named: tuple[tuple[Origin, str], ...],
 ) -> RequestWriter:
     """The same writer for all users who would write the same."""
     try:
-        return _shared_writer(base_url, tuple((headers or {}).items()), authorization)
+        return _shared_writer(base_url, tuple((headers or {}).items()), authorization, named)
     except TypeError:  # a list of values cannot be looked up
-        return RequestWriter(base_url, headers, authorization)
+        return RequestWriter(base_url, headers, authorization, dict(named))
 
 
 @lru_cache(maxsize=64)
 def _shared_writer(
-    base_url: str | None, headers: tuple[tuple[str, Any], ...], authorization: str | None
+    base_url: str | None,
+    headers: tuple[tuple[str, Any], ...],
+    authorization: str | None,
+    named: tuple[tuple[Origin, str], ...],
 ) -> RequestWriter:
-    return RequestWriter(base_url, dict(headers), authorization)
+    return RequestWriter(base_url, dict(headers), authorization, dict(named))
 
 
 def _cookie_url(address: Address) -> str:
