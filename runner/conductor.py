@@ -326,7 +326,7 @@ def _stop_if_asked(run: Conduct) -> None:
 def _load_expected(plan: Plan, offset_s: float) -> bool:
     """Whether the plan has somebody running in the window that guards look at."""
     seconds = range(int(WINDOW_S + SETTLE_S) + 1)
-    return any(plan.users_at(max(0.0, offset_s - second)) >= 1 for second in seconds)
+    return any(plan.expects_load(max(0.0, offset_s - second)) for second in seconds)
 
 
 def _check_guards(run: Conduct, offset_s: float) -> None:

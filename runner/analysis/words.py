@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from runner.model.plan import Plan
+
 _DIGITS = 3
 _MAX_DIGITS = 12
 
@@ -51,6 +53,18 @@ def count(number: float, noun: str) -> str:
     """``1 request``, ``3,200 requests``; a mesh's count may be a fraction and is rounded."""
     whole = round(number)
     return f"{whole:,} {noun}" if whole == 1 else f"{whole:,} {noun}s"
+
+
+def load_size(plan: Plan) -> str:
+    """How much load a plan brings, at most."""
+    load = plan.experiment.load
+    if load.search is not None:
+        return f"from {figure(load.search.start, 'per_s')} to {figure(load.search.end, 'per_s')}"
+    if load.model == "own":
+        return "as the locustfile's own shape has it"
+    if load.model == "rate":
+        return f"up to {figure(max(stage.rate_to for stage in plan.stages), 'per_s')}"
+    return f"up to {max(stage.users_to for stage in plan.stages):,} users"
 
 
 def listed(items: Iterable[str], limit: int = 3) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from runner.analysis.words import load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
+from runner.model.plan import make_plan
 from runner.source import (
     experiment_files,
     find_experiment,
@@ -54,7 +56,9 @@ def _entry(path: Path) -> dict[str, Any]:
         "path": str(path),
         "description": experiment.description,
         "duration_s": experiment.duration_s,
-        "users_max": max(stage.users for stage in experiment.load.stages),
+        "load_model": experiment.load.model,
+        "users_max": max((stage.users or 0 for stage in experiment.load.stages), default=0),
+        "load": load_size(make_plan(experiment)),
         "faults": [f"{fault.kind} {fault.service}" for fault in experiment.faults],
         "objectives": len(experiment.objectives),
     }

@@ -68,7 +68,7 @@ def make_table(*headers: str, title: str = "", right: Sequence[int] = ()) -> Tab
 
 def experiments_table(entries: Sequence[dict[str, Any]]) -> Table:
     """The experiments of ``seatrial list``."""
-    table = make_table("Experiment", "Length", "Users", "Faults", "Question", right=(2,))
+    table = make_table("Experiment", "Length", "Load", "Faults", "Question")
     for entry in entries:
         if "error" in entry:
             table.add_row(safe(entry["name"]), "", "", "", safe(entry["error"], "red"))
@@ -77,7 +77,7 @@ def experiments_table(entries: Sequence[dict[str, Any]]) -> Table:
         table.add_row(
             safe(entry["name"], "bold"),
             fmt.span(entry["duration_s"]),
-            fmt.count(entry["users_max"]),
+            safe(entry["load"]),
             safe(faults),
             safe(entry["description"]),
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runner.analysis.windows import phase_label
+from runner.analysis.words import load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
@@ -10,6 +13,9 @@ from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
 from runner.source import Source
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def show_plan(source: Source, plan: Plan, output: str) -> None:
@@ -35,17 +41,7 @@ def print_plan(plan: Plan) -> None:
     out.print(
         f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}\n"
     )
-    stages = make_table("Stage", "From", "To", "Users", "Ramp", title="Load", right=(0,))
-    for number, stage in enumerate(plan.stages, start=1):
-        ramp = f"{stage.spawn_rate:g}/s until {fmt.clock_offset(stage.ramp_end_s)}"
-        stages.add_row(
-            str(number),
-            fmt.clock_offset(stage.start_s),
-            fmt.clock_offset(stage.end_s),
-            f"{stage.users_from} → {stage.users_to}",
-            ramp if stage.users_from != stage.users_to else "hold",
-        )
-    out.print(stages)
+    out.print(_load(plan))
     phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
     for phase in plan.phases:
         phases.add_row(
@@ -71,6 +67,41 @@ def print_plan(plan: Plan) -> None:
     for guard in experiment.guards:
         held, grace = fmt.span(guard.for_), fmt.span(guard.grace)
         out.print(safe(f"Guard: abort when {guard.abort_when} for {held} (after {grace})"))
+
+
+def _load(plan: Plan) -> Table:
+    """What the load does, stage by stage where it has stages."""
+    load = plan.experiment.load
+    if not plan.stages:
+        table = make_table("From", "To", "Load", title="Load")
+        how = load_size(plan)
+        if load.search is not None:
+            until = " and ".join(load.search.until)
+            how = (
+                f"arrivals {how}, in at most {load.search.max_steps} steps of "
+                f"{fmt.span(load.search.step)}, until {until} no longer hold"
+            )
+        table.add_row(fmt.clock_offset(0.0), fmt.clock_offset(plan.duration_s), safe(how))
+        return table
+    of_rate = load.model == "rate"
+    headers = ("Stage", "From", "To", "Arrivals/s" if of_rate else "Users", "Ramp")
+    table = make_table(*headers, title="Load", right=(0,))
+    for number, stage in enumerate(plan.stages, start=1):
+        before, after = f"{stage.users_from}", f"{stage.users_to}"
+        speed = f"{stage.spawn_rate:g}/s "
+        if of_rate:
+            before, after, speed = f"{stage.rate_from:g}", f"{stage.rate_to:g}", ""
+        ramp = f"{speed}until {fmt.clock_offset(stage.ramp_end_s)}"
+        if before == after or stage.ramp_end_s == stage.start_s:
+            ramp = "hold"
+        table.add_row(
+            str(number),
+            fmt.clock_offset(stage.start_s),
+            fmt.clock_offset(stage.end_s),
+            after if ramp == "hold" else f"{before} → {after}",
+            ramp,
+        )
+    return table
 
 
 def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]:

@@ -9,11 +9,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from runner.model.objective import Objective, check_direction, parse_bound
 from runner.model.shape import Items, Model
-from runner.model.units import Duration, Percent
+from runner.model.units import Duration, Percent, Rate
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SELECTOR_PART = re.compile(r"[A-Za-z0-9._/-]+\s*(=|==|!=)\s*[A-Za-z0-9._-]+|[A-Za-z0-9._/-]+")
@@ -24,13 +32,25 @@ SMALLEST_PERCENT = 0.0001
 DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
 
 
+LoadModel = Literal["users", "rate", "search", "own"]
+
+
 class Stage(Model):
-    """One piece of the load profile. Its ``duration`` is its own length, not an end time."""
+    """One piece of the load profile. Its ``duration`` is its own length, not an end time.
+
+    Either ``users`` (closed model: a new request waits for the last answer) or ``rate`` (open
+    model: requests arrive whether or not the last one was answered).
+    """
 
     model_config = ConfigDict(title="Stage")
 
     duration: Duration = Field(gt=0, description="Length of this stage.")
-    users: int = Field(ge=0, le=1_000_000, description="Users at the end of the stage's ramp.")
+    users: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="Users at the end of the stage's ramp."
+    )
+    rate: Rate | None = Field(
+        default=None, le=1_000_000, description="Arrivals at the end of the stage's ramp."
+    )
     spawn_rate: float | None = Field(
         default=None,
         gt=0,
@@ -38,10 +58,88 @@ class Stage(Model):
         description="Users started or stopped per second until 'users' is reached. Default: all "
         "at once, spread over one second.",
     )
+    ramp: Duration | None = Field(
+        default=None,
+        ge=0,
+        description="Time in which 'rate' is reached, in a straight line. Default: at once.",
+    )
+
+    @field_validator("users", "rate", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:  # written down, but without a value
+            raise PydanticKnownError("int_type")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        other = "users" if self.users is None else "rate"
+        return {name: value for name, value in write(self).items() if name != other}
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Stage:
+        if (self.users is None) == (self.rate is None):
+            both = "both 'users' and 'rate'" if self.users is not None else "neither"
+            raise ValueError(f"a stage has either 'users' or 'rate'; this one has {both}")
+        if self.rate is not None and self.spawn_rate is not None:
+            raise ValueError("'spawn_rate' belongs to 'users'; accepted with 'rate': ramp")
+        if self.users is not None and self.ramp is not None:
+            raise ValueError("'ramp' belongs to 'rate'; accepted with 'users': spawn_rate")
+        if self.ramp is not None and self.ramp > self.duration:
+            raise ValueError(
+                f"the ramp of {self.ramp:g}s is longer than the stage of {self.duration:g}s"
+            )
+        return self
+
+
+class Search(Model):
+    """Look for the highest arrival rate that holds, step by step, in place of stages."""
+
+    model_config = ConfigDict(title="Search")
+
+    start: Rate = Field(gt=0, alias="from", description="The lowest rate; it should hold.")
+    end: Rate = Field(gt=0, alias="to", description="The highest rate that is tried.")
+    until: Items[str] = Field(
+        min_length=1,
+        description="What must hold at a rate: bounds on latency and errors.",
+        examples=[["latency.p95 < 500ms", "errors < 1%"]],
+    )
+    step: Duration = Field(default=20.0, ge=5, description="Length of one step.")
+    transient: Duration = Field(
+        default=5.0, ge=0, description="Time at the start of a step that is not judged."
+    )
+    tolerance: Percent = Field(
+        default=15.0, gt=0, description="Width of the answer's interval that is narrow enough."
+    )
+    max_steps: int = Field(default=34, ge=3, le=1000, description="Most steps, repeats included.")
+
+    @field_validator("until")
+    @classmethod
+    def _bounds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        slis = []
+        for text in value:
+            bound = parse_bound(text)
+            if bound.sli not in ("latency", "errors"):
+                raise ValueError(f"a search watches latency and errors, not {bound.sli}")
+            check_direction(text, "promise")
+            slis.append(bound.sli)
+        if len(set(slis)) < len(slis):
+            raise ValueError("accepted: at most one bound on latency and one on errors")
+        return value
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Search:
+        if self.end <= self.start:
+            raise ValueError(f"'to' ({self.end:g}/s) is not above 'from' ({self.start:g}/s)")
+        if self.transient >= self.step:
+            raise ValueError(
+                f"the transient of {self.transient:g}s leaves nothing of a step of {self.step:g}s"
+            )
+        return self
 
 
 class Load(Model):
-    """Who sends how many requests, and when."""
+    """Who sends how many requests, and when: stages, a search, or the locustfile's own shape."""
 
     model_config = ConfigDict(title="Load")
 
@@ -50,10 +148,67 @@ class Load(Model):
         description="A Locust file: a path, or a name in locustfiles/.",
         examples=["shop.py"],
     )
-    stages: Items[Stage] = Field(min_length=1, description="The profile, stage after stage.")
+    stages: Items[Stage] = Field(default=(), description="The profile, stage after stage.")
+    search: Search | None = Field(default=None, description="Look for the breaking point.")
+    shape: Literal["own"] | None = Field(
+        default=None, description="'own': follow the locustfile's LoadTestShape for 'duration'."
+    )
+    duration: Duration | None = Field(
+        default=None, gt=0, description="Length of the load with a shape of its own."
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Most requests under way at once in the open model; an arrival beyond it is "
+        "dropped and counted. Default: those of two seconds, at least 100.",
+    )
     stop_timeout: Duration = Field(
         default=5.0, ge=0, description="Grace for requests that are under way at the end."
     )
+
+    @model_validator(mode="after")
+    def _one_profile(self) -> Load:
+        given = [
+            name
+            for name, value in (
+                ("stages", self.stages),
+                ("search", self.search),
+                ("shape", self.shape),
+            )
+            if value
+        ]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none of them"
+            raise ValueError(f"the load has one of stages, search or shape; this one has {found}")
+        if (self.shape is None) != (self.duration is None):
+            raise ValueError("'shape: own' and 'duration' belong together: how long to follow it")
+        if len({stage.rate is None for stage in self.stages}) > 1:
+            raise ValueError("all stages have 'users', or all have 'rate'; not some of each")
+        if self.max_in_flight is not None and self.model in ("users", "own"):
+            raise ValueError("'max_in_flight' belongs to the open model: stages with 'rate'")
+        return self
+
+    @property
+    def model(self) -> LoadModel:
+        """``users`` (closed), ``rate`` (open), ``search`` (open, adaptive) or ``own``."""
+        if self.search is not None:
+            return "search"
+        if self.shape is not None:
+            return "own"
+        return "users" if self.stages[0].rate is None else "rate"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests arrive by a schedule, whether or not others were answered."""
+        return self.model in ("rate", "search")
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that the load lasts; of a search, that it lasts at most."""
+        if self.search is not None:
+            return self.search.step * self.search.max_steps
+        return self.duration or sum(stage.duration for stage in self.stages)
 
 
 class _Fault(Model):
@@ -182,4 +337,4 @@ class Experiment(Model):
     @property
     def duration_s(self) -> float:
         """Seconds from the start of the load to its planned end."""
-        return sum(stage.duration for stage in self.load.stages)
+        return self.load.duration_s

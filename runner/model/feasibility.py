@@ -78,16 +78,18 @@ def _stage_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mis
     mistakes = []
     stages = experiment.load.stages
     known = [("load", "stages", index, "users") not in unknown for index in range(len(stages))]
-    if not any(stage.users for stage in stages):
+    if stages and not any(stage.users or stage.rate for stage in stages):
         mistakes.append(
             Mistake(
                 ("load", "stages"),
-                "no stage has a user, so nothing would be tried; accepted: at least one user",
+                "no stage has a user or a rate, so nothing would be tried; accepted: at least one "
+                "user, or a rate above 0/s",
             )
         )
     users = 0
     for index, stage in enumerate(stages):
-        change, users = abs(stage.users - users), stage.users
+        wanted = stage.users or 0
+        change, users = abs(wanted - users), wanted
         if not all(known[max(0, index - 1) : index + 1]):
             continue
         if stage.spawn_rate is not None and change > stage.spawn_rate * stage.duration * _ALMOST:

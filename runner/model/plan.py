@@ -6,11 +6,12 @@ covered without gap or overlap, and every phase is half-open.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from pydantic import Field
 
-from runner.model.experiment import Experiment, Fault, Stage
+from runner.model.experiment import Experiment, Fault, Load, Search, Stage
 from runner.model.objective import PhaseName
 from runner.model.shape import Items, Model
 
@@ -21,19 +22,36 @@ UNDO_GRACE_S = 15.0
 DEFAULT_RAMP_S = 1.0
 """A stage without a spawn rate reaches its users within this time, or within all of its own."""
 
+POOL_S = 2.0
+MIN_POOL, MAX_POOL = 100, 10_000
+"""Requests under way in the open model, where the file does not say: as many as arrive in this
+time, within these bounds."""
+
 OFFSET_DIGITS = 6
 """Offsets are whole microseconds: a float's noise must not make a phase of its own."""
 
 
 class PlannedStage(Model):
-    """A stage with absolute offsets: a linear ramp, then a plateau."""
+    """A stage with absolute offsets: a linear ramp, then a plateau.
+
+    Of users in the closed model; of the rate, in arrivals per second, in the open one.
+    """
 
     start_s: float
     end_s: float
-    users_from: int
-    users_to: int
-    spawn_rate: float = Field(description="Users per second during the ramp.")
-    ramp_end_s: float = Field(description="When users_to is reached; never after end_s.")
+    users_from: int = 0
+    users_to: int = 0
+    spawn_rate: float = Field(default=0.0, description="Users per second during the ramp.")
+    rate_from: float = 0.0
+    rate_to: float = 0.0
+    ramp_end_s: float = Field(description="When the plateau is reached; never after end_s.")
+
+    def share_at(self, offset_s: float) -> float:
+        """How much of the ramp is done at ``offset_s``, from 0 to 1."""
+        ramp_s = self.ramp_end_s - self.start_s
+        if offset_s >= self.ramp_end_s or ramp_s <= 0:
+            return float(offset_s >= self.ramp_end_s)
+        return max(0.0, (offset_s - self.start_s) / ramp_s)
 
 
 class Phase(Model):
@@ -64,6 +82,29 @@ class PlannedFault(Model):
     fault: Fault
 
 
+class GeneratorPlan(Model):
+    """Which processes make the load.
+
+    Attributes:
+        workers: Worker processes on this machine; 0 for one process that does it all.
+        remote_workers: Workers that are awaited from elsewhere.
+        bind_host: Address on which Locust's master listens for workers.
+        bind_port: Port on which it does; 0 for any that is free.
+        arguments: Arguments handed to Locust as they are.
+    """
+
+    workers: int = 0
+    remote_workers: int = 0
+    bind_host: str = "127.0.0.1"
+    bind_port: int = 0
+    arguments: Items[str] = ()
+
+    @property
+    def crew(self) -> int:
+        """Number of workers; 0 for one process that does it all."""
+        return self.workers + self.remote_workers
+
+
 class Plan(Model):
     """What will be done, and when. Written to disk before the first effect."""
 
@@ -75,6 +116,10 @@ class Plan(Model):
     phases: Items[Phase]
     faults: Items[PlannedFault]
     seed: int
+    generator: GeneratorPlan = GeneratorPlan()
+    max_in_flight: int = Field(
+        default=0, description="Most requests under way in the open model; 0 in the closed one."
+    )
 
     @property
     def rehearsal(self) -> bool:
@@ -94,10 +139,31 @@ class Plan(Model):
 
     def users_at(self, offset_s: float) -> float:
         """Planned users at ``offset_s``, with the ramp as a straight line (so a float)."""
+        stage = self.stage_at(offset_s)
+        return 0.0 if stage is None else _users_in(stage, offset_s)
+
+    def rate_at(self, offset_s: float) -> float:
+        """Planned arrivals per second at ``offset_s``; 0 in the closed model."""
+        stage = self.stage_at(offset_s)
+        if stage is None:
+            return 0.0
+        return stage.rate_from + (stage.rate_to - stage.rate_from) * stage.share_at(offset_s)
+
+    def stage_at(self, offset_s: float) -> PlannedStage | None:
+        """The stage that ``offset_s`` falls into."""
         for stage in self.stages:
             if stage.start_s <= offset_s < stage.end_s:
-                return _users_in(stage, offset_s)
-        return 0.0
+                return stage
+        return None
+
+    def expects_load(self, offset_s: float) -> bool:
+        """Whether requests are to be expected at ``offset_s``.
+
+        Of a search and of a locustfile's own shape nobody knows beforehand: all the time.
+        """
+        if self.experiment.load.model in ("search", "own"):
+            return 0 <= offset_s < self.duration_s
+        return self.users_at(offset_s) >= 1 or self.rate_at(offset_s) > 0
 
 
 def _users_in(stage: PlannedStage, offset_s: float) -> float:
@@ -121,29 +187,48 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
             update={
                 "duration": stage.duration * factor,
                 "spawn_rate": None if stage.spawn_rate is None else stage.spawn_rate / factor,
+                "ramp": None if stage.ramp is None else stage.ramp * factor,
             }
         )
         for stage in experiment.load.stages
     )
+    load = {
+        "stages": stages,
+        "search": _scaled_search(experiment.load.search, factor),
+        "duration": None if experiment.load.duration is None else experiment.load.duration * factor,
+    }
     faults = tuple(
         fault.model_copy(update={"at": fault.at * factor, "duration": fault.duration * factor})
         for fault in experiment.faults
     )
     return experiment.model_copy(
         update={
-            "load": experiment.load.model_copy(update={"stages": stages}),
+            "load": experiment.load.model_copy(update=load),
             "faults": faults,
             "warmup": experiment.warmup * factor,
         }
     )
 
 
-def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
+def _scaled_search(search: Search | None, factor: float) -> Search | None:
+    if search is None:
+        return None
+    times = {"step": search.step * factor, "transient": search.transient * factor}
+    return search.model_copy(update=times)
+
+
+def make_plan(
+    experiment: Experiment,
+    *,
+    time_scale: float = 1.0,
+    generator: GeneratorPlan = GeneratorPlan(),  # noqa: B008 - a frozen value
+) -> Plan:
     """Resolve ``experiment`` into a plan.
 
     Args:
         experiment: As written. ``feasibility.mistakes_in`` must have found nothing in it.
         time_scale: Factor on every duration; 1 is the real thing, anything else a rehearsal.
+        generator: Which processes make the load.
     """
     shortened = experiment if time_scale == 1.0 else scaled(experiment, time_scale)
     duration_s = round(shortened.duration_s, OFFSET_DIGITS)
@@ -166,29 +251,53 @@ def make_plan(experiment: Experiment, *, time_scale: float = 1.0) -> Plan:
         phases=tile(duration_s, round(shortened.warmup, OFFSET_DIGITS), faults),
         faults=faults,
         seed=shortened.seed,
+        generator=generator,
+        max_in_flight=_pool(shortened.load),
     )
+
+
+def _pool(load: Load) -> int:
+    """The bound of requests under way; where none is given, those of :data:`POOL_S` seconds."""
+    if not load.is_open:
+        return 0
+    if load.max_in_flight is not None:
+        return load.max_in_flight
+    rates = [stage.rate or 0.0 for stage in load.stages]
+    highest = max([*rates, 0.0 if load.search is None else load.search.end])
+    return min(MAX_POOL, max(MIN_POOL, math.ceil(highest * POOL_S)))
 
 
 def _stages(stages: tuple[Stage, ...]) -> tuple[PlannedStage, ...]:
     planned: list[PlannedStage] = []
-    start_s, users, after_s = 0.0, 0, 0.0
+    before, after_s = PlannedStage(start_s=0.0, end_s=0.0, ramp_end_s=0.0), 0.0
     for stage in stages:
-        change = abs(stage.users - users)
         after_s += stage.duration
-        end_s = round(after_s, OFFSET_DIGITS)
-        rate = stage.spawn_rate or max(change, 1) / min(DEFAULT_RAMP_S, stage.duration)
-        planned.append(
-            PlannedStage(
-                start_s=start_s,
-                end_s=end_s,
-                users_from=users,
-                users_to=stage.users,
-                spawn_rate=rate,
-                ramp_end_s=min(end_s, start_s + change / rate),
-            )
-        )
-        start_s, users = end_s, stage.users
+        before = _planned(stage, before, round(after_s, OFFSET_DIGITS))
+        planned.append(before)
     return tuple(planned)
+
+
+def _planned(stage: Stage, before: PlannedStage, end_s: float) -> PlannedStage:
+    start_s = before.end_s
+    if stage.rate is not None:
+        return PlannedStage(
+            start_s=start_s,
+            end_s=end_s,
+            rate_from=before.rate_to,
+            rate_to=stage.rate,
+            ramp_end_s=min(end_s, round(start_s + (stage.ramp or 0.0), OFFSET_DIGITS)),
+        )
+    users = stage.users or 0
+    change = abs(users - before.users_to)
+    spawn_rate = stage.spawn_rate or max(change, 1) / min(DEFAULT_RAMP_S, stage.duration)
+    return PlannedStage(
+        start_s=start_s,
+        end_s=end_s,
+        users_from=before.users_to,
+        users_to=users,
+        spawn_rate=spawn_rate,
+        ramp_end_s=min(end_s, start_s + change / spawn_rate),
+    )
 
 
 def tile(duration_s: float, warmup_s: float, faults: tuple[PlannedFault, ...]) -> tuple[Phase, ...]:

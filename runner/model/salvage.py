@@ -71,7 +71,9 @@ def salvage(data: Any) -> Remains | None:
     if _seconds(warmup) is None:
         unknown.add(WARMUP)
         warmup = "0s"
-    stages = _stages(load.get("stages"), unknown)
+    profile = _valid(Load, {**load, "locustfile": "?"})
+    if profile is None:
+        profile = Load(locustfile="?", stages=_stages(load.get("stages"), unknown))
     faults = _faults(data.get("faults", []), unknown)
     objectives = {
         index: objective
@@ -83,7 +85,7 @@ def salvage(data: Any) -> Remains | None:
         {
             "name": name or _STAND_IN_NAME,
             "description": "?",
-            "load": Load(locustfile="?", stages=stages),
+            "load": profile,
             "warmup": warmup,
             "faults": tuple(faults.values()),
             "objectives": (*objectives.values(), _STAND_IN_OBJECTIVE),
@@ -107,7 +109,7 @@ def _stages(raw_stages: Any, unknown: set[Loc]) -> tuple[Stage, ...]:
         if stage is None:
             known = raw if isinstance(raw, dict) else {}
             users, duration = known.get("users"), known.get("duration")
-            if type(users) is not int or users < 0:
+            if ("rate" in known and "users" not in known) or type(users) is not int or users < 0:
                 unknown.add(("load", "stages", index, "users"))
                 users = 1
             if not _seconds(duration):

@@ -94,6 +94,17 @@ def _percent(value: Any) -> float:
     return float(value)
 
 
+def format_rate(per_s: float) -> str:
+    """Text that :func:`parse_rate` reads back to the same rate."""
+    return f"{per_s:.9f}".rstrip("0").rstrip(".") + "/s"
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, str):
+        return parse_rate(value)
+    raise ValueError(f"{value!r} has no unit; write {RATE_ACCEPTED}")
+
+
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
@@ -108,6 +119,21 @@ Duration = Annotated[
     ),
 ]
 """Seconds in memory; text with a unit in files."""
+
+Rate = Annotated[
+    float,
+    BeforeValidator(_rate),
+    PlainSerializer(format_rate, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$",
+            "examples": ["200/s", "1200/min"],
+            "description": "A rate with its unit.",
+        }
+    ),
+]
+"""Events per second in memory; text with a unit in files."""
 
 Percent = Annotated[
     float,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from runner.analysis.words import figure
+from runner.analysis.words import figure, load_size
 from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
@@ -146,7 +146,7 @@ def _facts(recording: Recording, evaluation: Evaluation) -> tuple[Fact, ...]:
     known = {
         "Created" if recording.manifest.anchor is None else "Load started": _created(recording),
         "Length": fmt.span(plan.duration_s) if ended_s is None else ended,
-        "Users": f"up to {fmt.count(max(stage.users_to for stage in plan.stages))}",
+        "Load": load_size(plan),
         "Requests": f"{fmt.count(requests)}, {fmt.count(failed)} failed",
         "Faults": fmt.count(len(plan.faults)) if plan.faults else "none",
         "Target": "" if target is None else f"{target.kind} {target.name}",
