@@ -277,7 +277,8 @@ def test_every_shipped_experiment_satisfies_the_schema(run: Run) -> None:
     schema = json.loads(run("schema")[1])
     assert schema["$defs"]["Guard"]["properties"]["for"]["default"] == "10s"
     paths = sorted(Path("experiments").glob("*.yaml"))
-    assert {p.stem for p in paths} >= {"normal", "order-pod-kill", "payment-delay", "payment-abort"}
+    faults = {"order-pod-kill", "payment-delay", "payment-abort"}
+    assert {p.stem for p in paths} >= {"normal", "stress", "spike", "soak"} | faults
     validator = jsonschema.Draft202012Validator(schema)
     for path in paths:
         assert list(validator.iter_errors(YAML(typ="safe").load(path.read_text()))) == [], path
