@@ -1,8 +1,8 @@
 """What rides along inside Locust: follows the plan, records every request. Not for the supervisor.
 
 Loaded by ``locust -f …/seatrial_locustfile.py,<the user's locustfile>``. The user's file is not
-touched and Locust's statistics are not used, only kept from growing. One process; what is recorded
-merges by addition, so that workers can follow.
+touched and Locust's statistics are not used, only fed and kept from growing. One process; what is
+recorded merges by addition, so that workers can follow.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from locust import User
 from locust.runners import LocalRunner
 
 from runner.load.host_header import name_host
+from runner.load.locust_stats import FedStatistics
 from runner.load.locust_upkeep import LineLimit, prune_stats
 from runner.load.outcomes import classify
 from runner.load.population import Population
-from runner.load.recorder import MAX_ENDPOINTS, OTHER_ENDPOINT, Recorder
+from runner.load.recorder import MAX_ENDPOINTS, OTHER_ENDPOINT, Batch, Recorder
 from runner.load.seconds import SECONDS_FILE, SecondsWriter
 from runner.load.shape import next_change_s, users_due
 from runner.model.plan import Plan
@@ -54,15 +55,21 @@ class Recording:
         folder: Where ``seconds.jsonl`` is made.
         users: Gives the number of running users.
         on_orphaned: Called when the parent process is gone.
+        statistics: Locust's own, which are fed with what is recorded.
     """
 
     def __init__(
-        self, folder: Path, users: Callable[[], int], on_orphaned: Callable[[], None]
+        self,
+        folder: Path,
+        users: Callable[[], int],
+        on_orphaned: Callable[[], None],
+        statistics: FedStatistics,
     ) -> None:
         self.recorder = Recorder()
         self._writer = SecondsWriter(folder / SECONDS_FILE, time.time)
         self._users = users
         self._on_orphaned = on_orphaned
+        self._statistics = statistics
         self._started_wall_s: float | None = None
         self._started_s = 0.0
         self._cpu_s = time.process_time()
@@ -138,10 +145,19 @@ class Recording:
         if self._loop is not None:
             self._loop.kill()
         if self.started:
-            second = int(self.offset_s())
-            users = self._users() if self._users_at_end is None else self._users_at_end
-            self._writer.rows(self.recorder.drain(), second, users)
+            self.write()
             self._writer.end(complete=self._complete, interrupted=self.interrupted)
+
+    def write(self) -> None:
+        """Write all that was recorded."""
+        self._write(self.recorder.drain(), int(self.offset_s()), self._users_now())
+
+    def _write(self, batch: Batch, upto_second: int, users: int) -> None:
+        self._writer.rows(batch, upto_second, users)
+        self._statistics.feed(batch, self._started_wall_s or 0.0)
+
+    def _users_now(self) -> int:
+        return self._users() if self._users_at_end is None else self._users_at_end
 
     def _write_every_second(self) -> None:
         number = 0
@@ -149,10 +165,10 @@ class Recording:
             number = max(number, int(self.offset_s())) + 1
             gevent.sleep(max(0.0, number - self.offset_s()))
             lag_s = max(0.0, self.offset_s() - number)
-            users = self._users() if self._users_at_end is None else self._users_at_end
+            users = self._users_now()
             gevent.sleep(_SETTLE_S)
             second = int(self.offset_s())
-            self._writer.rows(self.recorder.drain(second), second, users)
+            self._write(self.recorder.drain(second), second, users)
             self._account(second - 1, lag_s)
             if self.recorder.overflowed:
                 self.note(f"more than {MAX_ENDPOINTS} endpoints: the rest is {OTHER_ENDPOINT}")
@@ -198,7 +214,10 @@ class Ride:
         environment.stats.total.use_response_times_cache = False
         LineLimit.install()
         self._recording = recording = Recording(
-            self._folder, lambda: int(environment.runner.user_count), self.abandon
+            self._folder,
+            lambda: int(environment.runner.user_count),
+            self.abandon,
+            FedStatistics(environment),
         )
         own = type(environment.shape_class).__name__
         others = sorted(set(environment.available_shape_classes or ()) - {own, "Default"})
@@ -231,6 +250,7 @@ class Ride:
             grace_s = min(grace_s, _ABORT_GRACE_S)
         gevent.spawn_later(grace_s + _EXIT_LIMIT_S, self._force_exit)
         population.dismiss(grace_s)
+        recording.write()  # before test_stop, whose listeners look at Locust's statistics
         recording.interrupted = population.interrupted
         environment.stop_timeout = min(grace_s, _ABORT_GRACE_S)
 

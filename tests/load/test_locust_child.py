@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from loadserver import LoadServer, closed_port, load_server
-from trips import Trip, set_off
+from trips import STEADY, Stage, Trip, set_off
 
 from runner.model.histogram import merged, quantile_us
 from runner.model.recording import LoadRecord
@@ -217,3 +217,33 @@ def test_the_shop_runs_under_plain_locust(tmp_path: Path) -> None:
         }
         # 80 on average; five standard deviations to either side.
         assert 35 <= server.total <= 125
+
+
+LOOKS_BACK = (
+    STEADY
+    + """
+import json, os
+from locust import events
+
+@events.test_stop.add_listener
+def look(environment, **_):
+    total, fine = environment.stats.total, environment.stats.get("/fine", "GET")
+    seen = [total.num_requests, total.num_failures, fine.num_requests]
+    with open(os.environ["SEEN"], "w") as file:
+        json.dump(seen, file)
+"""
+)
+
+
+def test_a_locustfile_that_looks_at_the_statistics_finds_them(tmp_path: Path) -> None:
+    """Goal: `environment.stats` is complete when the test ends, though nobody counts each request.
+
+    Method: a real child whose test_stop listener writes down what it sees.
+    """
+    seen = tmp_path / "seen.json"
+    with load_server() as server:
+        stages: list[Stage] = [{"duration": "2s", "users": 3}]
+        trip = set_off(tmp_path, server.url, LOOKS_BACK, stages, environ={"SEEN": str(seen)})
+        assert trip.wait() == 0, trip.job.tail(20)
+        assert json.loads(seen.read_text()) == [server.total, 0, server.total]
+        assert sum(row.count for row in trip.run.read_load().rows) == server.total > 10
