@@ -32,6 +32,7 @@ from runner.model.recording import (
     Signals,
 )
 from runner.model.shape import Model
+from runner.model.surroundings import KINDS, Surroundings, surroundings_of
 from runner.readback import json_file, json_lines, read_journal, read_load_record
 
 M = TypeVar("M", bound=Model)
@@ -213,7 +214,18 @@ class RunDir:
             load=self.read_load(),
             signals=self.read_signals(),
             faults=self.read_faults(plan),
+            surroundings=self.read_surroundings(),
         )
+
+    def read_surroundings(self) -> Surroundings:
+        """What stood around the load, out of the snapshot of before; empty without one."""
+        folder = self.target_dir("before")
+        paths = {kind: folder / f"{kind}.json" for kind in KINDS}
+        found = {kind: json_file(path) for kind, path in paths.items() if path.exists()}
+        try:
+            return surroundings_of(found)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"{folder} holds objects that are none: {error}") from error
 
     def _read_fault(self, fault_id: str) -> FaultRecord:
         folder = self.fault_dir(fault_id)

@@ -15,6 +15,7 @@ from pydantic import Field
 from runner.model.histogram import Counts
 from runner.model.plan import Plan
 from runner.model.shape import Items, Model
+from runner.model.surroundings import Surroundings
 
 MANIFEST_SCHEMA = 1
 
@@ -119,19 +120,25 @@ class Manifest(Model):
 
 @dataclass(frozen=True, slots=True)
 class LoadRow:
-    """Requests that were *sent* in one second, to one endpoint, with one outcome.
+    """Requests of one second, to one endpoint, with one outcome.
+
+    In the closed model, those that were *sent* in it; in the open model, those that were *due* in
+    it, because what waits for a generator or a slow target must not move to a better second.
 
     Attributes:
         second: Whole seconds from the start of the load.
         endpoint: ``METHOD name``, as Locust reports them.
         outcome: How they ended.
-        latency_us: Histogram of microseconds from the send to the end of the response.
+        latency_us: Histogram of microseconds: the response time, from the intended start to the
+            end of the response. The closed model has no intention but the send.
+        service_us: The same requests, from the send; None where that is the same.
     """
 
     second: int
     endpoint: str
     outcome: str
     latency_us: Counts
+    service_us: Counts | None = None
 
     @property
     def count(self) -> int:
@@ -140,17 +147,73 @@ class LoadRow:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSecond:
-    """How the load generator itself fared in one second.
+    """How the load generator itself fared in one second; of several processes, the worst one.
 
     Attributes:
         cpu_ratio: CPU time of its process over time passed; 1 is one core.
         lag_s: How late its own timer fired, and so what a send may have been late as well.
-        rss_bytes: Memory of its process.
+        rss_bytes: Memory of its processes.
     """
 
     cpu_ratio: float
     lag_s: float
     rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalSecond:
+    """What became of the arrivals of one second, in the open model.
+
+    Attributes:
+        offered: Arrivals that were due.
+        started: Those that were given to a user, in this second.
+        waited: Those of them that had to wait for a user, because all were busy.
+        dropped: Those that were given up, because no user came free in time.
+        completed: Arrivals whose task ended in this second.
+        late_us: Histogram of microseconds from the due moment to the start of those that did not
+            wait for a user: how unpunctual the generator was.
+    """
+
+    offered: int = 0
+    started: int = 0
+    waited: int = 0
+    dropped: int = 0
+    completed: int = 0
+    late_us: Counts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """One step of a search as the generator carried it out.
+
+    Attributes:
+        ended: Whether it was followed to its end and its requests were waited for.
+        in_flight: Tasks that were still under way when nobody waited any longer.
+    """
+
+    number: int
+    rate_per_s: float
+    start_s: float
+    duration_s: float
+    ended: bool = False
+    in_flight: int = 0
+
+
+WorkerWord = Literal["joined", "lost", "back", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEvent:
+    """Something that happened to a worker process of the generator.
+
+    Attributes:
+        what: ``joined`` at the start, ``lost`` when it fell silent, ``back`` when it spoke again
+            (and was sent away), ``late`` when it came after the start (and was sent away).
+    """
+
+    second: int
+    worker: str
+    what: WorkerWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +231,10 @@ class LoadRecord:
         notes: Sentences about the record that its reader must know.
         interrupted: Users that were ended by force within a task; the request that each had under
             way is not on record.
+        arrivals: Second to its arrivals; empty in the closed model.
+        workers: What happened to worker processes, in order; empty for a generator of one process.
+        steps: Steps of a search, in order.
+        wanted: Second to the users that a locustfile's own shape wanted at its end.
     """
 
     rows: tuple[LoadRow, ...]
@@ -179,6 +246,10 @@ class LoadRecord:
     generator: Mapping[int, GeneratorSecond] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interrupted: int = 0
+    arrivals: Mapping[int, ArrivalSecond] = field(default_factory=dict)
+    workers: tuple[WorkerEvent, ...] = ()
+    steps: tuple[SearchStep, ...] = ()
+    wanted: Mapping[int, int] = field(default_factory=dict)
 
 
 SignalState = Literal["ok", "gaps", "empty", "error"]
@@ -188,10 +259,11 @@ class SignalSeries(Model):
     """One indicator of one service over the whole run, as Prometheus answered.
 
     Attributes:
-        sli: ``latency.p50|p95|p99``, ``traffic``, ``errors``, ``saturation.cpu|memory`` or
-            an own name.
+        sli: ``latency.p50|p95|p99``, ``traffic``, ``errors``, ``saturation.cpu|memory``,
+            ``replicas.desired|ready``, ``pool.connections|pending|ejected`` (of the calling proxy
+            that has most) or an own name.
         service: Service the series is about; empty when it is about all.
-        unit: ``s``, ``per_s`` or ``ratio``.
+        unit: ``s``, ``per_s``, ``ratio`` or ``count``.
         points: ``(offset_s, value)``; a value is None where there was none or it was NaN.
     """
 
@@ -231,6 +303,8 @@ class Signals(Model):
 
     Attributes:
         services: Services that were asked for.
+        stages: What the mesh saw in each plateau of an uneven load; ``phase`` is the index of the
+            plateau.
         scrape_gaps: Sentences, one for each scrape target that was down or silent in the run.
         fault_flags: Fault id to the number of requests that the mesh flagged as hit by it while it
             was planned to be in effect (FI, DI); absent where flags say nothing.
@@ -240,6 +314,7 @@ class Signals(Model):
     services: Items[str]
     series: Items[SignalSeries] = ()
     phases: Items[PhaseSignal] = ()
+    stages: Items[PhaseSignal] = ()
     scrape_gaps: Items[str] = ()
     fault_flags: dict[str, float | None] = Field(default_factory=dict)
     late_flags: dict[str, float | None] = Field(default_factory=dict)
@@ -291,6 +366,7 @@ class Recording:
     load: LoadRecord
     signals: Signals | None
     faults: tuple[FaultRecord, ...]
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     def offset_s(self, wall_s: float) -> float | None:
         """Seconds from the start of the load of a Unix time; None when the load never started."""

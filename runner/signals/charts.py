@@ -10,7 +10,7 @@ from runner.errors import SignalError
 from runner.model.recording import SignalSeries, SignalState
 from runner.signals.client import Answer, Sampled
 from runner.signals.figures import attempt
-from runner.signals.queries import Chart, pods_of, seconds
+from runner.signals.queries import Chart, literal, pods_of, seconds
 from runner.signals.scope import Scope
 
 _DIGITS = 6
@@ -33,8 +33,13 @@ def chart_series(scope: Scope, workloads: Mapping[str, set[str]]) -> Iterator[Si
     for chart in scope.dialect.service_charts:
         for service, names in workloads.items():
             if has_pods(service):
-                pods = pods_of(scope.dialect, names)
-                query = scope.fill(chart.template, pods=pods, window=window)
+                query = scope.fill(
+                    chart.template,
+                    pods=pods_of(scope.dialect, names),
+                    workloads="|".join(literal(name) for name in sorted(names)),
+                    service=literal(service),
+                    window=window,
+                )
                 yield _series(scope, chart, query, _ask(scope, chart, query), service)
 
 

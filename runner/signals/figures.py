@@ -13,11 +13,12 @@ from runner.model.recording import PhaseSignal, SignalState
 from runner.signals.client import UnreachableError
 
 T = TypeVar("T")
-Unit = Literal["s", "per_s", "ratio"]
+Unit = Literal["s", "per_s", "ratio", "count"]
 
 UNITS: dict[str, Unit] = {
     "traffic": "per_s",
     "errors": "ratio",
+    "overflow": "count",
     "saturation.cpu": "ratio",
     "saturation.memory": "ratio",
 }
@@ -26,7 +27,7 @@ UNITS: dict[str, Unit] = {
 
 @dataclass(frozen=True, slots=True)
 class PhaseWindow:
-    """One phase in Prometheus' time: Unix seconds."""
+    """One phase, or one plateau of the load, in Prometheus' time: Unix seconds."""
 
     phase: Phase
     start_s: float

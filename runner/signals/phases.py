@@ -1,4 +1,4 @@
-"""Latency, traffic and errors of each service over exactly one phase, from the mesh's counters.
+"""Latency, traffic, errors and refusals of each service over exactly one phase, from counters.
 
 The service without a name is the ingress: everything that came through the gateway.
 """
@@ -34,15 +34,15 @@ class Counted:
     durations: Growth | SignalError
 
 
-def counted(scope: Scope, window: PhaseWindow) -> Counted:
-    """Ask for one phase.
+def counted(scope: Scope, window: PhaseWindow, kind: str = "phase") -> Counted:
+    """Ask for one phase, or for one window of another ``kind``, which raw answers are named by.
 
     Raises:
         UnreachableError: When Prometheus does not answer at all.
     """
 
     def ask(name: str, template: str) -> Growth | SignalError:
-        label = f"phase{window.phase.index}-{name}"
+        label = f"{kind}{window.phase.index}-{name}"
         times = (window.start_s, window.end_s)
         return attempt(lambda: growth(scope.client, label, scope.fill(template), *times))
 
@@ -76,6 +76,7 @@ def mesh_signals(
     slis: dict[str, Callable[[str], Figure]] = {
         "traffic": lambda service: _traffic(dialect, seen, service),
         "errors": lambda service: _errors(dialect, seen, service),
+        "overflow": lambda service: _overflow(dialect, seen, service),
         "latency.avg": lambda service: _mean(dialect, seen, service),
     }
     for name in statistics:
@@ -123,6 +124,23 @@ def _errors(dialect: Dialect, seen: Counted, service: str) -> Figure:
         if re.fullmatch(dialect.failed_code, labels.get(dialect.code_label, ""))
     )
     return Figure(wrong / total, total, grown.query, warnings=tuple(grown.warnings))
+
+
+def _overflow(dialect: Dialect, seen: Counted, service: str) -> Figure:
+    """Requests that a full connection pool refused; flags are combined, as in ``UO,URX``."""
+    grown = seen.requests
+    if isinstance(grown, SignalError):
+        return failed("", grown)
+    series = _of(dialect, grown, service)
+    if not series:
+        return nothing(grown.query, _NO_SERIES, tuple(grown.warnings))
+    refused = sum(
+        value
+        for labels, value in series
+        if dialect.overflow_flag in labels.get(dialect.flags_label, "").split(",")
+    )
+    total = sum(value for _, value in series)
+    return Figure(refused, total, grown.query, warnings=tuple(grown.warnings))
 
 
 def _quantile(dialect: Dialect, seen: Counted, service: str, ratio: float) -> Figure:

@@ -57,6 +57,7 @@ class _Found:
     services: dict[str, set[str]]
     series: list[SignalSeries] = field(default_factory=list)
     phases: list[PhaseSignal] = field(default_factory=list)
+    stages: list[PhaseSignal] = field(default_factory=list)
     gaps: tuple[str, ...] = ()
     flags: dict[str, float | None] = field(default_factory=dict)
     late: dict[str, float | None] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class _Found:
             services=tuple(sorted(self.services)),
             series=tuple(self.series),
             phases=tuple(self.phases),
+            stages=tuple(self.stages),
             scrape_gaps=self.gaps,
             fault_flags=self.flags,
             late_flags=self.late,
@@ -214,6 +216,10 @@ def _collect(scope: Scope, found: _Found) -> None:
             ],
         )
     found.series.extend(chart_series(scope, ordered))
+    for window in scope.plateaus():
+        stage = counted(scope, PhaseWindow(*window), "stage")
+        signals = [*mesh_signals(scope.dialect, stage, ordered, ("p95",))]
+        found.stages += _long_enough(scope, stage, signals)
 
 
 def _long_enough(scope: Scope, one: Counted, signals: list[PhaseSignal]) -> list[PhaseSignal]:

@@ -15,7 +15,7 @@ from string import Template
 from types import MappingProxyType
 from typing import Final, Literal
 
-Unit = Literal["s", "per_s", "ratio"]
+Unit = Literal["s", "per_s", "ratio", "count"]
 
 _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
@@ -27,7 +27,8 @@ class Chart:
     Attributes:
         sli: Indicator, such as ``latency.p95``.
         unit: Unit after ``factor``.
-        template: PromQL with ``$namespace``, ``$window`` and, per service, ``$pods``.
+        template: PromQL with ``$namespace``, ``$window`` and, per service, the regular expressions
+            ``$pods``, ``$workloads`` and ``$service``.
         factor: What the answer is multiplied with to be in ``unit``.
     """
 
@@ -62,6 +63,7 @@ class Dialect:
         charts: Queries over the run that answer for all services at once.
         service_charts: Queries over the run that are asked for each service.
         fault_flags: Kind of fault to the flag on requests that it hit.
+        overflow_flag: The flag on requests that a full connection pool refused.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Dialect:
     charts: tuple[Chart, ...]
     service_charts: tuple[Chart, ...]
     fault_flags: Mapping[str, str]
+    overflow_flag: str
 
 
 _ISTIO_ALL: Final = 'reporter="source",destination_service_namespace="$namespace"'
@@ -108,6 +111,17 @@ _MEMORY: Final = (
     f"sum(container_memory_working_set_bytes{{{_CONTAINERS}}}) / "
     "sum(kube_pod_container_resource_limits{"
     'namespace="$namespace",pod=~"$pods",resource="memory"})'
+)
+
+# Of all proxies that call a service, the one with the fullest pool: limits are each proxy's own.
+# Istio's proxies tell of pools only where `proxyStatsMatcher` says so; the sandbox's do.
+_POOL: Final = (
+    "max(max_over_time(envoy_cluster_%s{"
+    'cluster_name=~"outbound[|].*[|]$service[.]$namespace[.].*"}[$window]))'
+)
+_REPLICAS: Final = (
+    'sum(kube_deployment_%s{namespace="$namespace",deployment=~"$workloads"} or '
+    'kube_statefulset_%s{namespace="$namespace",statefulset=~"$workloads"})'
 )
 
 ISTIO: Final = Dialect(
@@ -151,8 +165,18 @@ ISTIO: Final = Dialect(
     service_charts=(
         Chart("saturation.cpu", "ratio", f"sum(rate({_CPU}[$window])) / {_CPU_REQUESTED}"),
         Chart("saturation.memory", "ratio", _MEMORY),
+        Chart("replicas.desired", "count", _REPLICAS % ("spec_replicas", "replicas")),
+        Chart(
+            "replicas.ready",
+            "count",
+            _REPLICAS % ("status_replicas_ready", "status_replicas_ready"),
+        ),
+        Chart("pool.connections", "count", _POOL % "upstream_cx_active"),
+        Chart("pool.pending", "count", _POOL % "upstream_rq_pending_active"),
+        Chart("pool.ejected", "count", _POOL % "outlier_detection_ejections_active"),
     ),
     fault_flags=MappingProxyType({"http-abort": "FI", "http-delay": "DI"}),
+    overflow_flag="UO",
 )
 
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({"istio": ISTIO})

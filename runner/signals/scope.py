@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runner.analysis.profile import plateaus, varied
 from runner.model.plan import Phase, Plan
 from runner.signals.client import PromClient
 from runner.signals.queries import Dialect, filled
@@ -58,6 +59,17 @@ class Scope:
             end_s = min(phase.end_s + late_s, self.end_s)
             yield phase, self.zero_s + start_s, self.zero_s + end_s
             start_s = end_s
+
+    def plateaus(self) -> Iterator[tuple[Phase, float, float]]:
+        """Each plateau of an uneven load with the way to it, and its Prometheus times.
+
+        A plateau stands as a phase of its own, whose index is that of the plateau.
+        """
+        for one in varied(plateaus(self.plan)):
+            end_s = min(one.end_s, self.end_s)
+            if one.from_s < end_s:
+                phase = Phase(index=one.index, name="baseline", start_s=one.from_s, end_s=end_s)
+                yield phase, self.zero_s + one.from_s, self.zero_s + end_s
 
     def _faults_at(self, offset_s: float) -> tuple[str, ...]:
         phase = self.plan.phase_at(offset_s)

@@ -177,8 +177,8 @@ def _prometheus(target: TargetInfo) -> Symptom:
 
 
 def _api(target: TargetInfo, objects: Objects) -> Symptom:
-    if objects.errors:
-        unread = "; ".join(f"{kind}: {why}" for kind, why in objects.errors.items())
+    if objects.needed:
+        unread = "; ".join(f"{kind}: {why}" for kind, why in objects.needed.items())
         return Symptom("Kubernetes API", "missing", unread, "may this user read them?")
     counts = ", ".join(f"{len(objects.of(kind))} {kind}" for kind in KINDS)
     return Symptom("Kubernetes API", "ok", f"{target.identity}: {counts}")

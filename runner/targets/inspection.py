@@ -31,6 +31,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _ISTIO = ("virtualservices", "destinationrules", "gateways", "envoyfilters")
 _VERSIONS = ("v1", "v1beta1", "v1alpha3")
 KINDS = ("pods", "services", "endpoints", "deployments", *_ISTIO)
+OPTIONAL_KINDS = ("horizontalpodautoscalers",)
+"""What a run can do without: the report says less then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Objects:
 
     kinds: dict[str, list[Object]]
     errors: dict[str, str]
+
+    @property
+    def needed(self) -> dict[str, str]:
+        """The errors that a run cannot do with."""
+        return {kind: why for kind, why in self.errors.items() if kind not in OPTIONAL_KINDS}
 
     def of(self, kind: str) -> list[Object]:
         return self.kinds.get(kind, [])
@@ -141,16 +148,21 @@ def _read(asked: argparse.Namespace) -> dict[str, Any]:
     from urllib3.exceptions import HTTPError
 
     api, namespace = connect(asked), asked.namespace
-    core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
+    core, apps, scaling = (
+        client.CoreV1Api(api),
+        client.AppsV1Api(api),
+        client.AutoscalingV2Api(api),
+    )
     typed = {
         "pods": core.list_namespaced_pod,
         "services": core.list_namespaced_service,
         "endpoints": core.list_namespaced_endpoints,
         "deployments": apps.list_namespaced_deployment,
+        "horizontalpodautoscalers": scaling.list_namespaced_horizontal_pod_autoscaler,
     }
     kinds: dict[str, list[Object]] = {}
     errors: dict[str, str] = {}
-    for kind in KINDS:
+    for kind in (*KINDS, *OPTIONAL_KINDS):
         try:
             if kind in typed:
                 answer = typed[kind](namespace, _preload_content=False, _request_timeout=REQUEST_S)

@@ -18,7 +18,7 @@ def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> l
         namespace: Where that was read.
         flags: What names this target to ``seatrial heal``; see :func:`target_flags`.
     """
-    found = [f"{kind} cannot be read ({why})" for kind, why in sorted(objects.errors.items())]
+    found = [f"{kind} cannot be read ({why})" for kind, why in sorted(objects.needed.items())]
     found += leftovers(objects, flags)
     services = {o["metadata"]["name"]: o for o in objects.of("services")}
     for name in sorted(_services_of(plan)):

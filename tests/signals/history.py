@@ -11,6 +11,8 @@ Second by second from 30 s before the load to 5 s after it, each counter follows
   above the highest bound.
 * One pod each of order-api and of a service called ``order``, whose name is the beginning of it.
 * payment-api's pods are scraped by a target that nothing is known of from 40 s to 50 s.
+* order-api is scaled from 2 to 3 replicas at 70 s, and the third is ready at 80 s.
+* Two proxies call order-api; at 50 s one of them has 31 connections, and 4 requests wait.
 """
 
 from __future__ import annotations
@@ -78,6 +80,16 @@ def line(at_zero: float, per_s: float) -> Value:
     return lambda t: at_zero + per_s * t
 
 
+def step(before: float, after: float, at_s: int) -> Value:
+    """A gauge that changes once."""
+    return lambda t: after if t >= at_s else before
+
+
+def peak(usual: float, most: float, at_s: int) -> Value:
+    """A gauge that is high for one second."""
+    return lambda t: most if t == at_s else usual
+
+
 def failing(t: int) -> float | None:
     """70 at offset 0, 1/s more, gone after 75 s."""
     return 70.0 + t if t <= 75 else None
@@ -134,10 +146,37 @@ def _pods() -> Iterator[Counter]:
         yield "kube_pod_container_resource_limits", limit, line(128e6, 0)
 
 
+def _replicas() -> Iterator[Counter]:
+    for deployment, third_s in (("order-api", 70), ("order", 10_000)):
+        labels = {"job": "pods", "instance": "pods:1", "namespace": NAMESPACE}
+        labels["deployment"] = deployment
+        yield "kube_deployment_spec_replicas", labels, step(2, 3, third_s)
+        yield "kube_deployment_status_replicas_ready", labels, step(2, 3, third_s + 10)
+
+
+def _pools() -> Iterator[Counter]:
+    for pod, most, waiting in ((GATEWAY, 31, 4), ("cart-api-1", 9, 0)):
+        cluster = f"outbound|80||order-api.{NAMESPACE}.svc.cluster.local"
+        labels = {"job": "envoy", "instance": "mesh:15090", "pod": pod, "cluster_name": cluster}
+        yield "envoy_cluster_upstream_cx_active", labels, peak(5, most, 50)
+        yield "envoy_cluster_upstream_rq_pending_active", labels, peak(0, waiting, 50)
+        # A namesake elsewhere, and another service whose name ends alike.
+        for name in ("order-api.elsewhere", f"pre-order-api.{NAMESPACE}"):
+            other = labels | {"cluster_name": f"outbound|80||{name}.svc.cluster.local"}
+            yield "envoy_cluster_upstream_cx_active", other, line(99, 0)
+
+
 def history(start_s: int) -> Iterator[str]:
     """The history in OpenMetrics; ``start_s`` is the Unix time at which the load began."""
     envoy: Counter = ("up", {"job": "envoy", "instance": "mesh:15090"}, line(1, 0))
-    for name, labels, value in (envoy, *_requests(), *_latencies(), *_pods()):
+    for name, labels, value in (
+        envoy,
+        *_requests(),
+        *_latencies(),
+        *_pods(),
+        *_replicas(),
+        *_pools(),
+    ):
         text = ",".join(f'{label}="{content}"' for label, content in labels.items())
         for second in range(-BEFORE_S, RUN_S + AFTER_S + 1):
             known = value(second)

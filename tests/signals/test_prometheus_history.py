@@ -176,7 +176,45 @@ def test_charts_are_on_one_grid(collected: Collected) -> None:
     assert dict(series["errors", "payment-api"].points)[80.6] == pytest.approx(3 / 8)
     assert dict(series["saturation.cpu", "order-api"].points)[80.6] == pytest.approx(0.2)
     assert series["latency.p95", "payment-api"].state == "empty"
-    assert len(series) == 7 * 3
+    assert len(series) == 12 * 3
+
+
+def test_replicas_are_those_of_the_services_own_deployment(collected: Collected) -> None:
+    """The third replica is wanted at 70 s and ready at 80 s; a namesake's do not count."""
+    series = {(one.sli, one.service): one for one in collected.signals.series}
+    desired = dict(series["replicas.desired", "order-api"].points)
+    assert (desired[68.6], desired[70.6]) == (2, 3)
+    ready = dict(series["replicas.ready", "order-api"].points)
+    assert (ready[78.6], ready[80.6]) == (2, 3)
+    assert series["replicas.ready", "payment-api"].state == "empty"
+    assert series["replicas.ready", "order-api"].unit == "count"
+
+
+def test_pool_is_that_of_the_fullest_proxy(collected: Collected) -> None:
+    """One second with 31 connections is not lost between points; others' pools do not count."""
+    series = {(one.sli, one.service): one for one in collected.signals.series}
+    connections = [value for _, value in series["pool.connections", "order-api"].points]
+    pending = [value for _, value in series["pool.pending", "order-api"].points]
+    assert (max(filter(None, connections)), max(filter(None, pending))) == (31, 4)
+    assert connections[0] == 5
+    assert series["pool.connections", "payment-api"].state == "empty"
+
+
+def test_plateaus_are_asked_about_one_by_one(collected: Collected, tmp_path: Path) -> None:
+    """Two levels of load: payment-api got 5/s in the first and (5 + 3)/s in half of the second."""
+    load = {
+        "locustfile": "shop.py",
+        "stages": [{"duration": "60s", "users": 5}, {"duration": "60s", "users": 10}],
+    }
+    plan = plan_with_abort(load=load)
+    source, target = PrometheusSource(), target_at(collected.url)
+    signals = source.collect(plan, collected.anchor, target, plan.duration_s, tmp_path)
+    stages = {(one.phase, one.sli): one for one in signals.stages if one.service == "payment-api"}
+    assert stages[0, "traffic"].value == pytest.approx(5)
+    assert stages[0, "traffic"].samples == pytest.approx(250)  # the 10 s of warmup are left out
+    assert stages[1, "errors"].value == pytest.approx(90 / 390)
+    assert stages[1, "overflow"].value == 0
+    assert collected.signals.stages == ()  # at one level, phases tell it all
 
 
 def test_raw_answers_are_kept(collected: Collected) -> None:

@@ -91,6 +91,7 @@ def test_queries_in_full(golden: Golden) -> None:
     values = {
         "namespace": "ecommerce",
         "pods": pods_of(ISTIO, ["order-api"]),
+        "workloads": "order-api",
         "window": "5s",
         "service": "payment-api",
         "flag": "FI",

@@ -143,6 +143,12 @@ def test_what_cannot_be_read_is_a_problem() -> None:
     assert problem == "virtualservices cannot be read (HTTP 403: Forbidden)"
 
 
+def test_autoscalers_that_cannot_be_read_are_no_problem() -> None:
+    """A run can do without them: the report says that they are not known."""
+    errors = {"horizontalpodautoscalers": "HTTP 403: Forbidden"}
+    assert _problems(ABORT, "errors < 1%", Objects(kinds=world().kinds, errors=errors)) == []
+
+
 def test_a_snapshot_holds_no_value_of_an_environment_variable(tmp_path: Path) -> None:
     """Goal: no secret in the results. Method: one in a variable and one in kubectl's annotation."""
     container = {"name": "app", "env": [{"name": "PASSWORD", "value": "hunter2"}]}
