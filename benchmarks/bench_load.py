@@ -1,0 +1,165 @@
+"""What riding along costs: one worker with our plug-in and recorder beside Locust alone and Taurus.
+
+    python benchmarks/bench_load.py [--pairs 5] [--seconds 4] [--users 50] [--client fast]
+                                    [--taurus | --bzt PATH] [--json FILE]
+
+All drive the same locustfile: ``locustfiles/shop.py`` without its waiting time, its users on Locust's
+FastHttpUser. See ``loopback.py`` for who has which core and how it is counted. What supervises the
+generator shares its core: for ours, the reader of the record; for Taurus, all of bzt, which is also
+tried once more with only Locust on that core ("taurus apart").
+
+``--taurus`` builds an environment with bzt and this Locust's version in a folder that is removed
+afterwards (pip, some minutes); ``--bzt`` names the bzt of one that exists. Without either, Taurus
+is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import loopback
+import psutil
+from loopback import LONG_S, Server, Window
+
+BARE_RATE, BARE_CPU, TAURUS_RATE = 0.97, 1.05, 1.2
+INSTALL_S = 900
+Trial = Callable[[Server], Window]
+
+
+def ours(locustfile: Path, args: argparse.Namespace) -> Trial:
+    def trial(target: Server) -> Window:
+        window, failed = loopback.our_load(locustfile, target, args.users, args.seconds)
+        if failed:
+            raise SystemExit(f"{failed} requests failed")
+        return window
+
+    return trial
+
+
+def bare(locustfile: Path, args: argparse.Namespace) -> Trial:
+    def trial(target: Server) -> Window:
+        with tempfile.TemporaryDirectory() as folder:
+            argv = loopback.bare_locust(locustfile, target, args.users)
+            with loopback.process(argv, Path(folder)) as pid:
+                return loopback.measure(target, pid, args.seconds)
+
+    return trial
+
+
+def taurus(bzt: Path, locustfile: Path, args: argparse.Namespace, *, apart: bool) -> Trial:
+    """Taurus as its manual has it, but for the screen and the request for its newest version."""
+
+    def trial(target: Server) -> Window:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            execution = {
+                "executor": "locust",
+                "concurrency": args.users,
+                "ramp-up": 0,
+                "hold-for": f"{LONG_S}s",
+                "scenario": {"script": str(locustfile), "default-address": target.url},
+            }
+            settings = {"check-updates": False, "artifacts-dir": str(folder / "artifacts")}
+            modules = {"console": {"disable": True}}
+            config = {"execution": [execution], "settings": settings, "modules": modules}
+            path = folder / "taurus.json"
+            path.write_text(json.dumps(config), encoding="utf-8")
+            argv = [str(bzt), str(path)]
+            with loopback.process(argv, folder, HOME=name) as pid:
+
+                def set_apart() -> None:
+                    process = psutil.Process(pid)
+                    if apart and process.children():
+                        process.cpu_affinity([loopback.SERVER_CORE])
+
+                return loopback.measure(target, pid, args.seconds, set_apart)
+
+    return trial
+
+
+def install_bzt(folder: Path) -> Path:
+    """An environment with Taurus, and Locust in the version that is measured here."""
+    print(f"installing bzt and locust {version('locust')} in a throw-away environment", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=INSTALL_S)
+    python, wanted = folder / "bin" / "python", ["bzt", f"locust=={version('locust')}"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+    subprocess.run(pip, check=True, timeout=INSTALL_S, stdout=subprocess.DEVNULL)
+    return folder / "bin" / "bzt"
+
+
+def versions(bzt: Path) -> str:
+    code = "from importlib.metadata import version as v; print(v('bzt'), v('locust'), v('gevent'))"
+    python = bzt.with_name("python")
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return "bzt {} with locust {}, gevent {}".format(*done.stdout.split())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured ones of a trial")
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--client", choices=["fast", "swift", "requests"], default="fast")
+    parser.add_argument("--taurus", action="store_true", help="install and measure Taurus, too")
+    parser.add_argument("--bzt", type=Path, help="the bzt of an environment that exists")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args()
+    print(f"{loopback.machine()}; locust {version('locust')}, gevent {version('gevent')}; ", end="")
+    print(f"{args.users} users of {args.client!r}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        users = loopback.shop_on(args.client, folder)
+        trials = {"locust alone": bare(users, args), "ours": ours(users, args)}
+        bzt = args.bzt or (install_bzt(folder / "bzt") if args.taurus else None)
+        if bzt is None:
+            print("Taurus is left out: --taurus installs it, --bzt PATH names one")
+        else:
+            print(versions(bzt))
+            trials["taurus"] = taurus(bzt, users, args, apart=False)
+            trials["taurus apart"] = taurus(bzt, users, args, apart=True)
+        target = stack.enter_context(loopback.server())
+        os.sched_setaffinity(0, {loopback.CLIENT_CORE})
+        windows: dict[str, list[Window]] = {name: [] for name in trials}
+        for number in range(args.pairs):
+            for name in list(trials)[:: -1 if number % 2 else 1]:
+                windows[name].append(trials[name](target))
+                loopback.show(name, windows[name][-1])
+    report(windows, args.json)
+
+
+def report(windows: dict[str, list[Window]], path: Path | None) -> None:
+    print(f"\nours beside others (median of pairs, range); {loopback.machine()}")
+    figures: dict[str, Any] = {"machine": loopback.machine()}
+    figures["windows"] = {name: [w._asdict() for w in found] for name, found in windows.items()}
+    own = windows["ours"]
+    for name, others in windows.items():
+        if name == "ours":
+            continue
+        rate = loopback.ratios([w.rate for w in own], [w.rate for w in others])
+        cpu = loopback.ratios([w.cpu_us for w in own], [w.cpu_us for w in others])
+        figures[name] = {"rate": rate, "cpu_per_request": cpu}
+        least = BARE_RATE if name == "locust alone" else TAURUS_RATE
+        met = f"goal {least:g}: {loopback.goal(rate['median'] >= least)}"
+        print(f"{name:>14}: rate {spelled(rate)} x   {met}")
+        met = f"goal {BARE_CPU:g}: {loopback.goal(cpu['median'] <= BARE_CPU)}"
+        print(f"{'':>14}  CPU per request {spelled(cpu)} x   {met}")
+    if path:
+        path.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+def spelled(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f})"
+
+
+if __name__ == "__main__":
+    main()
