@@ -21,6 +21,7 @@ from runner.targets.sandbox.apiclient import (
     DEPLOYMENTS,
     DESTINATIONRULES,
     GATEWAYS,
+    HPAS,
     NAMESPACES,
     NODES,
     PODS,
@@ -43,6 +44,7 @@ _KINDS: Final = {
         VIRTUALSERVICES,
         DESTINATIONRULES,
         DEPLOYMENTS,
+        HPAS,
     )
 }
 HEARTBEAT_LIMIT_S: Final = 30.0

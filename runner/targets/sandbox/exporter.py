@@ -20,6 +20,7 @@ from runner.errors import TargetError
 from runner.targets.sandbox.apiclient import (
     DEPLOYMENTS,
     ENDPOINTS,
+    HPAS,
     NODES,
     PODS,
     REPLICASETS,
@@ -51,9 +52,9 @@ async def run_exporter(
     Raises:
         TargetError: The API server gave no lists at the start, or the port is taken.
     """
-    pods, replicasets, deployments, endpoints, nodes = (
-        Informer(client, kind) for kind in (PODS, REPLICASETS, DEPLOYMENTS, ENDPOINTS, NODES)
-    )
+    kinds = (PODS, REPLICASETS, DEPLOYMENTS, ENDPOINTS, NODES, HPAS)
+    informers = [Informer(client, kind) for kind in kinds]
+    pods, replicasets, deployments, endpoints, nodes, autoscalers = informers
     meter = Meter()
 
     def look() -> World:
@@ -63,6 +64,7 @@ async def run_exporter(
             deployments=tuple(deployments.objects.values()),
             endpoints=tuple(endpoints.objects.values()),
             nodes=tuple(nodes.objects.values()),
+            autoscalers=tuple(autoscalers.objects.values()),
             usage=meter.read(processes),
         )
 
@@ -75,7 +77,7 @@ async def run_exporter(
     app = web.Application()
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    async with following(pods, replicasets, deployments, endpoints, nodes):
+    async with following(*informers):
         await runner.setup()
         try:
             port = settings.exporter_port

@@ -41,6 +41,7 @@ class World(NamedTuple):
     deployments: tuple[Object, ...] = ()
     endpoints: tuple[Object, ...] = ()
     nodes: tuple[Object, ...] = ()
+    autoscalers: tuple[Object, ...] = ()
     usage: Mapping[str, Usage] = {}
 
 
@@ -54,6 +55,7 @@ def families(world: World) -> Iterator[Metric]:
     yield from _replicasets(world.replicasets)
     yield from _endpoints(world.endpoints)
     yield from _nodes(world.nodes)
+    yield from _autoscalers(world.autoscalers)
 
 
 def _gauge(name: str, text: str, labels: Iterable[str]) -> GaugeMetricFamily:
@@ -231,6 +233,29 @@ def _deployments(deployments: Iterable[Object]) -> Iterator[Metric]:
         for found in status.get("conditions") or ():
             _add_condition(conditions, [*own, found["type"]], found["status"])
     yield from (*counts.values(), wanted, generation, created, conditions)
+
+
+def _autoscalers(autoscalers: Iterable[Object]) -> Iterator[Metric]:
+    labels = ("namespace", "horizontalpodautoscaler")
+    prefix = "kube_horizontalpodautoscaler"
+    fewest = _gauge(f"{prefix}_spec_min_replicas", "Fewest replicas.", labels)
+    most = _gauge(f"{prefix}_spec_max_replicas", "Most replicas.", labels)
+    current = _gauge(f"{prefix}_status_current_replicas", "Replicas found.", labels)
+    desired = _gauge(f"{prefix}_status_desired_replicas", "Replicas asked for.", labels)
+    conditions = _gauge(
+        f"{prefix}_status_condition", "Conditions.", [*labels, "condition", "status"]
+    )
+    for each in autoscalers:
+        own, spec, status = _identity(each)[:2], each["spec"], each.get("status") or {}
+        floor = spec.get("minReplicas")
+        fewest.add_metric(own, 1 if floor is None else floor)
+        most.add_metric(own, spec.get("maxReplicas", 0))
+        if status.get("conditions"):  # before the first look the numbers say nothing
+            current.add_metric(own, status.get("currentReplicas", 0))
+            desired.add_metric(own, status.get("desiredReplicas", 0))
+        for found in status.get("conditions") or ():
+            _add_condition(conditions, [*own, found["type"]], found["status"])
+    yield from (fewest, most, current, desired, conditions)
 
 
 def _replicasets(replicasets: Iterable[Object]) -> Iterator[Metric]:

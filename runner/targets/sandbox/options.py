@@ -18,6 +18,7 @@ OPTIONS: Final[Mapping[str, tuple[type[int] | type[float], float, float]]] = {
     "endpoint_removal_delay_s": (float, 0.0, 60.0),
     "pod_recreation_delay_s": (float, 0.0, 300.0),
     "default_grace_s": (float, 0.0, 300.0),
+    "autoscaler_sync_s": (float, 1.0, 300.0),
 }
 
 

@@ -34,6 +34,8 @@ class SandboxSettings:
         pod_recreation_delay_s: Seconds between a pod's end and the start of its replacement's
             process: scheduling, image and sandbox set-up of a real node.
         default_grace_s: Grace period for a pod that states none.
+        autoscaler_sync_s: Seconds between two looks of the autoscaler, and the time over which it
+            takes CPU usage.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SandboxSettings:
     endpoint_removal_delay_s: float = 0.2
     pod_recreation_delay_s: float = 1.0
     default_grace_s: float = 2.0
+    autoscaler_sync_s: float = 15.0
 
     @property
     def kubeconfig(self) -> Path:

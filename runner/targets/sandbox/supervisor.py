@@ -28,7 +28,7 @@ from runner.targets.sandbox.apiclient import (
     Informer,
 )
 from runner.targets.sandbox.apiserver import ApiServerHandle, serve
-from runner.targets.sandbox.controllers import run_deployments, run_endpoints
+from runner.targets.sandbox.controllers import run_autoscaler, run_deployments, run_endpoints
 from runner.targets.sandbox.exporter import run_exporter
 from runner.targets.sandbox.kubelet import PodProcesses, run_kubelet
 from runner.targets.sandbox.mesh.controller import run_mesh
@@ -49,6 +49,7 @@ _CONFLICT: Final = 409
 # no client sees a half-dead mesh, then the pods, then those who watch, then what all stand on.
 _STOP_ORDER: Final = (
     ("watch", 1.0),
+    ("autoscaler", 1.0),
     ("deployments", 2.0),
     ("mesh", 2.0),
     ("envoy", 1.0),
@@ -196,6 +197,7 @@ class Supervisor:
         start("endpoints", run_endpoints(self._client("endpoints-controller"), settings))
         start("kubelet", run_kubelet(self._client("kubelet"), settings, self._processes))
         start("exporter", run_exporter(self._client("exporter"), settings, self._processes))
+        start("autoscaler", run_autoscaler(self._client("autoscaler"), settings, self._processes))
         start("mesh", run_mesh(self._client("mesh"), settings, self._envoy))
 
     async def _apply_shop(self) -> None:

@@ -219,7 +219,7 @@ def test_routes(path: str, expected: tuple[str, ...]) -> None:
         "/api/v2/pods",
         "/apis/apps/v1",
         "/apis/apps/v1beta1/deployments",
-        "/apis/autoscaling/v1/horizontalpodautoscalers",
+        "/apis/autoscaling/v2beta2/horizontalpodautoscalers",
         "/api/v1/pods/p",
         "/api/v1/namespaces/n/nodes",
         "/api/v1/namespaces/n/pods/p/exec",

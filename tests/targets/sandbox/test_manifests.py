@@ -40,6 +40,7 @@ def test_the_shop_has_the_objects_that_the_checks_before_a_deployment_count() ->
         "VirtualService": 6,
         "DestinationRule": 6,
         "Deployment": 6,
+        "HorizontalPodAutoscaler": 2,
     }
 
 

@@ -185,7 +185,34 @@ def _event_object(obj: Obj) -> str:
 
 
 def _targets(obj: Obj) -> str:
-    return f"{len(obj.get('spec', {}).get('metrics') or [])} metrics"
+    """What an autoscaler's metrics are, and what they should be: ``cpu: 24%/60%``."""
+    seen = {
+        (each.get("resource") or {}).get("name"): (each.get("resource") or {}).get("current") or {}
+        for each in (obj.get("status") or {}).get("currentMetrics") or []
+    }
+    shown = []
+    for metric in obj["spec"].get("metrics") or []:
+        resource = metric.get("resource") or {}
+        name, target = resource.get("name", ""), resource.get("target") or {}
+        field, unit = (
+            ("averageUtilization", "%")
+            if "averageUtilization" in target
+            else (
+                "averageValue",
+                "",
+            )
+        )
+        now = seen.get(name, {}).get(field)
+        have = "<unknown>" if now is None else f"{now}{unit}"
+        shown.append(f"{name}: {have}/{target.get(field, '<auto>')}{unit}")
+    if len(shown) > 2:
+        return f"{', '.join(shown[:2])} + {len(shown) - 2} more..."
+    return ", ".join(shown) or NONE
+
+
+def _workload(obj: Obj) -> str:
+    reference = obj["spec"]["scaleTargetRef"]
+    return f"{reference['kind']}/{reference['name']}"
 
 
 def _job_done(obj: Obj) -> str:
@@ -279,7 +306,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         _count("Allowed Disruptions", "status", "disruptionsAllowed"),
     ),
     "horizontalpodautoscalers": _between(
-        Column("Reference", _at("spec", "scaleTargetRef", "name")),
+        Column("Reference", _workload),
         Column("Targets", _targets),
         _count("MinPods", "spec", "minReplicas"),
         _count("MaxPods", "spec", "maxReplicas"),

@@ -11,6 +11,7 @@ import copy
 from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
+from runner.targets.sandbox.apiserver import autoscalers
 from runner.targets.sandbox.apiserver.kinds import Kind
 
 
@@ -36,7 +37,7 @@ def initial_status(kind: Kind, obj: Obj) -> Obj | None:
         return obj.get("status")
     if kind.plural == "services":
         return {"loadBalancer": {}}
-    if kind.group in {"apps", "batch"}:
+    if kind.group in {"apps", "autoscaling", "batch"}:
         return dict.fromkeys(_COUNTS.get(kind.plural, ()), 0)
     return None
 
@@ -44,6 +45,7 @@ def initial_status(kind: Kind, obj: Obj) -> Obj | None:
 _COUNTS: dict[str, tuple[str, ...]] = {
     "replicasets": ("replicas",),
     "statefulsets": ("replicas",),
+    autoscalers.PLURAL: ("currentReplicas", "desiredReplicas"),
     "daemonsets": (
         "currentNumberScheduled",
         "desiredNumberScheduled",
@@ -191,10 +193,6 @@ def _namespace(spec: Obj) -> None:
     spec.setdefault("finalizers", ["kubernetes"])
 
 
-def _autoscaler(spec: Obj) -> None:
-    spec.setdefault("minReplicas", 1)
-
-
 def _job(spec: Obj) -> None:
     for key, value in {"parallelism": 1, "completions": 1, "backoffLimit": 6}.items():
         spec.setdefault(key, value)
@@ -209,7 +207,7 @@ _BY_KIND: dict[str, Any] = {
     "daemonsets": _template,
     "services": _service,
     "namespaces": _namespace,
-    "horizontalpodautoscalers": _autoscaler,
+    autoscalers.PLURAL: autoscalers.set_defaults,
     "jobs": _job,
 }
 

@@ -101,7 +101,7 @@ KINDS: tuple[Kind, ...] = (
         "HorizontalPodAutoscaler",
         "hpa",
         sub="status",
-        versions=("v2",),
+        versions=("v2", "v1"),
         categories=_ALL,
     ),
     _named("batch", "jobs", "Job", sub="status", categories=_ALL),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
-from runner.targets.sandbox.apiserver import ownership
+from runner.targets.sandbox.apiserver import autoscalers, ownership
 from runner.targets.sandbox.apiserver.defaults import (
     initial_status,
     with_defaults,
@@ -89,7 +89,14 @@ def now() -> str:
 
 def show(place: Place, obj: Obj) -> Obj:
     """A stored object as it is answered: with the kind and the version that were asked for."""
+    if _is_converted(place):
+        obj = autoscalers.to_old(obj)
     return {"kind": place.kind.kind, "apiVersion": place.api_version, **obj}
+
+
+def _is_converted(place: Place) -> bool:
+    """Whether objects look different under that version; all others are shown as stored."""
+    return place.kind.plural == autoscalers.PLURAL and place.version == autoscalers.OLD_VERSION
 
 
 def existing(store: Store, place: Place) -> Obj:
@@ -129,7 +136,8 @@ def bare(place: Place, body: Any) -> Obj:
             f" ({place.name})"
         )
     rest = {key: value for key, value in body.items() if key not in {"apiVersion", "kind"}}
-    return rest | {"metadata": {key: value for key, value in metadata.items() if value is not None}}
+    obj = rest | {"metadata": {key: value for key, value in metadata.items() if value is not None}}
+    return autoscalers.from_old(obj) if _is_converted(place) else obj
 
 
 def check_type(place: Place, body: Obj) -> None:

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
+from runner.targets.sandbox.apiserver import autoscalers
 from runner.targets.sandbox.apiserver.errors import StatusError, bad_request, invalid
 from runner.targets.sandbox.apiserver.kinds import Kind
 from runner.targets.sandbox.apiserver.selectors import structured_test
@@ -205,4 +206,5 @@ _BY_KIND: dict[str, Any] = {
     "replicasets": _workload,
     "statefulsets": _workload,
     "services": _service,
+    autoscalers.PLURAL: autoscalers.check,
 }
