@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
-from runner.model.recording import ClockAnchor, LoadRow, Signals, TargetInfo
+from runner.model.recording import ClockAnchor, LoadRow, SearchStep, Signals, TargetInfo
 
 
 class Clock(Protocol):
@@ -54,16 +55,40 @@ class LoadProgress:
         started_wall_s: Unix time of offset 0; None while the load has not started.
         rows: Rows that are new since the last look.
         users: ``(second, users)`` pairs that are new since the last look.
+        steps: Steps of a search that began or ended since the last look, in order.
+        arrivals: ``(second, what became of its arrivals)``, increments, in the open model.
+        remarks: Sentences about what went wrong in the generator, such as a lost worker.
     """
 
     started_wall_s: float | None
     rows: tuple[LoadRow, ...] = ()
     users: tuple[tuple[int, int], ...] = ()
+    steps: tuple[SearchStep, ...] = ()
+    arrivals: tuple[tuple[int, ArrivalSecond], ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class LoadJob(Job, Protocol):
     def progress(self) -> LoadProgress:
         """What is new in the record since the last call. Never blocks."""
+        ...
+
+    def offer(self, rate_per_s: float, duration_s: float) -> None:
+        """In a search: ask for a step at ``rate_per_s``, which begins at the next whole second.
+
+        Returns at once; :meth:`progress` tells when it has begun and ended.
+
+        Raises:
+            LoadError: When the generator cannot be asked.
+        """
+        ...
+
+    def finish(self) -> None:
+        """In a search: no more steps will be asked for; the generator ends by itself.
+
+        Raises:
+            LoadError: When the generator cannot be told.
+        """
         ...
 
 
@@ -129,6 +154,14 @@ class FaultInjector(Protocol):
 class SignalSource(Protocol):
     def skew_s(self, target: TargetInfo) -> float | None:
         """The source's clock minus ours, in seconds; None when it cannot be asked."""
+        ...
+
+    def ask(self, promql: str, target: TargetInfo, within_s: float) -> Reading:
+        """The answer to a guard's query now: one value for each series, NaN left out.
+
+        Comes back within ``within_s``, whatever hangs. Never raises for what the source lacks:
+        a wrong query, an empty answer and a source that is away or late are states of the answer.
+        """
         ...
 
     def collect(

@@ -8,59 +8,146 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordingError
-from runner.model.recording import GeneratorSecond, LoadRecord, LoadRow
+from runner.model.histogram import merge_into
+from runner.model.recording import (
+    ArrivalSecond,
+    GeneratorSecond,
+    LoadRecord,
+    LoadRow,
+    SearchStep,
+    WorkerEvent,
+)
+
+
+class _Reading:
+    """A record of the load as far as its lines were read."""
+
+    def __init__(self) -> None:
+        self.rows: list[LoadRow] = []
+        self.users: dict[int, int] = {}
+        self.failures: dict[tuple[str, str, str], int] = {}
+        self.generator: dict[int, GeneratorSecond] = {}
+        self.notes: list[str] = []
+        self.arrivals: dict[int, ArrivalSecond] = {}
+        self.workers: list[WorkerEvent] = []
+        self.steps: dict[int, SearchStep] = {}
+        self.wanted: dict[int, int] = {}
+        self.dropped, self.interrupted = 0, 0
+        self.finished, self.complete = False, False
+
+    def take(self, record: dict[str, Any]) -> None:  # noqa: C901 - a kind of line each
+        """One line of ``seconds.jsonl``.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: When it is none.
+        """
+        match record["kind"]:
+            case "rows":
+                self.rows.extend(load_rows(record))
+                self.users[_whole(record["second"])] = _whole(record["users"])
+            case "failures":
+                for endpoint, outcome, text, count in record["failures"]:
+                    key = (writable(endpoint), outcome, writable(text))
+                    self.failures[key] = self.failures.get(key, 0) + count
+                self.dropped += record["dropped"]
+            case "arrivals":
+                second = _whole(record["second"])
+                self.arrivals[second] = arrival_second(record, self.arrivals.get(second))
+            case "generator":
+                second = _whole(record["second"])
+                self.generator[second] = _generator(record, self.generator.get(second))
+            case "worker":
+                self.workers.append(load_event(record))
+            case "wanted":
+                self.wanted[_whole(record["second"])] = _whole(record["users"])
+            case "note":
+                self.notes.append(writable(record["text"]))
+            case "end":
+                self.finished, self.complete = True, record.get("complete") is True
+                self.interrupted = _whole(record.get("interrupted", 0))
+            case "step" | "step-end":
+                take_step(record, self.steps)
+            case _:
+                pass  # "start", which only a live reader needs
 
 
 def read_load_record(folder: Path) -> LoadRecord:
     """Read ``seconds.jsonl`` in ``folder``; what a killed generator left is read up to its tear."""
-    rows: list[LoadRow] = []
-    users: dict[int, int] = {}
-    failures: dict[tuple[str, str, str], int] = {}
-    generator: dict[int, GeneratorSecond] = {}
-    notes: list[str] = []
-    dropped, interrupted, finished, complete = 0, 0, False, False
     path = folder / "seconds.jsonl"
+    reading = _Reading()
     for record in json_lines(path):
         try:
-            match record["kind"]:
-                case "rows":
-                    rows.extend(load_rows(record))
-                    users[_whole(record["second"])] = _whole(record["users"])
-                case "failures":
-                    for endpoint, outcome, text, count in record["failures"]:
-                        key = (writable(endpoint), outcome, writable(text))
-                        failures[key] = failures.get(key, 0) + count
-                    dropped += record["dropped"]
-                case "generator":
-                    generator[_whole(record["second"])] = GeneratorSecond(
-                        float(record["cpu_ratio"]),
-                        float(record["lag_s"]),
-                        _whole(record["rss_bytes"]),
-                    )
-                case "note":
-                    notes.append(writable(record["text"]))
-                case "end":
-                    finished, complete = True, record.get("complete") is True
-                    interrupted = _whole(record.get("interrupted", 0))
-                case _:
-                    pass  # "start", which only a live reader needs
+            reading.take(record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"{path} holds a line that is not the generator's") from error
     return LoadRecord(
-        rows=tuple(rows),
-        users=users,
-        failures=failures,
-        dropped_failures=dropped,
-        finished=finished,
-        complete=complete,
-        generator=generator,
-        notes=tuple(notes),
-        interrupted=interrupted,
+        rows=tuple(reading.rows),
+        users=reading.users,
+        failures=reading.failures,
+        dropped_failures=reading.dropped,
+        finished=reading.finished,
+        complete=reading.complete,
+        generator=reading.generator,
+        notes=tuple(reading.notes),
+        interrupted=reading.interrupted,
+        arrivals=reading.arrivals,
+        workers=tuple(reading.workers),
+        steps=tuple(reading.steps[number] for number in sorted(reading.steps)),
+        wanted=reading.wanted,
     )
+
+
+def arrival_second(record: dict[str, Any], known: ArrivalSecond | None = None) -> ArrivalSecond:
+    """What is known of a second's arrivals with one more line of it."""
+    known = known or ArrivalSecond()
+    late_us = dict(known.late_us)
+    merge_into(late_us, dict(record["late"]))
+    return ArrivalSecond(
+        offered=known.offered + _whole(record["offered"]),
+        started=known.started + _whole(record["started"]),
+        waited=known.waited + _whole(record["waited"]),
+        dropped=known.dropped + _whole(record["dropped"]),
+        completed=known.completed + _whole(record["completed"]),
+        late_us=late_us,
+    )
+
+
+def _generator(record: dict[str, Any], known: GeneratorSecond | None) -> GeneratorSecond:
+    """The account of a second with one more process: the worst of them, and memory of all."""
+    known = known or GeneratorSecond(0.0, 0.0, 0)
+    return GeneratorSecond(
+        max(known.cpu_ratio, float(record["cpu_ratio"])),
+        max(known.lag_s, float(record["lag_s"])),
+        known.rss_bytes + _whole(record["rss_bytes"]),
+    )
+
+
+def load_event(record: dict[str, Any]) -> WorkerEvent:
+    """What a ``worker`` line says."""
+    return WorkerEvent(_whole(record["second"]), writable(record["worker"]), record["what"])
+
+
+def take_step(record: dict[str, Any], steps: dict[int, SearchStep]) -> None:
+    """Note in ``steps`` what a ``step`` or ``step-end`` line says.
+
+    Raises:
+        KeyError, TypeError, ValueError: When it is none.
+    """
+    number = _whole(record["number"])
+    if record["kind"] == "step":
+        steps[number] = SearchStep(
+            number=number,
+            rate_per_s=float(record["rate"]),
+            start_s=float(record["start_s"]),
+            duration_s=float(record["duration_s"]),
+        )
+    else:
+        steps[number] = replace(steps[number], ended=True, in_flight=_whole(record["in_flight"]))
 
 
 def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
@@ -70,12 +157,13 @@ def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
         AttributeError, KeyError, TypeError, ValueError: When it is none.
     """
     second = _whole(record["second"])
-    for endpoint, outcome, latency in record["rows"]:
+    for endpoint, outcome, latency, *service in record["rows"]:
         yield LoadRow(
             second=second,
             endpoint=writable(endpoint),
             outcome=outcome,
             latency_us=dict(latency),
+            service_us=dict(service[0]) if service else None,
         )
 
 

@@ -1,7 +1,8 @@
 """The recorder: what was sent in which second, to which endpoint, and how it ended. Pure.
 
-Requests are counted per (second of the send, endpoint, outcome) in the histograms of
-:mod:`runner.model.histogram`. Two recorders merge by addition, so that several workers give what
+Requests are counted per (second, endpoint, outcome) in the histograms of
+:mod:`runner.model.histogram`; in the open model, arrivals are counted per second as well. Two
+recorders merge by addition, so that several workers give what
 one would have given. Memory is bounded by what is not yet drained: endpoints and failure texts have
 limits, and what goes beyond them is counted. No clock, no file, no Locust in here.
 """
@@ -23,19 +24,50 @@ FailureKey = tuple[str, str, str]
 """Endpoint, outcome, text."""
 
 
+@dataclass(slots=True)
+class Tally:
+    """What became of the arrivals of one second; see ``runner.model.recording.ArrivalSecond``."""
+
+    offered: int = 0
+    started: int = 0
+    waited: int = 0
+    dropped: int = 0
+    completed: int = 0
+    late_us: dict[int, int] = field(default_factory=dict)
+
+    def late(self, microseconds: int) -> None:
+        """Count a start that was late by ``microseconds``, or by nothing."""
+        bucket = bucket_of(microseconds)
+        self.late_us[bucket] = self.late_us.get(bucket, 0) + 1
+
+    def add(self, other: Tally) -> None:
+        self.offered += other.offered
+        self.started += other.started
+        self.waited += other.waited
+        self.dropped += other.dropped
+        self.completed += other.completed
+        merge_into(self.late_us, other.late_us)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What was recorded since the last drain; batches add up.
 
     Attributes:
-        rows: Row key to bucket counts.
+        rows: Row key to bucket counts of latencies: response times where they are known.
         failures: Failure key to count.
         dropped: Failures whose text was not kept.
+        service: Row key to bucket counts of service times, where those differ from ``rows``.
+        arrivals: Second to its tally.
+        overflowed: Requests that were booked under :data:`OTHER_ENDPOINT`.
     """
 
     rows: dict[RowKey, dict[int, int]] = field(default_factory=dict)
     failures: dict[FailureKey, int] = field(default_factory=dict)
     dropped: int = 0
+    service: dict[RowKey, dict[int, int]] = field(default_factory=dict)
+    arrivals: dict[int, Tally] = field(default_factory=dict)
+    overflowed: int = 0
 
 
 class Recorder:
@@ -55,10 +87,13 @@ class Recorder:
         self._endpoints: set[str] = set()
         self._texts: set[FailureKey] = set()
         self._rows: dict[RowKey, dict[int, int]] = {}
+        self._service: dict[RowKey, dict[int, int]] = {}
+        self._arrivals: dict[int, Tally] = {}
         self._failures: dict[FailureKey, int] = {}
         self._dropped = 0
         self.overflowed = 0
-        """Requests that were booked under :data:`OTHER_ENDPOINT`."""
+        """Requests that were booked under :data:`OTHER_ENDPOINT`, since the start."""
+        self._new_overflow = 0
 
     def record(
         self,
@@ -69,16 +104,19 @@ class Recorder:
         *,
         outcome: str = "success",
         text: str = "",
+        service_us: int | None = None,
     ) -> None:
         """Count one request.
 
         Args:
-            second: Whole seconds from the start of the load to its send.
+            second: Whole seconds from the start of the load to its send, or to when it was due.
             method: First part of the endpoint.
             name: Second part of the endpoint.
-            latency_us: Microseconds from the send to the end of the response.
+            latency_us: Microseconds from the intended start to the end of the response.
             outcome: How it ended.
             text: Why it failed; empty for a success.
+            service_us: Microseconds from the send to the end of the response; None where the send
+                is all the intention there was.
         """
         endpoint = self._names.get((method, name)) or self._endpoint(method, name)
         key = (second, endpoint, outcome)
@@ -87,6 +125,12 @@ class Recorder:
             counts = self._rows[key] = {}
         bucket = bucket_of(latency_us)
         counts[bucket] = counts.get(bucket, 0) + 1
+        if service_us is not None:
+            counts = self._service.get(key)
+            if counts is None:
+                counts = self._service[key] = {}
+            bucket = bucket_of(service_us)
+            counts[bucket] = counts.get(bucket, 0) + 1
         if text:
             self.fail(endpoint, outcome, text)
 
@@ -100,18 +144,28 @@ class Recorder:
             self._texts.add(key)
         self._failures[key] = self._failures.get(key, 0) + count
 
+    def tally(self, second: int) -> Tally:
+        """The arrivals of ``second``, to be counted in; good until the next drain."""
+        tally = self._arrivals.get(second)
+        if tally is None:
+            tally = self._arrivals[second] = Tally()
+        return tally
+
     def drain(self, before_second: int | None = None) -> Batch:
         """Take out what was recorded.
 
         Args:
             before_second: Rows of this second and later stay for the next time; None takes all.
         """
-        rows = self._rows
-        self._rows = {}
+        rows, self._rows = _parted(self._rows, before_second)
+        service, self._service = _parted(self._service, before_second)
+        arrivals, kept = self._arrivals, {}
         if before_second is not None:
-            self._rows = {key: counts for key, counts in rows.items() if key[0] >= before_second}
-            rows = {key: counts for key, counts in rows.items() if key[0] < before_second}
-        batch = Batch(rows, self._failures, self._dropped)
+            kept = {second: one for second, one in arrivals.items() if second >= before_second}
+            arrivals = {second: one for second, one in arrivals.items() if second < before_second}
+        self._arrivals = kept
+        overflowed, self._new_overflow = self._new_overflow, 0
+        batch = Batch(rows, self._failures, self._dropped, service, arrivals, overflowed)
         self._failures, self._dropped = {}, 0
         return batch
 
@@ -120,6 +174,13 @@ class Recorder:
         for (second, endpoint, outcome), counts in batch.rows.items():
             booked = self._book(endpoint, sum(counts.values()))
             merge_into(self._rows.setdefault((second, booked, outcome), {}), counts)
+        for (second, endpoint, outcome), counts in batch.service.items():
+            key = (second, self._book(endpoint, 0), outcome)
+            merge_into(self._service.setdefault(key, {}), counts)
+        for second, tally in batch.arrivals.items():
+            self.tally(second).add(tally)
+        self.overflowed += batch.overflowed
+        self._new_overflow += batch.overflowed
         for (endpoint, outcome, text), count in batch.failures.items():
             self.fail(self._book(endpoint, 0), outcome, text, count)
         self._dropped += batch.dropped
@@ -135,6 +196,18 @@ class Recorder:
             return endpoint
         if len(self._endpoints) >= self._max_endpoints:
             self.overflowed += requests
+            self._new_overflow += requests
             return OTHER_ENDPOINT
         self._endpoints.add(endpoint)
         return endpoint
+
+
+def _parted(
+    rows: dict[RowKey, dict[int, int]], before_second: int | None
+) -> tuple[dict[RowKey, dict[int, int]], dict[RowKey, dict[int, int]]]:
+    """Rows of seconds before ``before_second``, and the others."""
+    if before_second is None:
+        return rows, {}
+    out = {key: counts for key, counts in rows.items() if key[0] < before_second}
+    kept = {key: counts for key, counts in rows.items() if key[0] >= before_second}
+    return out, kept

@@ -6,11 +6,18 @@ sees whole lines or a torn last one. Lines:
 
 * ``start``: ``wall_s``, the Unix time of offset 0. Always first.
 * ``rows``: ``second``, ``users`` (running at the end of that second) and ``rows``, each
-  ``[endpoint, outcome, [[bucket, count], …]]``.
+  ``[endpoint, outcome, [[bucket, count], …]]``, latencies from the intended start; in the open
+  model with a fourth item, the same requests from the send.
+* ``arrivals`` (open model): of ``second``, ``offered``, ``started``, ``waited``, ``dropped``,
+  ``completed`` and ``late`` (``[[bucket, count], …]``); increments, too.
 * ``failures``: ``failures``, each ``[endpoint, outcome, text, count]``, and ``dropped``; both are
   increments.
 * ``generator``: of ``second``, ``cpu_ratio`` (of one core), ``lag_s`` (how late the generator's own
-  timer fired: what a send may be late as well) and ``rss_bytes``.
+  timer fired: what a send may be late as well) and ``rss_bytes``; a line for each process.
+* ``worker``: ``second``, ``worker`` and ``what`` became of it.
+* ``step`` and ``step-end`` (search): ``number``, ``rate``, ``start_s`` and ``duration_s``; and
+  ``number`` and ``in_flight``.
+* ``wanted``: of ``second``, the ``users`` that a locustfile's own shape wanted.
 * ``note``: ``text``, a sentence about the record that a reader must know.
 * ``end``: ``wall_s``, ``complete`` (the plan was followed to its end) and ``interrupted`` (users
   that were ended by force in the middle of their work, whose last request is not on record).
@@ -21,15 +28,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from runner.errors import LoadError
-from runner.load.recorder import Batch
-from runner.model.recording import LoadRow
+from runner.load.recorder import Batch, RowKey
+from runner.model.recording import (
+    ArrivalSecond,
+    LoadRow,
+    SearchStep,
+    WorkerWord,
+    worker_sentence,
+)
 from runner.ports import LoadProgress
-from runner.readback import load_rows
+from runner.readback import arrival_second, load_event, load_rows, take_step
 
 SECONDS_FILE = "seconds.jsonl"
 _USERS_KEPT_S = 900
@@ -62,7 +76,7 @@ class SecondsWriter:
         keys = sorted(batch.rows)
         seconds: dict[int, list[Any]] = {s: [] for s in range(self._next_second, upto_second)}
         for second, group in groupby(keys, key=lambda key: key[0]):
-            seconds[second] = [[key[1], key[2], sorted(batch.rows[key].items())] for key in group]
+            seconds[second] = [_row(batch, key) for key in group]
         lines: list[dict[str, Any]] = [
             {
                 "kind": "rows",
@@ -76,12 +90,29 @@ class SecondsWriter:
         if batch.failures or batch.dropped:
             failures = [[*key, count] for key, count in sorted(batch.failures.items())]
             lines.append({"kind": "failures", "failures": failures, "dropped": batch.dropped})
+        for second, tally in sorted(batch.arrivals.items()):
+            counts = asdict(tally)
+            late = sorted(counts.pop("late_us").items())
+            lines.append({"kind": "arrivals", "second": second, **counts, "late": late})
         self._next_second = max(self._next_second, upto_second)
         self._write(lines)
 
     def generator(self, second: int, cpu_ratio: float, lag_s: float, rss_bytes: int) -> None:
         record = {"kind": "generator", "second": second, "cpu_ratio": round(cpu_ratio, 4)}
         self._write([record | {"lag_s": round(lag_s, 6), "rss_bytes": rss_bytes}])
+
+    def worker(self, second: int, worker: str, what: WorkerWord) -> None:
+        self._write([{"kind": "worker", "second": second, "worker": worker, "what": what}])
+
+    def step(self, number: int, rate_per_s: float, start_s: float, duration_s: float) -> None:
+        line = {"kind": "step", "number": number, "rate": rate_per_s}
+        self._write([line | {"start_s": start_s, "duration_s": duration_s}])
+
+    def step_end(self, number: int, in_flight: int) -> None:
+        self._write([{"kind": "step-end", "number": number, "in_flight": in_flight}])
+
+    def wanted(self, second: int, users: int) -> None:
+        self._write([{"kind": "wanted", "second": second, "users": users}])
 
     def note(self, text: str) -> None:
         self._write([{"kind": "note", "text": text}])
@@ -107,6 +138,13 @@ class SecondsWriter:
             data = data[os.write(self._fd, data) :]
 
 
+def _row(batch: Batch, key: RowKey) -> list[Any]:
+    row: list[Any] = [key[1], key[2], sorted(batch.rows[key].items())]
+    if key in batch.service:
+        row.append(sorted(batch.service[key].items()))
+    return row
+
+
 class SecondsReader:
     """Reads what was added to a ``seconds.jsonl`` since the last look. Never blocks."""
 
@@ -114,6 +152,7 @@ class SecondsReader:
         self._path = path
         self._offset = 0
         self._started_wall_s: float | None = None
+        self._steps: dict[int, SearchStep] = {}
 
     def progress(self) -> LoadProgress:
         """What is new; a torn last line waits for the rest of it.
@@ -123,17 +162,35 @@ class SecondsReader:
         """
         rows: list[LoadRow] = []
         users: list[tuple[int, int]] = []
+        steps: list[SearchStep] = []
+        arrivals: list[tuple[int, ArrivalSecond]] = []
+        remarks: list[str] = []
         for line in self._new_lines():
             try:
                 record = json.loads(line)
-                if record["kind"] == "start":
-                    self._started_wall_s = record["wall_s"]
-                elif record["kind"] == "rows":
-                    rows.extend(load_rows(record))
-                    users.append((record["second"], record["users"]))
+                match record["kind"]:
+                    case "start":
+                        self._started_wall_s = record["wall_s"]
+                    case "rows":
+                        rows.extend(load_rows(record))
+                        users.append((record["second"], record["users"]))
+                    case "arrivals":
+                        arrivals.append((record["second"], arrival_second(record)))
+                    case "step" | "step-end":
+                        take_step(record, self._steps)
+                        steps.append(self._steps[record["number"]])
+                    case "worker" if record["what"] != "joined":
+                        remarks.append(worker_sentence(load_event(record)))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise LoadError(f"{self._path} is damaged before byte {self._offset}") from error
-        return LoadProgress(self._started_wall_s, tuple(rows), tuple(users))
+        return LoadProgress(
+            self._started_wall_s,
+            tuple(rows),
+            tuple(users),
+            tuple(steps),
+            tuple(arrivals),
+            tuple(remarks),
+        )
 
     def _new_lines(self) -> list[bytes]:
         try:

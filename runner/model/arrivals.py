@@ -1,10 +1,10 @@
 """The open model's schedule: when each arrival is due. Pure.
 
-Between two offsets the arrival rate is a straight line, so the arrivals that are due until ``t`` are
-a parabola, ``N(t) = n + a t + (b - a) t² / 2 d``, and arrival number ``i`` is due where ``N`` reaches
-``i``. Solving for ``t`` gives every moment exactly, without steps of a second; it is the schedule of
-k6's arrival-rate executors. Arrivals are numbered from 1 over the whole run, so that worker ``j``
-of ``n`` can take the numbers that leave ``j`` when divided by ``n`` and no two take the same.
+Between two offsets the arrival rate is a straight line, so the arrivals that are due until ``t``
+are a parabola, ``N(t) = n + a t + (b - a) t² / 2 d``, and arrival number ``i`` is due where ``N``
+reaches ``i``. Solving for ``t`` gives every moment exactly, without steps of a second; it is the
+schedule of k6's arrival-rate executors. Arrivals are numbered from 1 over the whole run and dealt
+to workers in turn, so that no two take the same.
 """
 
 from __future__ import annotations

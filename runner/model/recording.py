@@ -216,6 +216,16 @@ class WorkerEvent:
     what: WorkerWord
 
 
+def worker_sentence(event: WorkerEvent) -> str:
+    """``event`` as a sentence without a full stop."""
+    return {
+        "joined": f"Worker {event.worker} joined",
+        "lost": f"Worker {event.worker} was lost at {event.second} s; the others took its share",
+        "back": f"Worker {event.worker} spoke again at {event.second} s and was sent away",
+        "late": f"Worker {event.worker} came at {event.second} s, too late, and was sent away",
+    }[event.what]
+
+
 @dataclass(frozen=True, slots=True)
 class LoadRecord:
     """Everything the load generator wrote down.
