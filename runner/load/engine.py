@@ -6,11 +6,13 @@ Imports no Locust: that patches the whole process. What runs inside the child is
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runner.errors import LoadError
 from runner.load.seconds import SECONDS_FILE, SecondsReader
@@ -20,6 +22,9 @@ from runner.model.recording import TargetInfo
 from runner.ports import LoadJob, LoadProgress
 from runner.process import ChildProcess
 from runner.store import RunDir
+
+STEPS_ASKED_FILE = "steps-asked.jsonl"
+"""What a search asks for: lines ``{"rate", "duration_s"}``, and ``{"finish": true}`` in the end."""
 
 RIDE_ALONG = Path(__file__).with_name("seatrial_locustfile.py")
 
@@ -70,7 +75,7 @@ class LocustEngine:
         except OSError as error:
             raise LoadError(f"Locust could not be started: {error}") from error
         self._children.append(child)
-        return LocustJob(child, SecondsReader(record))
+        return LocustJob(child, SecondsReader(record), workdir / STEPS_ASKED_FILE)
 
     def stop(self, grace_s: float) -> None:
         """End every Locust that was started here; see :class:`runner.ports.LoadEngine`."""
@@ -97,9 +102,10 @@ class LocustEngine:
 class LocustJob:
     """Locust at work: a :class:`runner.ports.LoadJob`."""
 
-    def __init__(self, child: ChildProcess, reader: SecondsReader) -> None:
+    def __init__(self, child: ChildProcess, reader: SecondsReader, asked: Path) -> None:
         self._child = child
         self._reader = reader
+        self._asked = asked
 
     @property
     def pid(self) -> int:
@@ -116,6 +122,20 @@ class LocustJob:
 
     def progress(self) -> LoadProgress:
         return self._reader.progress()
+
+    def offer(self, rate_per_s: float, duration_s: float) -> None:
+        self._ask({"rate": rate_per_s, "duration_s": duration_s})
+
+    def finish(self) -> None:
+        self._ask({"finish": True})
+
+    def _ask(self, what: dict[str, Any]) -> None:
+        """Add a line in one write, so that the generator never reads half of it."""
+        try:
+            with self._asked.open("ab", buffering=0) as file:
+                file.write(json.dumps(what).encode("ascii") + b"\n")
+        except OSError as error:
+            raise LoadError(f"{self._asked} cannot be written: {error.strerror}") from error
 
 
 def locust_argv(python: str, locustfile: Path, plan: Plan, target: TargetInfo) -> list[str]:
