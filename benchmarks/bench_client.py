@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -68,7 +67,7 @@ def main() -> None:
     print(f"{loopback.machine()}; {args.users} users; not found: {missing(trials)}")
     windows: dict[str, list[Window]] = {name: [] for name in trials}
     with loopback.server() as target, tempfile.TemporaryDirectory() as folder:
-        os.sched_setaffinity(0, {loopback.CLIENT_CORE})
+        loopback.stay_on_client_core()
         for number in range(args.pairs):
             for name in list(trials)[:: -1 if number % 2 else 1]:
                 windows[name].append(trials[name](target, Path(folder), args))

@@ -3,10 +3,10 @@
     python benchmarks/bench_load.py [--pairs 5] [--seconds 4] [--users 50] [--client fast]
                                     [--taurus | --bzt PATH] [--json FILE]
 
-All drive the same locustfile: ``locustfiles/shop.py`` without its waiting time, its users on Locust's
-FastHttpUser. See ``loopback.py`` for who has which core and how it is counted. What supervises the
-generator shares its core: for ours, the reader of the record; for Taurus, all of bzt, which is also
-tried once more with only Locust on that core ("taurus apart").
+All drive the same locustfile: ``locustfiles/shop.py`` without its waiting time, its users on
+Locust's FastHttpUser. See ``loopback.py`` for who has which core and how it is counted. What
+supervises the generator shares its core: for ours, the reader of the record; for Taurus, all of
+bzt, which is also tried once more with only Locust on that core ("taurus apart").
 
 ``--taurus`` builds an environment with bzt and this Locust's version in a folder that is removed
 afterwards (pip, some minutes); ``--bzt`` names the bzt of one that exists. Without either, Taurus
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -128,7 +127,7 @@ def main() -> None:
             trials["taurus"] = taurus(bzt, users, args, apart=False)
             trials["taurus apart"] = taurus(bzt, users, args, apart=True)
         target = stack.enter_context(loopback.server())
-        os.sched_setaffinity(0, {loopback.CLIENT_CORE})
+        loopback.stay_on_client_core()
         windows: dict[str, list[Window]] = {name: [] for name in trials}
         for number in range(args.pairs):
             for name in list(trials)[:: -1 if number % 2 else 1]:

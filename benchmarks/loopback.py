@@ -214,7 +214,7 @@ def _pass(seconds: float, meanwhile: Callable[[], object]) -> None:
 
 @contextmanager
 def process(argv: Sequence[str], folder: Path, **environ: str) -> Iterator[int]:
-    """A generator that is a program, on its core; the process id. It is ended afterwards."""
+    """A generator that is a program, on this process's core; its id. It is ended afterwards."""
     log = folder / "generator.log"
     with log.open("wb") as out:
         child = subprocess.Popen(
@@ -224,13 +224,10 @@ def process(argv: Sequence[str], folder: Path, **environ: str) -> Iterator[int]:
             stderr=out,
             stdin=subprocess.DEVNULL,
             env=_bare_environment() | environ,
-            preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}),
             start_new_session=True,
         )
     try:
         yield child.pid
-        if child.poll() is not None:
-            raise SystemExit(f"{argv[0]} ended early:\n{log.read_text()[-3000:]}")
     except SystemExit:
         print(log.read_text()[-3000:], file=sys.stderr)
         raise
@@ -253,6 +250,11 @@ def _bare_environment() -> dict[str, str]:
     names = ("LOCUST_", "SEATRIAL_", "TARGET_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(names)}
     return kept | {"TARGET_HOST_HEADER": HOST}
+
+
+def stay_on_client_core() -> None:
+    """Put this process, and what it starts from here on, on the generators' core."""
+    os.sched_setaffinity(0, {CLIENT_CORE})
 
 
 def bare_locust(locustfile: Path, target: Server, users: int) -> list[str]:
@@ -296,7 +298,6 @@ def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tu
                 raise SystemExit(job.tail(30))
 
         try:
-            os.sched_setaffinity(job.pid, {CLIENT_CORE})
             window = measure(target, job.pid, seconds, look)
         finally:
             engine.stop(20)

@@ -72,10 +72,10 @@ def _naming(send: Callable[[Any], Any], base_url: str, host: str) -> Callable[[A
     origin = (base.scheme, base.hostname, base.port or _PORTS.get(base.scheme))
 
     def send_named(request: Any) -> Any:
-        url = request.url_split
-        if (url.scheme, url.host, url.port) != origin:
-            return send(request)
-        with _named(request.headers, host):
+        headers, url = request.headers, request.url_split
+        if _HEADER in headers or (url.scheme, url.host, url.port) != origin:
+            return send(request)  # of all ways the cheapest: this is in the time of every request
+        with _named(headers, host):
             return send(request)
 
     return send_named
