@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 
-from runner.analysis.live import SETTLE_S, WINDOW_S, GuardWatch
+from runner.analysis.guards import Guards
 from runner.errors import (
     FaultError,
     LeftBrokenError,
@@ -27,6 +27,7 @@ from runner.errors import (
     TargetError,
 )
 from runner.journal import Journal
+from runner.model.guard import Reading
 from runner.model.plan import Phase, Plan
 from runner.model.recording import (
     Manifest,
@@ -49,6 +50,10 @@ WHO_STOPPED = {"interrupted": "Ctrl-C was pressed", "terminated": "it was told t
 LOAD_START_BOUND_S = 60.0
 LOAD_STOP_GRACE_S = 10.0
 FAULT_KILL_GRACE_S = 1.0
+FIRST_ASK_BOUND_S = 5.0
+ASK_BOUND_S = 1.0
+"""A guard's query, once load runs: the loop has faults to end meanwhile."""
+
 COLLECT_SETTLE_S = 2.5
 """Two scrapes and a bit: the last seconds must have reached Prometheus before it is asked."""
 
@@ -102,7 +107,7 @@ def conduct(
         undo=ExitStack(),
         manifest=manifest,
         faults=[ActiveFault(planned) for planned in plan.faults],
-        guards=[GuardWatch(guard) for guard in plan.experiment.guards],
+        guards=Guards.of(plan),
     )
     run.seal("planned")
     state: RunState = "failed"
@@ -143,6 +148,7 @@ def _carry_out(run: Conduct) -> None:
     if problems:
         raise TargetError(f"{target.name} cannot take this experiment: {'; '.join(problems)}")
     _stop_if_asked(run)
+    _try_queries(run, target)
     journal.act("target", "snapshot", lambda: _snapshot(run, "before"))
     run.undo.callback(journal.undo, "target", "snapshot", lambda: _snapshot(run, "after"))
     run.undo.callback(_collect_if_started, run, target)
@@ -171,7 +177,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
         progress = job.progress()
         if progress.started_wall_s is not None:
             run.begin_load(progress.started_wall_s)
-            run.live.add(progress.rows, progress.users)
+            run.take_in(progress)
             run.seal("running")
         elif code is not None:
             raise LoadError(
@@ -196,7 +202,7 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
     while True:
         code = job.poll()  # Before the progress, so that the last lines are not missed.
         progress = job.progress()
-        run.live.add(progress.rows, progress.users)
+        run.take_in(progress)
         offset_s = run.offset_s
         run.ended_s = min(offset_s, plan.duration_s)
         if phase != (now := plan.phase_at(offset_s)) and now is not None:
@@ -204,7 +210,7 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
             phase = now
         _stop_if_asked(run)
         if code is None and offset_s < plan.duration_s:
-            _check_guards(run, offset_s)
+            _check_guards(run, target, offset_s)
         for fault in run.faults:
             _drive(run, fault, target, offset_s)
         run.show("running" if code is None else "stopping the load")
@@ -323,18 +329,32 @@ def _stop_if_asked(run: Conduct) -> None:
         raise RunEndedEarlyError("interrupted", WHO_STOPPED[run.stop.reason])
 
 
-def _load_expected(plan: Plan, offset_s: float) -> bool:
-    """Whether the plan has somebody running in the window that guards look at."""
-    seconds = range(int(WINDOW_S + SETTLE_S) + 1)
-    return any(plan.expects_load(max(0.0, offset_s - second)) for second in seconds)
+def _try_queries(run: Conduct, target: TargetInfo) -> None:
+    """Ask the guards' queries before any load is sent: one that cannot be asked guards nothing.
 
-
-def _check_guards(run: Conduct, offset_s: float) -> None:
-    for guard in run.guards:
-        if not _load_expected(run.plan, offset_s):
-            guard.since_s = None
+    Raises:
+        TargetError: When a query is wrong, or nobody answers a guard that does not do without.
+    """
+    for number, guard in enumerate(run.plan.experiment.guards, start=1):
+        if guard.promql is None:
             continue
-        reason = guard.tripped(run.live, offset_s)
-        if reason is not None:
-            run.journal.write("guard", "abort", "note", reason)
-            raise RunEndedEarlyError("aborted", reason)
+        run.show(f"asking the query of guard {number}")
+        reading = run.ports.signals.ask(guard.promql, target, FIRST_ASK_BOUND_S)
+        said = reading.why or ", ".join(f"{value:g}" for _, value in reading.values[:3])
+        run.journal.write("signals", "ask", "note", f"guard {number}: {reading.state}: {said}")
+        missed = reading.state == "unreachable" and guard.on_missing == "abort"
+        if reading.state == "refused" or missed:
+            raise TargetError(
+                f"guard {number} of this experiment would be blind: {reading.why}",
+                hint="" if reading.state == "refused" else "or give it 'on_missing: ignore'",
+            )
+
+
+def _check_guards(run: Conduct, target: TargetInfo, offset_s: float) -> None:
+    def ask(promql: str) -> Reading:
+        return run.ports.signals.ask(promql, target, ASK_BOUND_S)
+
+    reason = run.guards.tripped(run.live, offset_s, ask)
+    if reason is not None:
+        run.journal.write("guard", "abort", "note", reason)
+        raise RunEndedEarlyError("aborted", reason)

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
-from runner.analysis.live import GuardWatch, LiveLoad
+from runner.analysis.guards import Guards
+from runner.analysis.live import LiveLoad
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
-from runner.ports import Job, LoadJob, Ports
+from runner.ports import Job, LoadJob, LoadProgress, Ports
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Status:
         offset_s: Seconds since the start of the load; None before it.
         active_faults: Those in place that are meant to be.
         healing_faults: Those whose time is over, and that nobody has seen gone yet.
+        near_guards: Guards whose condition holds, such as ``errors > 60%: 12 of 30 s``.
     """
 
     activity: str
@@ -48,6 +50,7 @@ class Status:
     load: LiveLoad | None = None
     active_faults: tuple[str, ...] = ()
     healing_faults: tuple[str, ...] = ()
+    near_guards: tuple[str, ...] = ()
 
 
 Watcher = Callable[[Status], None]
@@ -81,6 +84,7 @@ class Conduct:
     stop: StopRequest
     watch: Watcher
     undo: ExitStack
+    guards: Guards
     manifest: Manifest
     target: TargetInfo | None = None
     load_job: LoadJob | None = None
@@ -88,7 +92,6 @@ class Conduct:
     started_s: float = 0.0
     live: LiveLoad = field(default_factory=LiveLoad)
     faults: list[ActiveFault] = field(default_factory=list)
-    guards: list[GuardWatch] = field(default_factory=list)
     ended_s: float = 0.0
 
     @property
@@ -104,6 +107,11 @@ class Conduct:
         self.started_s = clock.monotonic_s() - (clock.wall_s() - started_wall_s)
         self.journal.anchor_wall_s = started_wall_s
 
+    def take_in(self, progress: LoadProgress) -> None:
+        """Count what the load generator has newly written."""
+        self.live.add(progress.rows, progress.users)
+        self.guards.answers.add(progress.rows, progress.users, self.offset_s)
+
     def show(self, activity: str) -> None:
         """Tell the watcher; one that fails is not asked again, and changes nothing else."""
         started = self.anchor is not None
@@ -116,6 +124,7 @@ class Conduct:
             load=self.live if started else None,
             active_faults=self._begun(lambda fault, at_s: fault.start_s <= at_s < fault.end_s),
             healing_faults=self._begun(lambda fault, at_s: at_s >= fault.end_s),
+            near_guards=() if offset_s is None else self.guards.near(offset_s),
         )
         try:
             self.watch(status)

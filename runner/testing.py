@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from runner.calm import calm_reading, calm_signals
 from runner.errors import SeatrialError
+from runner.model.guard import Reading
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import (
     ClockAnchor,
     Effect,
     LoadRow,
-    PhaseSignal,
     Signals,
-    SignalSeries,
     TargetInfo,
 )
 from runner.ports import HealReport, Job, LoadJob, LoadProgress, Ports
@@ -63,6 +63,10 @@ class FakeWorld:
         latency_us: Latency of every request.
         error_every: Every n-th request fails with 503; 0 for none.
         users_factor: Share of the planned users that really run.
+        load_exit_at_s: Second of load at which the generator dies; None for never.
+        silent_from_s: Second of load from which on every request times out; None for never.
+        answer: What the signal source answers to a guard's query, at a time of ``clock``.
+        answer_takes_s: How long it takes for that.
         effects: Names of the effects that were asked for, in order.
     """
 
@@ -73,6 +77,9 @@ class FakeWorld:
     error_every: int = 0
     users_factor: float = 1.0
     load_exit_at_s: float | None = None
+    silent_from_s: float | None = None
+    answer: Callable[[str, float], Reading] = field(default=calm_reading)
+    answer_takes_s: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     effects: list[str] = field(default_factory=list)
     up: bool = False
@@ -212,6 +219,8 @@ class FakeLoadJob:
             self._requests += 1
             failed = self._world.error_every and self._requests % self._world.error_every == 0
             outcome = "http_5xx" if failed else "success"
+            if self._world.silent_from_s is not None and second >= self._world.silent_from_s:
+                outcome = "timeout"
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         bucket = bucket_of(self._world.latency_us)
         rows = [
@@ -339,58 +348,13 @@ class FakeSignals:
     def skew_s(self, target: TargetInfo) -> float | None:
         return 0.0
 
+    def ask(self, promql: str, target: TargetInfo, within_s: float) -> Reading:
+        self.world.clock.sleep(min(within_s, self.world.answer_takes_s))
+        if self.world.answer_takes_s > within_s:
+            return Reading("unreachable", why=f"no answer within {within_s:g} s")
+        return self.world.answer(promql, self.world.clock.now_s)
+
     def collect(
         self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
     ) -> Signals:
         return self.world.effect("collect", lambda: calm_signals(plan))
-
-
-_CALM = {
-    "latency.p50": ("s", 0.02),
-    "latency.p95": ("s", 0.02),
-    "latency.p99": ("s", 0.02),
-    "traffic": ("per_s", 10.0),
-    "errors": ("ratio", 0.0),
-    "saturation.cpu": ("ratio", 0.1),
-    "saturation.memory": ("ratio", 0.2),
-}
-
-
-def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-api")) -> Signals:
-    """Complete signals of a healthy system over the whole of ``plan``."""
-    series = tuple(
-        SignalSeries(
-            sli=sli,
-            service=service,
-            unit=unit,
-            query="fake",
-            step_s=1.0,
-            points=tuple((float(s), value) for s in range(int(plan.duration_s))),
-            state="ok",
-        )
-        for service in services
-        for sli, (unit, value) in _CALM.items()
-    )
-    phases = tuple(
-        PhaseSignal(
-            phase=phase.index,
-            sli=sli,
-            service=service,
-            unit=unit,
-            query="fake",
-            value=value,
-            samples=100.0,
-            state="ok",
-        )
-        for phase in plan.phases
-        for service in services
-        for sli, (unit, value) in _CALM.items()
-    )
-    flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind != "pod-kill"}
-    return Signals(
-        services=tuple(services),
-        series=series,
-        phases=phases,
-        fault_flags=dict(flagged),
-        late_flags=dict.fromkeys(flagged, 0.0),
-    )

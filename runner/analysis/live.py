@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from runner.analysis.stats import statistic_s
-from runner.analysis.words import figure
-from runner.model.experiment import Guard
+from runner.model.guard import LOAD_WINDOW_S
 from runner.model.histogram import merged, quantile_us
-from runner.model.objective import Bound, parse_bound
+from runner.model.objective import Bound
 from runner.model.recording import LoadRow
 
-WINDOW_S = 5.0
+WINDOW_S = LOAD_WINDOW_S
 SETTLE_S = 1.0
 _KEEP_S = 120
 
@@ -61,6 +60,12 @@ class Window:
                 return None
 
 
+def window_seconds(now_s: float, seconds: float) -> range:
+    """The seconds of load in a window of ``seconds`` whole seconds that is looked at now."""
+    last = int(now_s - SETTLE_S)
+    return range(max(0, last - int(seconds)), last)
+
+
 @dataclass(slots=True)
 class LiveLoad:
     """Rows of the last two minutes, and the number of running users."""
@@ -82,11 +87,23 @@ class LiveLoad:
         for second in [s for s in self.rows if s < newest - _KEEP_S]:
             del self.rows[second]
 
-    def window(self, now_s: float, seconds: float = WINDOW_S) -> Window:
-        """Figures of the last ``seconds`` whole seconds, up to ``SETTLE_S`` ago."""
-        last = int(now_s - SETTLE_S)
-        wanted = range(max(0, last - int(seconds)), last)
-        rows = [row for second in wanted for row in self.rows.get(second, ())]
+    def window(
+        self, now_s: float, seconds: float = WINDOW_S, endpoint: str | None = None
+    ) -> Window:
+        """Figures of the last ``seconds`` whole seconds, up to ``SETTLE_S`` ago.
+
+        Args:
+            now_s: Offset of this moment.
+            seconds: Length of the window.
+            endpoint: Only requests to this one; None for all.
+        """
+        wanted = window_seconds(now_s, seconds)
+        rows = [
+            row
+            for second in wanted
+            for row in self.rows.get(second, ())
+            if endpoint is None or row.endpoint == endpoint
+        ]
         failures = sum(row.count for row in rows if row.outcome != "success")
         return Window(
             seconds=max(1.0, float(len(wanted))),
@@ -94,33 +111,3 @@ class LiveLoad:
             failures=failures,
             latencies_us=merged(row.latency_us for row in rows if row.outcome == "success"),
         )
-
-
-@dataclass(slots=True)
-class GuardWatch:
-    """One guard over a live load.
-
-    A window without a figure counts as a breach: whoever asks for a guard wants to be stopped when
-    nobody can tell how the service is.
-    """
-
-    guard: Guard
-    since_s: float | None = None
-
-    def tripped(self, load: LiveLoad, now_s: float) -> str | None:
-        """Why the run must stop now, or None."""
-        bound = parse_bound(self.guard.abort_when)
-        if now_s < self.guard.grace + WINDOW_S + SETTLE_S:
-            return None
-        observed = load.window(now_s).observed(bound)
-        if observed is not None and not bound.holds(observed):
-            self.since_s = None
-            return None
-        if self.since_s is None:
-            self.since_s = now_s
-        if now_s - self.since_s < self.guard.for_:
-            return None
-        seen = "no figure at all"
-        if observed is not None:
-            seen = f"last seen {figure(observed, bound.unit)}"
-        return f"{self.guard.abort_when} held for {self.guard.for_:g} s ({seen})"

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from runner.model.guard import Guard
 from runner.model.objective import Objective, check_direction, parse_bound
 from runner.model.shape import Items, Model
 from runner.model.units import Duration, Percent, Rate
@@ -288,32 +289,6 @@ class HttpAbort(_HttpFault):
 Fault = Annotated[PodKill | HttpDelay | HttpAbort, Field(discriminator="kind")]
 
 FAULT_KINDS: tuple[str, ...] = ("pod-kill", "http-delay", "http-abort")
-
-
-class Guard(Model):
-    """A live objective that stops the run: heal first, ask questions later."""
-
-    model_config = ConfigDict(title="Guard")
-
-    abort_when: str = Field(
-        description="Condition on the load of the last seconds, such as 'errors > 60%'.",
-        examples=["errors > 60%", "latency.p95 > 5s"],
-    )
-    for_: Duration = Field(
-        default=10.0, alias="for", gt=0, description="How long it must hold without a break."
-    )
-    grace: Duration = Field(
-        default=10.0, ge=0, description="Time at the start in which the guard does not act."
-    )
-
-    @field_validator("abort_when")
-    @classmethod
-    def _parses(cls, value: str) -> str:
-        bound = parse_bound(value)
-        if bound.sli not in ("latency", "errors", "traffic"):
-            raise ValueError(f"a guard watches latency, errors or traffic, not {bound.sli}")
-        check_direction(value, "guard")
-        return value
 
 
 class Experiment(Model):

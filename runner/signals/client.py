@@ -33,15 +33,20 @@ MOST_BYTES = 256 << 20
 """An answer larger than this is refused while it is read."""
 
 _CHUNK = 1 << 16
-_RETRIES = 2
+RETRIES = 2
 _BACKOFF = 0.2
 _RETRY_ON_STATUS = (429, 502, 503, 504)
+_WRONG_QUESTION = (400, 422)
 _CONNECT_TIMEOUT_S = 3.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class UnreachableError(SignalError):
     """Prometheus does not answer at all: further questions are pointless."""
+
+
+class RefusedError(SignalError):
+    """Prometheus says that the question is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,14 @@ class Answer:
     """What Prometheus said to one question.
 
     Attributes:
-        series: Empty when nothing matched.
+        series: Empty when nothing matched; one without labels for a scalar.
         warnings: Its warnings, such as partial results.
+        kind: ``vector``, ``matrix``, ``scalar`` or ``string``, as Prometheus calls it.
     """
 
     series: tuple[Sampled, ...]
     warnings: tuple[str, ...] = ()
+    kind: str = "vector"
 
 
 class PromClient:
@@ -80,6 +87,7 @@ class PromClient:
         total_s: Bound of all questions together, counted from now.
         rawdir: Folder for the answers as they came (gzip) and an ``index.jsonl``; None keeps none.
         session: Session to use, with its credentials; None makes a plain one.
+        retries: How often a question is asked again that did not arrive, or came at a bad time.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class PromClient:
         total_s: float,
         rawdir: Path | None = None,
         session: requests.Session | None = None,
+        retries: int = RETRIES,
     ) -> None:
         import requests
         from prometheus_api_client.prometheus_connect import PrometheusConnect
@@ -115,7 +124,7 @@ class PromClient:
         self._session.stream = True
         self._session.hooks["response"].append(self._read)
         retry = Retry(
-            total=_RETRIES,
+            total=retries,
             read=0,  # Who was too slow once will not be faster when asked again.
             backoff_factor=_BACKOFF,
             status_forcelist=_RETRY_ON_STATUS,
@@ -145,7 +154,11 @@ class PromClient:
         params = {} if at_s is None else {"time": f"{at_s:.3f}"}
         send = functools.partial(self._prometheus.custom_query, promql, params=dict(params))
         found = self._ask(name, promql, params, send)
-        return Answer(_series(found, promql), self._warnings())
+        kind = str(json.loads(self._body)["data"].get("resultType", "vector"))
+        if kind == "string":
+            return Answer((), self._warnings(), kind)
+        series = _series([{"metric": {}, "value": found}] if kind == "scalar" else found, promql)
+        return Answer(series, self._warnings(), kind)
 
     def query_range(
         self, name: str, promql: str, start_s: float, end_s: float, step_s: int
@@ -195,7 +208,8 @@ class PromClient:
         try:
             return send(timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), timeout_s))
         except PrometheusApiClientException as error:
-            raise SignalError(f"Prometheus refused {promql}: {self._said()}") from error
+            kind = RefusedError if self._status in _WRONG_QUESTION else SignalError
+            raise kind(f"Prometheus refused {promql}: {self._said()}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise SignalError(
                 f"{self._url} answered {promql} with something that is not Prometheus' JSON"

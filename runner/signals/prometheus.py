@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from runner.analysis.checks import has_pods
 from runner.errors import SignalError
+from runner.model.guard import Reading
 from runner.model.plan import Plan
 from runner.model.recording import (
     ClockAnchor,
@@ -25,8 +26,9 @@ from runner.model.recording import (
 )
 from runner.ports import Clock
 from runner.process import SystemClock
+from runner.signals.asking import Asker, asked
 from runner.signals.charts import chart_series
-from runner.signals.client import PromClient, Sampled
+from runner.signals.client import RETRIES, PromClient, Sampled
 from runner.signals.figures import PhaseWindow
 from runner.signals.flags import fault_flags
 from runner.signals.growth import LOOKBACK_S
@@ -100,6 +102,7 @@ class PrometheusSource:
         self._timeout_s = timeout_s
         self._total_s = total_s
         self._session = session
+        self._asker = Asker()
 
     def skew_s(self, target: TargetInfo) -> float | None:
         """Prometheus' clock minus ours, in seconds; None when it cannot be asked.
@@ -123,6 +126,14 @@ class PrometheusSource:
         except (SignalError, IndexError) as error:
             log.warning("the clock of Prometheus cannot be asked: %s", error)
         return min(tries)[1] if tries else None
+
+    def ask(self, promql: str, target: TargetInfo, within_s: float) -> Reading:
+        """The answer to a guard's query now; see :meth:`runner.ports.SignalSource.ask`."""
+
+        def client() -> PromClient:
+            return self._client(target, total_s=within_s, retries=0)
+
+        return self._asker.ask(lambda: asked(client, promql), within_s)
 
     def collect(
         self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
@@ -155,7 +166,12 @@ class PrometheusSource:
         return found.signals()
 
     def _client(
-        self, target: TargetInfo, *, total_s: float, rawdir: Path | None = None
+        self,
+        target: TargetInfo,
+        *,
+        total_s: float,
+        rawdir: Path | None = None,
+        retries: int = RETRIES,
     ) -> PromClient:
         if not target.prometheus_url:
             raise SignalError("no address is known", hint="name a Prometheus in the target")
@@ -166,6 +182,7 @@ class PrometheusSource:
             total_s=total_s,
             rawdir=rawdir,
             session=None if self._session is None else self._session(),
+            retries=retries,
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 from builders import ABORT, KILL, plan_of
 
 from runner.analysis.foresight import doubts_about
-from runner.model.experiment import Guard
+from runner.model.guard import Guard
 from runner.model.plan import Plan
 
 

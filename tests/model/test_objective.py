@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from runner.model.experiment import Guard
+from runner.model.guard import Guard
 from runner.model.objective import Objective, parse_bound
 
 

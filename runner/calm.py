@@ -1,0 +1,64 @@
+"""What a signal source says of a healthy system: the answers of the shipped double. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.model.guard import Reading
+from runner.model.plan import Plan
+from runner.model.recording import PhaseSignal, Signals, SignalSeries
+
+_CALM = {
+    "latency.p50": ("s", 0.02),
+    "latency.p95": ("s", 0.02),
+    "latency.p99": ("s", 0.02),
+    "traffic": ("per_s", 10.0),
+    "errors": ("ratio", 0.0),
+    "saturation.cpu": ("ratio", 0.1),
+    "saturation.memory": ("ratio", 0.2),
+}
+
+
+def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-api")) -> Signals:
+    """Complete signals of a healthy system over the whole of ``plan``."""
+    series = tuple(
+        SignalSeries(
+            sli=sli,
+            service=service,
+            unit=unit,
+            query="fake",
+            step_s=1.0,
+            points=tuple((float(s), value) for s in range(int(plan.duration_s))),
+            state="ok",
+        )
+        for service in services
+        for sli, (unit, value) in _CALM.items()
+    )
+    phases = tuple(
+        PhaseSignal(
+            phase=phase.index,
+            sli=sli,
+            service=service,
+            unit=unit,
+            query="fake",
+            value=value,
+            samples=100.0,
+            state="ok",
+        )
+        for phase in plan.phases
+        for service in services
+        for sli, (unit, value) in _CALM.items()
+    )
+    flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind != "pod-kill"}
+    return Signals(
+        services=tuple(services),
+        series=series,
+        phases=phases,
+        fault_flags=dict(flagged),
+        late_flags=dict.fromkeys(flagged, 0.0),
+    )
+
+
+def calm_reading(promql: str, now_s: float) -> Reading:
+    """The answer of a signal source that has nothing to tell: 0, whatever is asked."""
+    return Reading("ok", (("", 0.0),))
