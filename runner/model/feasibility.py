@@ -26,6 +26,7 @@ Loc = tuple[str | int, ...]
 LENGTH: Loc = ("load", "stages")
 WARMUP: Loc = ("warmup",)
 FAULTS: Loc = ("faults",)
+OBJECTIVES: Loc = ("objectives",)
 """Parts that may be unknown, because the file is wrong there; see ``runner.model.salvage``."""
 
 
@@ -60,7 +61,8 @@ def mistakes_in(
     if not times and not unknown & {LENGTH, WARMUP, FAULTS}:
         phases = [*_phase_mistakes(experiment), *_objective_mistakes(experiment)]
     stages = _stage_mistakes(experiment, unknown)
-    return (*_name_mistakes(experiment), *stages, *times, *phases)
+    search = _search_mistakes(experiment, unknown)
+    return (*_name_mistakes(experiment), *stages, *search, *times, *phases)
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -101,6 +103,48 @@ def _stage_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mis
                     f"accepted: {change / stage.duration:g} per second or more",
                 )
             )
+    return mistakes
+
+
+def _search_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
+    """What a search cannot be combined with, and what no other load can answer."""
+    asked = [o.bound.sli == "breaking-point" for o in experiment.objectives]
+    if LENGTH in unknown:
+        return []
+    if experiment.load.search is None:
+        return [
+            Mistake(
+                ("objectives", index),
+                f"{experiment.objectives[index].objective!r} needs a load that looks for it; "
+                "accepted: 'search' in the load, or another objective",
+            )
+            for index, one in enumerate(asked)
+            if one
+        ]
+    mistakes = []
+    if not any(asked) and OBJECTIVES not in unknown:
+        mistakes.append(
+            Mistake(
+                OBJECTIVES,
+                "a search asks for the breaking point, and no objective is about it; accepted: one "
+                f"such as 'breaking-point >= {experiment.load.search.start:g}/s'",
+            )
+        )
+    if experiment.faults:
+        mistakes.append(
+            Mistake(
+                ("faults", 0, "at"),
+                "nobody knows which rate a search will be at then; accepted: no faults in a search",
+            )
+        )
+    if experiment.warmup:
+        mistakes.append(
+            Mistake(
+                ("warmup",),
+                "each step of a search has a transient that is not judged, so that it needs no "
+                "warmup; accepted: 0s",
+            )
+        )
     return mistakes
 
 

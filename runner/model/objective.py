@@ -4,10 +4,11 @@
 
     objective  = sli operator value
     sli        = latency "." statistic | statistic | errors | traffic
-               | saturation.cpu | saturation.memory | recovery
+               | saturation.cpu | saturation.memory | recovery | breaking-point
     statistic  = pNN[.N] | "p(" NN[.N] ")" | med | avg | min | max
     operator   = "<" | "<=" | ">" | ">="
-    value      = duration (latency, recovery) | percentage (errors, saturation) | rate (traffic)
+    value      = duration (latency, recovery) | percentage (errors, saturation)
+               | rate (traffic, breaking-point)
 
 A bound has a unit, always: ``latency.p95 < 500`` is a mistake, ``latency.p95 < 500ms`` is not.
 """
@@ -32,7 +33,15 @@ from runner.model.units import (
 )
 
 PhaseName = Literal["warmup", "baseline", "fault", "recovery"]
-SliName = Literal["latency", "errors", "traffic", "saturation.cpu", "saturation.memory", "recovery"]
+SliName = Literal[
+    "latency",
+    "errors",
+    "traffic",
+    "saturation.cpu",
+    "saturation.memory",
+    "recovery",
+    "breaking-point",
+]
 Operator = Literal["<", "<=", ">", ">="]
 Source = Literal["client", "mesh"]
 Use = Literal["promise", "guard"]
@@ -42,10 +51,15 @@ JUDGED_PHASES: tuple[PhaseName, ...] = ("baseline", "fault", "recovery")
 
 OBJECTIVE_ACCEPTED = (
     "an objective such as 'latency.p95 < 500ms', 'p(99) < 1s', 'errors < 0.1%', "
-    "'traffic > 90/s', 'saturation.cpu < 50%', 'saturation.memory < 60%' or 'recovery < 30s'"
+    "'traffic > 90/s', 'saturation.cpu < 50%', 'saturation.memory < 60%', 'recovery < 30s' or "
+    "'breaking-point >= 200/s'"
 )
 
-_TEXT = re.compile(r"\s*([A-Za-z][\w.]*(?:\(\s*[\d.]+\s*\))?)\s*(<=|>=|<|>)\s*(.+?)\s*")
+RATES: tuple[SliName, ...] = ("traffic", "breaking-point")
+"""Indicators in events per second, of which more is better."""
+
+
+_TEXT = re.compile(r"\s*([A-Za-z][\w.-]*(?:\(\s*[\d.]+\s*\))?)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _PERCENTILE = re.compile(r"p\(?\s*(\d{1,2}(?:\.\d+)?)\s*\)?")
 _PLAIN_STATISTICS = {"med": "p50", "avg": "avg", "min": "min", "max": "max"}
 
@@ -58,7 +72,8 @@ class Bound(Model):
         statistic: ``pNN`` (such as p95 or p99.9), ``avg``, ``min`` or ``max``; empty for
             indicators other than latency.
         operator: How the observed value must relate to ``value``.
-        value: Seconds (latency, recovery), ratio (errors, saturation) or events per second.
+        value: Seconds (latency, recovery), ratio (errors, saturation) or events per second
+            (traffic, breaking point).
     """
 
     sli: SliName
@@ -93,7 +108,7 @@ class Bound(Model):
         """The unit of ``value``."""
         if self.sli in ("latency", "recovery"):
             return "s"
-        return "per_s" if self.sli == "traffic" else "ratio"
+        return "per_s" if self.sli in RATES else "ratio"
 
 
 def _statistic(text: str) -> str | None:
@@ -108,7 +123,14 @@ def _statistic(text: str) -> str | None:
 def _indicator(text: str) -> tuple[SliName, str] | None:
     """The indicator and the statistic that ``text`` names, or None."""
     match text.lower():
-        case "errors" | "traffic" | "saturation.cpu" | "saturation.memory" | "recovery" as plain:
+        case (
+            "errors"
+            | "traffic"
+            | "saturation.cpu"
+            | "saturation.memory"
+            | "recovery"
+            | "breaking-point" as plain
+        ):
             return plain, ""
         case lowered:
             statistic = _statistic(lowered.removeprefix("latency."))
@@ -118,13 +140,13 @@ def _indicator(text: str) -> tuple[SliName, str] | None:
 def _value(sli: SliName, text: str) -> float:
     if sli in ("latency", "recovery"):
         return parse_duration(text)
-    return parse_rate(text) if sli == "traffic" else parse_percent(text)
+    return parse_rate(text) if sli in RATES else parse_percent(text)
 
 
 def _accepted_value(sli: SliName) -> str:
     if sli in ("latency", "recovery"):
         return DURATION_ACCEPTED
-    return RATE_ACCEPTED if sli == "traffic" else PERCENT_ACCEPTED
+    return RATE_ACCEPTED if sli in RATES else PERCENT_ACCEPTED
 
 
 @lru_cache(maxsize=1024)
@@ -164,7 +186,7 @@ def check_direction(text: str, use: Use) -> Bound:
         ValueError: When ``text`` is no objective, or is reversed; says what was perhaps meant.
     """
     bound = parse_bound(text)
-    upper_is_well = bound.sli != "traffic"
+    upper_is_well = bound.sli not in RATES
     if bound.upper == (upper_is_well if use == "promise" else not upper_is_well):
         return bound
     meant = text.replace(bound.operator, _REVERSED[bound.operator], 1).strip()
@@ -254,12 +276,16 @@ class Objective(Model):
         bound = _bound_in(info)
         if bound is not None and bound.sli == "recovery" and value != JUDGED_PHASES:
             raise ValueError("recovery is counted from the end of each fault; drop 'during'")
+        if bound is not None and bound.sli == "breaking-point" and value != JUDGED_PHASES:
+            raise ValueError("the breaking point is one of the whole run; drop 'during'")
         return value
 
     @field_validator("of", "service", "source")
     @classmethod
     def _seen_by_one(cls, value: str | None, info: ValidationInfo) -> str | None:
         bound = _bound_in(info)
+        if bound is not None and bound.sli == "breaking-point" and value is not None:
+            raise ValueError(f"the breaking point is one of all requests: no {info.field_name!r}")
         saturation = bound is not None and bound.sli.startswith("saturation")
         if value == "client" and info.field_name == "source" and bound and saturation:
             raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")

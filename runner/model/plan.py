@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from pydantic import Field
 
-from runner.model.experiment import Experiment, Fault, Load, Search, Stage
+from runner.model.experiment import JUDGED_S, Experiment, Fault, Load, Search, Stage
 from runner.model.objective import PhaseName
 from runner.model.shape import Items, Model
 
@@ -213,8 +213,10 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
 def _scaled_search(search: Search | None, factor: float) -> Search | None:
     if search is None:
         return None
-    times = {"step": search.step * factor, "transient": search.transient * factor}
-    return search.model_copy(update=times)
+    transient_s = search.transient * factor
+    # Never so short that a step tells nothing: then a rehearsal takes longer than its scale.
+    step_s = max(round(search.step * factor), math.ceil(transient_s + JUDGED_S))
+    return search.model_copy(update={"step": float(step_s), "transient": transient_s})
 
 
 def make_plan(

@@ -14,7 +14,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from runner.model.experiment import NAME_PATTERN, Experiment, Fault, Load, Stage
-from runner.model.feasibility import FAULTS, LENGTH, WARMUP, Loc, Mistake, mistakes_in
+from runner.model.feasibility import (
+    FAULTS,
+    LENGTH,
+    OBJECTIVES,
+    WARMUP,
+    Loc,
+    Mistake,
+    mistakes_in,
+)
 from runner.model.objective import Objective
 from runner.model.units import MAX_DURATION_S, Duration, format_duration
 
@@ -80,6 +88,8 @@ def salvage(data: Any) -> Remains | None:
         for index, raw in enumerate(_list(data.get("objectives")))
         if (objective := _valid(Objective, raw)) is not None
     }
+    if len(objectives) != len(_list(data.get("objectives"))):
+        unknown.add(OBJECTIVES)
     locustfile = load.get("locustfile")
     experiment = Experiment.model_validate(
         {
