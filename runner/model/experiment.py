@@ -33,6 +33,12 @@ SMALLEST_PERCENT = 0.0001
 DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
 
 
+JUDGED_S = 6.0
+"""What must be left of a step of a search without its transient: fewer seconds tell nothing."""
+
+SEARCH_PAUSE_S = 2.0
+"""Between two steps of a search at most, beside the time for what is still under way."""
+
 LoadModel = Literal["users", "rate", "search", "own"]
 
 
@@ -105,7 +111,7 @@ class Search(Model):
         description="What must hold at a rate: bounds on latency and errors.",
         examples=[["latency.p95 < 500ms", "errors < 1%"]],
     )
-    step: Duration = Field(default=20.0, ge=5, description="Length of one step.")
+    step: Duration = Field(default=20.0, description="Length of one step, in whole seconds.")
     transient: Duration = Field(
         default=5.0, ge=0, description="Time at the start of a step that is not judged."
     )
@@ -122,6 +128,8 @@ class Search(Model):
             bound = parse_bound(text)
             if bound.sli not in ("latency", "errors"):
                 raise ValueError(f"a search watches latency and errors, not {bound.sli}")
+            if bound.sli == "latency" and bound.quantile is None:
+                raise ValueError(f"{text!r}: a search judges a percentile, such as latency.p95")
             check_direction(text, "promise")
             slis.append(bound.sli)
         if len(set(slis)) < len(slis):
@@ -132,11 +140,19 @@ class Search(Model):
     def _upwards(self) -> Search:
         if self.end <= self.start:
             raise ValueError(f"'to' ({self.end:g}/s) is not above 'from' ({self.start:g}/s)")
-        if self.transient >= self.step:
+        if self.step % 1:
+            raise ValueError(f"a step of {self.step:g}s is not one of whole seconds")
+        if self.step - self.transient < JUDGED_S:
             raise ValueError(
-                f"the transient of {self.transient:g}s leaves nothing of a step of {self.step:g}s"
+                f"the transient of {self.transient:g}s leaves too little of a step of "
+                f"{self.step:g}s; accepted: {JUDGED_S:g}s more than the transient"
             )
         return self
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that all steps take at most, without what is between them."""
+        return self.step * self.max_steps
 
 
 class Load(Model):
@@ -163,6 +179,12 @@ class Load(Model):
         le=100_000,
         description="Most requests under way at once in the open model; an arrival beyond it is "
         "dropped and counted. Default: those of two seconds, at least 100.",
+    )
+    max_wait: Duration = Field(
+        default=10.0,
+        ge=0,
+        description="How long an arrival of the open model waits for a free user when "
+        "'max_in_flight' are busy, before it is dropped. Its response time includes the wait.",
     )
     stop_timeout: Duration = Field(
         default=5.0, ge=0, description="Grace for requests that are under way at the end."
@@ -208,7 +230,8 @@ class Load(Model):
     def duration_s(self) -> float:
         """Seconds that the load lasts; of a search, that it lasts at most."""
         if self.search is not None:
-            return self.search.step * self.search.max_steps
+            pauses_s = self.search.max_steps * (self.stop_timeout + SEARCH_PAUSE_S)
+            return self.search.longest_s + pauses_s
         return self.duration or sum(stage.duration for stage in self.stages)
 
 
