@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.analysis.live import SETTLE_S, WINDOW_S
+from runner.analysis.guardsight import guard_doubts
 from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
@@ -23,7 +23,7 @@ SHORTEST_MESH_PHASE_S = 5.0
 
 def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
     """Sentences on what ``plan`` cannot answer, each with its place in the experiment's file."""
-    return (*_short_phases(plan), *_recoveries(plan), *_guards(plan), *_twice(plan))
+    return (*_short_phases(plan), *_recoveries(plan), *guard_doubts(plan), *_twice(plan))
 
 
 def _short_phases(plan: Plan) -> Iterator[Mistake]:
@@ -82,19 +82,6 @@ def _unwatched(index: int, seen: list[tuple[PlannedFault, float]], end: str) -> 
         f"the recovery from {fault.id} is watched for {left_s:g}s only, until the next fault or "
         f"the end{others}; {end}",
     )
-
-
-def _guards(plan: Plan) -> Iterator[Mistake]:
-    view_s = WINDOW_S + SETTLE_S
-    for index, guard in enumerate(plan.experiment.guards):
-        needed_s = guard.grace + view_s + guard.for_
-        if needed_s >= plan.duration_s:
-            yield Mistake(
-                ("guards", index),
-                f"this guard can never act: its grace of {guard.grace:g}s, {view_s:g}s until there "
-                f"is a figure, and its 'for' of {guard.for_:g}s are {needed_s:g}s, but the load "
-                f"ends at {plan.duration_s:g}s",
-            )
 
 
 def _twice(plan: Plan) -> Iterator[Mistake]:
