@@ -24,7 +24,7 @@ from runner.errors import InvalidFileError, Located, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
 from runner.model.feasibility import Loc, Mistake, mistakes_in
-from runner.model.plan import Plan, make_plan
+from runner.model.plan import GeneratorPlan, Plan, make_plan
 from runner.model.salvage import salvage
 from runner.model.target import Config
 
@@ -172,13 +172,17 @@ def _locustfile_mistakes(name: str | None, path: Path) -> list[Mistake]:
     return [Mistake(("load", "locustfile"), said)]
 
 
-def plan_of(source: Source, time_scale: float = 1.0) -> Plan:
-    """The plan of an experiment file, shortened by ``time_scale``.
+def plan_of(
+    source: Source,
+    time_scale: float = 1.0,
+    generator: GeneratorPlan = GeneratorPlan(),  # noqa: B008 - a frozen value
+) -> Plan:
+    """The plan of an experiment file, shortened by ``time_scale``, with the load of ``generator``.
 
     Raises:
         UsageError: When so little time is left that nothing could be judged.
     """
-    plan = make_plan(source.experiment, time_scale=time_scale)
+    plan = make_plan(source.experiment, time_scale=time_scale, generator=generator)
     mistakes = mistakes_in(plan.experiment) if plan.rehearsal else ()
     if mistakes:
         said = list(dict.fromkeys(mistake.message for mistake in mistakes))

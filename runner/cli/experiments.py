@@ -10,9 +10,10 @@ import click
 
 from runner.analysis.words import load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
+from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
-from runner.model.plan import make_plan
+from runner.model.plan import GeneratorPlan, make_plan
 from runner.source import (
     experiment_files,
     find_experiment,
@@ -112,23 +113,26 @@ def _validated(path: Path, *, talk: bool) -> dict[str, Any]:
     return {**found, "warnings": as_records(doubts)}
 
 
-@click.command("plan")
+@click.command("plan", cls=LocustCommand)
 @click.argument("name", metavar="EXPERIMENT")
 @time_scale_option
 @experiments_option
 @output_option
-def plan_command(name: str, time_scale: float, experiments: Path, output: str) -> None:
+def plan_command(
+    name: str, time_scale: float, experiments: Path, output: str, arguments: tuple[str, ...]
+) -> None:
     """Show what a run would do, and when, without touching anything.
 
     Stages, phases, faults with their undo times, and the objectives of each phase. What cannot
-    come to a clear answer, also because of the time scale, is a warning on standard error.
+    come to a clear answer, also because of the time scale, is a warning on standard error. What
+    stands after -- would be given to Locust.
 
     \b
     Example:
       seatrial plan payment-abort --time-scale 0.1
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale)
+    plan = plan_of(source, time_scale, GeneratorPlan(arguments=arguments))
     from runner.cli.timeline import show_plan
 
     show_plan(source, plan, output)

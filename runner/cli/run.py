@@ -21,6 +21,7 @@ from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
 from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
+from runner.cli.onward import LocustCommand, words_onward
 from runner.cli.options import (
     config_option,
     experiments_option,
@@ -33,7 +34,7 @@ from runner.cli.outcome import RunEnd, ending_line, exit_code
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
-from runner.model.plan import Plan
+from runner.model.plan import GeneratorPlan, Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
 from runner.process import SystemClock
@@ -68,7 +69,7 @@ _RECORDED_PACKAGES = (
 )
 
 
-@click.command("run")
+@click.command("run", cls=LocustCommand)
 @click.argument("name", metavar="EXPERIMENT")
 @target_option
 @click.option(
@@ -92,19 +93,22 @@ def run_command(
     results: Path,
     config: Path,
     output: str,
+    arguments: tuple[str, ...],
 ) -> int:
     """Run an experiment: load, faults, signals, verdict, report.
 
     EXPERIMENT is a name in the experiments folder, or a path. On the target 'sandbox' a sandbox
     that is up is used; else one is started, and taken down again at the end. Ctrl-C stops the load
-    and heals; what was recorded is kept and judged.
+    and heals; what was recorded is kept and judged. What stands after -- is given to Locust: tags,
+    user classes, a locustfile's own options.
 
     \b
     Example:
       seatrial run payment-abort --time-scale 0.1
+      seatrial run normal -- --tags checkout --exclude-tags slow
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale)
+    plan = plan_of(source, time_scale, GeneratorPlan(arguments=arguments))
     if dry_run:
         from runner.cli.timeline import show_plan
 
@@ -152,7 +156,7 @@ def command_line(context: click.Context) -> tuple[str, ...]:
             words.append(max(parameter.opts, key=len))
         if value is not True:
             words.append(str(value))
-    return tuple(words)
+    return (*words, *words_onward(context))
 
 
 def _linking(store: Store, run: RunDir, watch: Watcher) -> Watcher:

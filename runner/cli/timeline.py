@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from runner.analysis.windows import phase_label
@@ -9,6 +10,7 @@ from runner.analysis.words import load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
+from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
@@ -39,8 +41,11 @@ def print_plan(plan: Plan) -> None:
             safe(f"REHEARSAL: every duration is multiplied by {plan.time_scale:g}.", "bold yellow")
         )
     out.print(
-        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}\n"
+        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}"
     )
+    if plan.generator.arguments:
+        out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
+    out.print()
     out.print(_load(plan))
     phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
     for phase in plan.phases:
@@ -65,8 +70,7 @@ def print_plan(plan: Plan) -> None:
         out.print(faults)
         out.print("Healed by: a fault that is still there at that time is removed by force.\n")
     for guard in experiment.guards:
-        held, grace = fmt.span(guard.for_), fmt.span(guard.grace)
-        out.print(safe(f"Guard: abort when {guard.abort_when} for {held} (after {grace})"))
+        out.print(safe(describe_guard(guard)))
 
 
 def _load(plan: Plan) -> Table:
@@ -114,6 +118,15 @@ def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]
             about = objective.of or objective.service
             lines.append(objective.objective + (f" of {about}" if about else ""))
     return lines
+
+
+def describe_guard(guard: Guard) -> str:
+    """When ``guard`` acts, in a line."""
+    held, grace = fmt.span(guard.for_), fmt.span(guard.grace)
+    own = guard.kind == "load" and guard.window != LOAD_WINDOW_S
+    over = f" over {fmt.span(guard.window)}" if own else ""
+    blind = "; no figure is ignored" if guard.on_missing == "ignore" else ""
+    return f"Guard: abort when {guard.title}{over} for {held} (after {grace}{blind})"
 
 
 def describe_fault(planned: PlannedFault) -> str:

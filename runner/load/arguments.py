@@ -7,7 +7,6 @@ here may be the locustfile's own, so only Locust can refuse it.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from itertools import takewhile
 
@@ -76,11 +75,6 @@ def check_arguments(arguments: Iterable[str]) -> None:
             accepted="Locust's other options (such as --tags and --exclude-tags), user classes, "
             "and the options that the locustfile adds",
         )
-
-
-def shown(arguments: Iterable[str]) -> str:
-    """``arguments`` as one would type them."""
-    return shlex.join(arguments)
 
 
 def _option(word: str) -> str:

@@ -170,6 +170,8 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
         "Git revision": manifest.git_revision,
         "Seed": str(manifest.seed),
     }
+    if arguments := recording.plan.generator.arguments:
+        known["Arguments of Locust"] = shlex.join(arguments)
     if target is not None:
         known |= {
             "Target": f"{target.kind} {target.name}",

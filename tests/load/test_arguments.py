@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from runner.errors import UsageError
-from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments, shown
+from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments
 
 _ALLOWED = """
 --tags -T --exclude-tags -E --config --config-users --csv --csv-full-history --html --json
@@ -91,7 +91,3 @@ def test_all_that_is_refused_is_named_at_once() -> None:
         check_arguments(["-u", "5", "-r", "1", "-u", "6"])
     lines = refused.value.message.splitlines()[1:]
     assert [line.split(":")[0].strip() for line in lines] == ["-u", "-r"]
-
-
-def test_arguments_are_shown_as_one_would_type_them() -> None:
-    assert shown(["--tags", "a b", "User"]) == "--tags 'a b' User"

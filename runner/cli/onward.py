@@ -1,0 +1,33 @@
+"""Commands that hand what stands after ``--`` on to Locust."""
+
+from __future__ import annotations
+
+import click
+
+from runner.load.arguments import check_arguments
+
+
+class LocustCommand(click.Command):
+    """A command whose callback gets ``arguments``: the words after ``--``, which are Locust's.
+
+    Not a variadic parameter of click's: to that, a word that was forgotten before ``--`` would be
+    Locust's as well.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        arguments = tuple(args[end + 1 :])
+        rest = super().parse_args(ctx, args[:end])
+        if not ctx.resilient_parsing:
+            check_arguments(arguments)
+        ctx.params["arguments"] = arguments
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- LOCUST ARGUMENTS]"]
+
+
+def words_onward(context: click.Context) -> tuple[str, ...]:
+    """``--`` and the words after it, as they were given."""
+    arguments = context.params.get("arguments", ())
+    return ("--", *arguments) if arguments else ()
