@@ -163,6 +163,7 @@ def plain_line(status: Status) -> str:
         parts.append(f"faults={','.join(status.active_faults)}")
     if status.healing_faults:
         parts.append(f"healing {','.join(status.healing_faults)}")
+    parts += [f"guard {guard}" for guard in status.near_guards]
     left_s = status.plan.duration_s - offset_s
     return "  ".join([*parts, f"{fmt.span(round(left_s))} left"])
 
@@ -190,6 +191,7 @@ def live_frame(status: Status, *, busy_s: float = 0.0, said: str = "") -> Render
         lines.append(_time_line(status, offset_s))
         if status.phase is not None:
             lines.append(live_table(status))
+        lines += [safe(f"guard {guard}", "bold red") for guard in status.near_guards]
     if status.activity != RUNNING:
         waited = f" {fmt.span(int(busy_s))}" if busy_s >= 1 else ""
         lines.append(safe(f"{status.activity} ...{waited}", "cyan"))
