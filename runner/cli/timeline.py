@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from runner.analysis.windows import phase_label
@@ -40,8 +41,11 @@ def print_plan(plan: Plan) -> None:
             safe(f"REHEARSAL: every duration is multiplied by {plan.time_scale:g}.", "bold yellow")
         )
     out.print(
-        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}\n"
+        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}"
     )
+    if plan.generator.arguments:
+        out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
+    out.print()
     out.print(_load(plan))
     phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
     for phase in plan.phases:
