@@ -50,6 +50,12 @@ log = logging.getLogger(__name__)
 
 COMPONENT: Final = "horizontal-pod-autoscaler"
 SAMPLE_S: Final = 1.0
+GOT_SCALE: Final = Condition(
+    "AbleToScale",
+    True,
+    "SucceededGetScale",
+    "the HPA controller was able to get the target's current scale",
+)
 _WORKLOADS: Final = {
     (each.group, each.kind): each for each in (DEPLOYMENTS, REPLICASETS, STATEFULSETS)
 }
@@ -124,7 +130,9 @@ class _Autoscaler:
         except _RefusedError as refused:
             found = refused.condition
             await self._event(autoscaler, found.reason, found.message, "Warning")
-            status = status_of(autoscaler, time.time(), (found,), current=refused.replicas)
+            # A refusal for another reason comes after the scale was got.
+            both = (GOT_SCALE, found)
+            status = status_of(autoscaler, time.time(), both, current=refused.replicas)
         await self._write_status(autoscaler, status)
 
     async def _look(self, autoscaler: Obj) -> Obj:
@@ -132,8 +140,7 @@ class _Autoscaler:
         url, scale = await self._scale(autoscaler)
         current = int((scale.get("spec") or {}).get("replicas") or 0)
         bounds = bounds_of(spec)
-        text = "the HPA controller was able to get the target's current scale"
-        conditions = [Condition("AbleToScale", True, "SucceededGetScale", text)]
+        conditions = [GOT_SCALE]
         if current == 0 and bounds.fewest != 0:
             text = "scaling is disabled since the replica count of the target is zero"
             conditions.append(Condition("ScalingActive", False, "ScalingDisabled", text))

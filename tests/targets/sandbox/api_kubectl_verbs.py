@@ -32,6 +32,16 @@ STRATEGIC = '{"spec":{"template":{"spec":{"containers":[{"name":"app","tty":true
 FAULT = '[{"op":"add","path":"/spec/http/0/fault","value":{"abort":{"httpStatus":503}}}]'
 
 VERBS = [
+    Verb(
+        "autoscale",
+        "autoscale deployment web --min=2 --max=5 --cpu-percent=60",
+        r"horizontalpodautoscaler.autoscaling/web autoscaled",
+        (
+            "/apis/autoscaling/v2/namespaces/NS/horizontalpodautoscalers/web",
+            "spec.metrics.0.resource.target.averageUtilization",
+            60,
+        ),
+    ),
     # reading
     Verb("get", "get pods", r"NAME +READY +STATUS +RESTARTS +AGE\nweb-1 +2/2 +Running +0 +\d+s\n"),
     Verb("get wide", "get pods -o wide", r"IP +NODE .*\n.*127\.64\.0\.2 +node-NS +<none>"),

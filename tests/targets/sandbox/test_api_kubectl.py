@@ -216,6 +216,25 @@ def test_edit_saves_what_the_editor_wrote(kubectl: Kubectl, server: Server, tmp_
     assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "seatrial.dev/shop:9"
 
 
+def test_autoscalers_are_listed_and_described(kubectl: Kubectl, server: Server) -> None:
+    """Autoscale, give it the status that a controller would, and read both views of it."""
+    kubectl.run("autoscale", "deployment", "web", "--min=2", "--max=5", "--cpu-percent=60")
+    group = f"/apis/autoscaling/v2/namespaces/{kubectl.namespace}/horizontalpodautoscalers"
+    current = {"averageUtilization": 24, "averageValue": "12m"}
+    seen = {"type": "Resource", "resource": {"name": "cpu", "current": current}}
+    status = {"currentReplicas": 2, "desiredReplicas": 3, "currentMetrics": [seen]}
+    server.api.merge(f"{group}/web/status", {"status": status})
+    row = r"web +Deployment/web +cpu: 24%/60% +2 +5 +2 +\d+s\n"
+    assert re.search(row, kubectl.run("get", "hpa").stdout)
+    told = kubectl.run("describe", "hpa", "web").stdout
+    assert re.search(
+        r"resource cpu on pods +\(as a percentage of request\): +24% \(12m\) / 60%", told
+    )
+    assert re.search(r"Deployment pods: +2 current / 3 desired", told)
+    old = kubectl.run("get", "horizontalpodautoscalers.v1.autoscaling", "web", "-o", "yaml").stdout
+    assert "targetCPUUtilizationPercentage: 60" in old
+
+
 def test_a_disruption_budget_stops_a_drain(kubectl: Kubectl, server: Server) -> None:
     """With two pods and two wanted, a drain is refused until the budget is gone."""
     kubectl.run("create", "pdb", "guard", "--selector=app=web", "--min-available=2")

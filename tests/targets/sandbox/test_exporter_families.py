@@ -143,6 +143,30 @@ def test_a_deployments_state() -> None:
     assert value(conditions, **own, condition="Available", status="false") == 1
 
 
+def autoscaled(status: dict[str, Any]) -> World:
+    metadata = {"name": "order-api", "namespace": "ecommerce"}
+    spec = {"minReplicas": 2, "maxReplicas": 4}
+    return World(autoscalers=({"metadata": metadata, "spec": spec, "status": status},))
+
+
+def test_an_autoscalers_state() -> None:
+    """Its bounds and what it has and wants; before its first look it has and wants nothing."""
+    labels = {"namespace": "ecommerce", "horizontalpodautoscaler": "order-api"}
+    own = frozenset(labels.items())
+    conditions = [{"type": "ScalingLimited", "status": "True"}]
+    world = autoscaled({"currentReplicas": 2, "desiredReplicas": 3, "conditions": conditions})
+    prefix = "kube_horizontalpodautoscaler"
+    assert samples(f"{prefix}_spec_min_replicas", world) == {own: 2}
+    assert samples(f"{prefix}_spec_max_replicas", world) == {own: 4}
+    assert samples(f"{prefix}_status_current_replicas", world) == {own: 2}
+    assert samples(f"{prefix}_status_desired_replicas", world) == {own: 3}
+    limited = labels | {"condition": "ScalingLimited", "status": "true"}
+    assert samples(f"{prefix}_status_condition", world)[frozenset(limited.items())] == 1
+    new = autoscaled({"currentReplicas": 0, "desiredReplicas": 0})
+    assert samples(f"{prefix}_status_desired_replicas", new) == {}
+    assert samples(f"{prefix}_spec_max_replicas", new) == {own: 4}
+
+
 def test_the_nodes_state() -> None:
     """Ready is a condition with three possible values; sizes have units."""
     assert value("kube_node_status_condition", condition="Ready", status="true") == 1

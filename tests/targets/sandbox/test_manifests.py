@@ -66,6 +66,22 @@ def test_each_deployment_has_the_replicas_that_are_asked_for(replicas: int) -> N
     assert [deployment["spec"]["replicas"] for deployment in deployments] == [replicas] * 6
 
 
+@pytest.mark.parametrize(("replicas", "most"), [(1, 2), (2, 4), (5, 10)])
+def test_autoscalers_begin_with_what_their_deployments_have(replicas: int, most: int) -> None:
+    """Each names a Deployment of the shop, whose pods request the CPU that it is a share of."""
+    settings = replace(SETTINGS, replicas=replicas)
+    deployments = {each["metadata"]["name"]: each for each in of_kind("Deployment", settings)}
+    autoscalers = of_kind("HorizontalPodAutoscaler", settings)
+    assert [each["metadata"]["name"] for each in autoscalers] == ["order-api", "product-api"]
+    for each in autoscalers:
+        spec = each["spec"]
+        assert (spec["minReplicas"], spec["maxReplicas"]) == (replicas, most)
+        reference = spec["scaleTargetRef"]
+        assert (reference["apiVersion"], reference["kind"]) == ("apps/v1", "Deployment")
+        (container,) = deployments[reference["name"]]["spec"]["template"]["spec"]["containers"]
+        assert container["resources"]["requests"]["cpu"] == "50m"
+
+
 def test_selectors_choose_the_pods_of_their_own_service_only() -> None:
     """Deployment and Service selectors are held against the labels of every pod template."""
     templates = {
