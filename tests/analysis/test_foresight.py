@@ -8,7 +8,6 @@ import pytest
 from builders import ABORT, KILL, plan_of
 
 from runner.analysis.foresight import doubts_about
-from runner.model.guard import Guard
 from runner.model.plan import Plan
 
 
@@ -57,16 +56,6 @@ def test_a_recovery_ends_at_the_next_fault_or_at_the_end() -> None:
     ((_, said),) = doubts(plan_of("recovery < 1s", faults=[ABORT], duration="34s"))
     assert "watched for 4s only" in said
     assert "so that this is inconclusive" in said
-
-
-@pytest.mark.parametrize(("held", "told"), [("43s", False), ("44s", True)])
-def test_a_guard_that_cannot_act_is_none(held: str, told: bool) -> None:
-    """Goal: no false safety. Method: 60 s of load, a grace of 10 s, 6 s until there is a figure."""
-    plan = plan_of("errors < 1%")
-    guard = Guard.model_validate({"abort_when": "errors > 9%", "for": held})
-    guarded = plan.experiment.model_copy(update={"guards": (guard,)})
-    found = doubts(plan.model_copy(update={"experiment": guarded}))
-    assert [loc for loc, _ in found] == ([("guards", 0)] if told else [])
 
 
 def test_the_same_objective_twice_is_told_at_the_second() -> None:
