@@ -37,6 +37,7 @@ from runner.model.recording import (
 )
 from runner.ports import LoadJob, Ports
 from runner.progress import ActiveFault, Conduct, StopRequest, Watcher
+from runner.searching import SearchUnderWay
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
@@ -199,6 +200,7 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
     plan = run.plan
     bound_s = plan.duration_s + plan.experiment.load.stop_timeout + LOAD_STOP_GRACE_S
     phase: Phase | None = None
+    search = SearchUnderWay.of(run, job)
     while True:
         code = job.poll()  # Before the progress, so that the last lines are not missed.
         progress = job.progress()
@@ -211,11 +213,14 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
         _stop_if_asked(run)
         if code is None and offset_s < plan.duration_s:
             _check_guards(run, target, offset_s)
+        if search is not None and code is None:
+            search.drive(progress, offset_s)
         for fault in run.faults:
             _drive(run, fault, target, offset_s)
         run.show("running" if code is None else "stopping the load")
         if code is not None:
-            _check_load_end(run, job, code, offset_s)
+            if search is None or not search.over:
+                _check_load_end(run, job, code, offset_s)
             if all(fault.state != "begun" for fault in run.faults):
                 run.journal.write("load", "end", "note", f"exit code {code}")
                 return

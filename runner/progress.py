@@ -13,6 +13,7 @@ from typing import Literal
 
 from runner.analysis.guards import Guards
 from runner.analysis.live import LiveLoad
+from runner.analysis.steps import Step
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
@@ -41,6 +42,7 @@ class Status:
         active_faults: Those in place that are meant to be.
         healing_faults: Those whose time is over, and that nobody has seen gone yet.
         near_guards: Guards whose condition holds, such as ``errors > 60%: 12 of 30 s``.
+        step: The step of a search that was last asked for.
     """
 
     activity: str
@@ -51,6 +53,7 @@ class Status:
     active_faults: tuple[str, ...] = ()
     healing_faults: tuple[str, ...] = ()
     near_guards: tuple[str, ...] = ()
+    step: Step | None = None
 
 
 Watcher = Callable[[Status], None]
@@ -75,6 +78,7 @@ class Conduct:
 
     Attributes:
         started_s: Monotonic time of offset 0, so that a wall clock that is set moves no phase.
+        step: The step of a search that was last asked for; None when there is none.
     """
 
     plan: Plan
@@ -93,6 +97,7 @@ class Conduct:
     live: LiveLoad = field(default_factory=LiveLoad)
     faults: list[ActiveFault] = field(default_factory=list)
     ended_s: float = 0.0
+    step: Step | None = None
 
     @property
     def offset_s(self) -> float:
@@ -125,6 +130,7 @@ class Conduct:
             active_faults=self._begun(lambda fault, at_s: fault.start_s <= at_s < fault.end_s),
             healing_faults=self._begun(lambda fault, at_s: at_s >= fault.end_s),
             near_guards=() if offset_s is None else self.guards.near(offset_s),
+            step=self.step,
         )
         try:
             self.watch(status)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from runner.calm import calm_reading, calm_signals
 from runner.errors import SeatrialError
+from runner.fakesearch import FakeSearchJob, FakeServer
 from runner.model.guard import Reading
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, PlannedFault
@@ -67,6 +68,8 @@ class FakeWorld:
         silent_from_s: Second of load from which on every request times out; None for never.
         answer: What the signal source answers to a guard's query, at a time of ``clock``.
         answer_takes_s: How long it takes for that.
+        server: What answers the requests of a search.
+        search_job: Makes the generator of a search.
         effects: Names of the effects that were asked for, in order.
     """
 
@@ -80,6 +83,8 @@ class FakeWorld:
     silent_from_s: float | None = None
     answer: Callable[[str, float], Reading] = field(default=calm_reading)
     answer_takes_s: float = 0.0
+    server: FakeServer = field(default_factory=FakeServer)
+    search_job: type[FakeSearchJob] = FakeSearchJob
     clock: FakeClock = field(default_factory=FakeClock)
     effects: list[str] = field(default_factory=list)
     up: bool = False
@@ -156,11 +161,19 @@ class FakeLoad:
     def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
         log.write_text("fake load\n", encoding="utf-8")
 
-        def take() -> FakeLoadJob:
+        def take() -> LoadJob:
             self.world.load_on = True
+            if plan.experiment.load.search is not None:
+                return self._searching(plan, workdir)
             return FakeLoadJob(self.world, plan, workdir)
 
         return self.world.effect("start", take)
+
+    def _searching(self, plan: Plan, workdir: Path) -> FakeSearchJob:
+        world = self.world
+        return world.search_job(
+            plan, workdir, world.clock, server=world.server, alive=lambda: world.load_on
+        )
 
     def stop(self, grace_s: float) -> None:
         def take() -> None:
@@ -211,6 +224,12 @@ class FakeLoadJob:
 
     def tail(self, lines: int) -> str:
         return "fake load"
+
+    def offer(self, rate_per_s: float, duration_s: float) -> None:
+        raise WorldError("this load is no search")
+
+    def finish(self) -> None:
+        raise WorldError("this load is no search")
 
     def _second(self, second: int) -> tuple[list[LoadRow], int]:
         users = round(self._plan.users_at(second + 0.5) * self._world.users_factor)
