@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from runner.analysis.loadchecks import RUN_FINISHED
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
+from runner.analysis.questions import answers
 from runner.analysis.recovery import Recovery, recovery_of
 from runner.analysis.validity import validity_findings
 from runner.analysis.windows import LoadTable, endpoint_figures, phase_figures
@@ -57,6 +58,7 @@ def evaluate(
     findings = (
         *validity_findings(recording, table, chosen),
         *(judge(objective, evidence) for objective in chosen),
+        *answers(recording, table, chosen),
     )
     verdict, valid = overall(findings)
     said = headline(verdict, findings, plan, judged_by)

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S
+from runner.analysis.profile import Plateau
 from runner.analysis.stageknee import StageFigures
 from runner.analysis.stats import statistic_s
 from runner.analysis.steps import StepResult, StepSecond
 from runner.analysis.windows import LoadTable, joined, seconds_of
 from runner.analysis.words import figure
-from runner.model.plan import PlannedStage
 from runner.model.recording import GeneratorSecond
 
 STAGE_TRANSIENT_S = 15.0
@@ -74,7 +74,7 @@ def _due(rate_per_s: float, seconds: int) -> list[int]:
 def stage_figures(
     table: LoadTable,
     generator: Mapping[int, GeneratorSecond],
-    stages: Sequence[PlannedStage],
+    stages: Sequence[Plateau],
     endpoint: str | None = None,
 ) -> tuple[StageFigures, ...]:
     """Figures of each plateau that was recorded to its end.
@@ -82,7 +82,7 @@ def stage_figures(
     Args:
         table: The record.
         generator: The generator's own account, second by second.
-        stages: The profile as it was planned.
+        stages: The plateaus as they were planned.
         endpoint: Only this one; None for all.
     """
     reached = (stage for stage in stages if stage.end_s <= table.recorded_s)
@@ -92,25 +92,30 @@ def stage_figures(
 def _stage(
     table: LoadTable,
     generator: Mapping[int, GeneratorSecond],
-    stage: PlannedStage,
+    stage: Plateau,
     endpoint: str | None,
 ) -> StageFigures:
-    plateau_s = stage.end_s - stage.ramp_end_s
-    start_s = stage.ramp_end_s + min(STAGE_TRANSIENT_S, plateau_s / 5)
+    start_s = steady_from_s(stage)
     seen = table.slice(start_s, stage.end_s, endpoint)
     per_second = table.per_second(start_s, stage.end_s, endpoint)
     size = max(1, len(per_second) // PIECES)
     pieces = [joined(per_second[at : at + size]) for at in range(0, len(per_second), size)]
     quantiles = (statistic_s(piece.latency_us, "p95") for piece in pieces)
     return StageFigures(
-        users=float(stage.users_to),
+        users=stage.level,
         requests=seen.requests,
         rate_per_s=seen.rate_per_s,
         error_ratio=seen.error_ratio or 0.0,
         p95_s=statistic_s(seen.latency_us, "p95"),
         batches_s=tuple(value for value in quantiles if value is not None),
         generator_problem=generator_problem(generator, seconds_of(start_s, stage.end_s)),
+        unit=stage.unit,
     )
+
+
+def steady_from_s(plateau: Plateau) -> float:
+    """Where the transient at the start of ``plateau`` is over."""
+    return plateau.start_s + min(STAGE_TRANSIENT_S, (plateau.end_s - plateau.start_s) / 5)
 
 
 def generator_problem(generator: Mapping[int, GeneratorSecond], seconds: range) -> str:

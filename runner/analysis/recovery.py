@@ -68,7 +68,7 @@ def recovery_of(
     holding = _holding(table, start_s, end_s, kept)
     if not holding:
         return unknown(f"only {watched_s:.0f} s were seen after the fault, too short to tell")
-    first = _first_lasting(holding)
+    first = first_lasting(holding)
     if first is None:
         why = f"the objectives did not hold again within the {watched_s:.0f} s that were seen"
         return unknown(why, unwell=True)
@@ -141,14 +141,19 @@ def _holds(objective: Objective, seen: Slice) -> bool:
     return value is not None and bound.holds(value)
 
 
-def _first_lasting(holding: Sequence[bool]) -> int | None:
-    """Index of the first window from which on the promises hold; None when there is none."""
+def first_lasting(holding: Sequence[bool], window_s: int = WINDOW_S) -> int | None:
+    """Index of the first window from which on the promises hold; None when there is none.
+
+    Args:
+        holding: For each second, whether they hold in the window that begins there.
+        window_s: Length of the windows; one bad second spoils as many of them.
+    """
     first, at, held_for = 0, 0, 0
     for holds, run in groupby(holding):
         length = sum(1 for _ in run)
         at += length
         if holds:
             held_for = length
-        elif length > WINDOW_S or held_for < WINDOW_S:
+        elif length > window_s or held_for < window_s:
             first = at
     return first if first < len(holding) else None

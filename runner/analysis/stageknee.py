@@ -18,7 +18,8 @@ from statistics import median
 from typing import Literal
 
 from runner.analysis.confidence import ratio_interval
-from runner.analysis.words import count, figure
+from runner.analysis.profile import level_name
+from runner.analysis.words import figure
 
 KneeReason = Literal[
     "latency", "errors", "throughput-flat", "none", "unclear", "generator-limited", "no-data"
@@ -56,13 +57,14 @@ class StageFigures:
     """One stage's plateau, without its ramp and its transient.
 
     Attributes:
-        users: Users on the plateau.
+        users: Users on the plateau; in the open model, arrivals per second.
         requests: Requests that were sent in it.
         rate_per_s: Requests per second.
         error_ratio: Share of them that failed.
         p95_s: 95th percentile of the latency of those that did not; None when all failed.
         batches_s: The same for equal pieces of the plateau; may be empty.
         generator_problem: Why the generator was the limit; empty when it was not.
+        unit: What ``users`` counts: ``users`` or ``per_s``.
     """
 
     users: float
@@ -72,6 +74,12 @@ class StageFigures:
     p95_s: float | None
     batches_s: tuple[float, ...] = ()
     generator_problem: str = ""
+    unit: str = "users"
+
+    @property
+    def level(self) -> str:
+        """Its load in words, such as ``500 users``."""
+        return level_name(self.users, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +236,12 @@ def _knee(
     stage = stages[at]
     low = stages[at - 1].users if at else 0.0
     if reason == "generator-limited":
-        problem = (
-            f"at {count(stage.users, 'user')} each sent less than before, although latency did not "
-            "rise"
-        )
-        return _limited(problem, low)
-    where = f"between {low:g} and {count(stage.users, 'user')}"
+        less = "each sent" if stage.unit == "users" else "it sent"
+        problem = f"at {stage.level} {less} less than before, although latency did not rise"
+        return _limited(problem, low, stage.unit)
+    where = f"between {low:g} and {stage.level}"
     if not at:
-        where = f"below the first stage of {count(stage.users, 'user')}"
+        where = f"below the first stage of {stage.level}"
     why = _why(stages, at, reason, latency_s, error_ratio)
     return StageKnee(low, stage.users, reason, f"The breaking point is {where}: {why}.")
 
@@ -261,8 +267,9 @@ def _why(
         bound = figure(latency_s or 0.0, "s")
         return f"latency p95 was {seen}, above {bound}, after {before} in calm stages"
     share = stage.rate_per_s / stage.users / calm.per_user
+    what = "throughput per user" if stage.unit == "users" else "throughput per arrival"
     return (
-        f"throughput per user fell to {figure(share, 'ratio')} of that in calm stages, while "
+        f"{what} fell to {figure(share, 'ratio')} of that in calm stages, while "
         f"latency p95 rose from {before} to {seen}"
     )
 
@@ -271,27 +278,27 @@ def _unclear(stages: Sequence[StageFigures]) -> StageKnee:
     low, last = stages[-2].users, stages[-1]
     seen = figure(last.p95_s or 0.0, "s")
     sentence = (
-        f"No answer: up to {count(low, 'user')} all was well; in the last stage, of "
-        f"{count(last.users, 'user')}, latency p95 rose to {seen}, and no later stage confirms it."
+        f"No answer: up to {level_name(low, last.unit)} all was well; in the last stage, of "
+        f"{last.level}, latency p95 rose to {seen}, and no later stage confirms it."
     )
     return StageKnee(low, None, "unclear", sentence)
 
 
 def _nothing(rising: Sequence[StageFigures], clean: Sequence[StageFigures]) -> StageKnee:
-    low = clean[-1].users if clean else 0.0
+    low, unit = (clean[-1].users, clean[-1].unit) if clean else (0.0, "users")
     if len(clean) < len(rising):
         stage = rising[len(clean)]
         if stage.generator_problem:
-            where = f"at {count(stage.users, 'user')}"
-            return _limited(f"{where}: {stage.generator_problem.rstrip('.')}", low)
-        what = f"the stage of {count(stage.users, 'user')} has too few requests"
+            where = f"at {stage.level}"
+            return _limited(f"{where}: {stage.generator_problem.rstrip('.')}", low, unit)
+        what = f"the stage of {stage.level} has too few requests"
         return StageKnee(low, None, "no-data", f"No answer: {what}.")
     if len(clean) < 2:
         return StageKnee(low, None, "no-data", "No answer: it takes stages of rising load to tell.")
-    return StageKnee(low, None, "none", f"No breaking point up to {count(low, 'user')}.")
+    return StageKnee(low, None, "none", f"No breaking point up to {level_name(low, unit)}.")
 
 
-def _limited(problem: str, low: float) -> StageKnee:
-    seen = f"; up to {count(low, 'user')} all was well" if low else ""
+def _limited(problem: str, low: float, unit: str) -> StageKnee:
+    seen = f"; up to {level_name(low, unit)} all was well" if low else ""
     sentence = f"No answer: the generator was the limit {problem}{seen}."
     return StageKnee(low, None, "generator-limited", sentence)

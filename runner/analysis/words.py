@@ -67,6 +67,18 @@ def load_size(plan: Plan) -> str:
     return f"up to {max(stage.users_to for stage in plan.stages):,} users"
 
 
+def moment(offset_s: float) -> str:
+    """An offset or a length of time in whole seconds: ``10m 40s``."""
+    hours, rest = divmod(round(offset_s), 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [
+        f"{hours}h" * bool(hours),
+        f"{minutes}m" * bool(minutes),
+        f"{seconds}s" * bool(seconds),
+    ]
+    return " ".join(filter(None, parts)) or "0s"
+
+
 def listed(items: Iterable[str], limit: int = 3) -> str:
     """``a, b, c and 2 more``."""
     known = list(items)

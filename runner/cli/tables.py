@@ -124,6 +124,19 @@ def validity_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def answers_table(evaluation: Evaluation) -> Table | None:
+    """What was learned beside the verdict; None when nothing was asked."""
+    table = make_table("Question", "Answer", title="Answers")
+    table.columns[0].max_width = _QUESTION_WIDTH
+    for finding in evaluation.findings:
+        if finding.kind == "answer":
+            asked = f"{finding.title} ({finding.where})" if finding.where else finding.title
+            answered = finding.verdict is Verdict.PASS
+            table.add_row(safe(asked), safe(finding.reason, "" if answered else "dim"))
+    return table if table.row_count else None
+
+
+_QUESTION_WIDTH = 36
 _UNMET = (Verdict.INCONCLUSIVE, Verdict.FAIL)
 _FOLLOWS = ("load-delivered", "fault-injected", "fault-seen", "signals-complete")
 """Checks of validity that no run can meet that somebody ended before its time."""
@@ -134,13 +147,16 @@ def _ended_early(evaluation: Evaluation) -> bool:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The verdict on standard output: objectives, validity, reasons, one sentence.
+    """The verdict on standard output: objectives, validity, answers, reasons, one sentence.
 
     Each reason stands there once: of validity in its table, of objectives below.
     """
     out = console()
     out.print(objectives_table(evaluation))
     out.print(validity_table(evaluation))
+    learned = answers_table(evaluation)
+    if learned is not None:
+        out.print(learned)
     unjudged = 0
     for finding in evaluation.findings:
         if finding.kind != "objective" or finding.verdict is Verdict.PASS:

@@ -49,9 +49,13 @@ class Finding(Model):
     """What one check concluded.
 
     Attributes:
-        kind: ``validity`` (did the run prove anything?) or ``objective`` (was the promise kept?).
+        kind: ``validity`` (did the run prove anything?), ``objective`` (was the promise kept?) or
+            ``answer`` (what was to be learned?). An answer never touches the verdict of the run:
+            its own ``verdict`` is ``pass`` where there is an answer, whether or not it is welcome,
+            and ``inconclusive`` where there is none.
         check: The check's stable name, such as ``load-delivered`` or ``objective``.
-        title: What was checked, in a few words: for an objective, its text.
+        title: What was checked, in a few words: for an objective, its text; for an answer, the
+            question.
         where: Phase, service or endpoint, for a human; empty when it is the whole run.
         reason: One sentence that a newcomer understands.
         observed: The decisive figure, in ``unit``; None when there is none.
@@ -59,7 +63,7 @@ class Finding(Model):
         margin_ratio: Distance to the bound as a share of the bound; negative when it was missed.
     """
 
-    kind: Literal["validity", "objective"]
+    kind: Literal["validity", "objective", "answer"]
     check: str
     title: str
     verdict: Verdict
@@ -176,7 +180,7 @@ class Evaluation(Model):
 
 
 def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:
-    """The verdict over ``findings``, and whether the run was valid.
+    """The verdict over ``findings``, and whether the run was valid. Answers do not count.
 
     Not valid is inconclusive whatever else was found; then fail, inconclusive, warn, pass. A run in
     which no objective was judged is inconclusive.

@@ -18,9 +18,11 @@ from runner.reports.charts import ChartGroup, Grid, chart_groups, grid_of
 from runner.reports.faults import FaultStory, fault_stories
 from runner.reports.rows import (
     WORDS,
+    AnswerRow,
     FailureRow,
     FindingRow,
     LoadRow,
+    answer_row,
     endpoint_rows,
     failure_rows,
     finding_row,
@@ -59,6 +61,7 @@ class Document(Model):
     facts: Items[Fact]
     objectives: Items[FindingRow]
     validity: Items[FindingRow]
+    answers: Items[AnswerRow] = ()
     notes: Items[Shown]
     timeline: Timeline
     grid: Grid
@@ -100,6 +103,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         facts=_facts(recording, evaluation),
         objectives=tuple(row for kind, row in findings if kind == "objective"),
         validity=tuple(row for kind, row in findings if kind == "validity"),
+        answers=tuple(answer_row(one) for one in evaluation.findings if one.kind == "answer"),
         notes=recording.load.notes[:MOST_NOTES],
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,

@@ -15,7 +15,7 @@ from runner.reports.rows import FindingRow
 
 
 def render_junit(document: Document) -> str:
-    """One test case for each finding: objectives first, then validity."""
+    """One test case for each finding with a verdict: objectives first, then validity."""
     cases = [("objectives", row) for row in document.objectives]
     cases += [("validity", row) for row in document.validity]
     verdicts = Counter(row.verdict for _, row in cases)

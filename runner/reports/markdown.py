@@ -6,7 +6,7 @@ import re
 
 from runner.reports.document import Document
 from runner.reports.html import MARKS
-from runner.reports.rows import FindingRow, LoadRow, worst_first
+from runner.reports.rows import AnswerRow, FindingRow, LoadRow, worst_first
 
 MOST_REASONS = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^#|^[+-](?=[\s-]|$)|(?<=^\d)[.)](?=\s|$))")
@@ -14,7 +14,7 @@ _WORD_JOINER = "\u2060"
 
 
 def render_markdown(document: Document) -> str:
-    """Verdict, why, objectives, phases; what is not well is said in words."""
+    """Verdict, why, objectives, answers, phases; what is not well is said in words."""
     mark = MARKS[document.verdict]
     blocks = [
         f"## {mark} {md(document.word)}: {md(document.experiment)}",
@@ -30,6 +30,9 @@ def render_markdown(document: Document) -> str:
     if unwell:
         reasons = [f"- {MARKS[row.verdict]} {md(row.reason)}" for row in unwell[:MOST_REASONS]]
         blocks.append("\n".join(["**Validity**", "", *reasons]))
+    if document.answers:
+        lines = [f"- **{md(_asked(row))}** {md(row.text)}" for row in document.answers]
+        blocks.append("\n".join(["**Answers**", "", *lines]))
     if document.phases:
         blocks.append(_phases(document.phases))
     facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
@@ -37,6 +40,10 @@ def render_markdown(document: Document) -> str:
     if document.command:
         blocks.append(f"Run {md(document.run_id)}, repeated by:\n\n{_code(document.command)}")
     return "\n\n".join(blocks) + "\n"
+
+
+def _asked(row: AnswerRow) -> str:
+    return f"{row.question} ({row.where})" if row.where else row.question
 
 
 def md(text: str) -> str:

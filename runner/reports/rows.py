@@ -67,6 +67,28 @@ class FindingRow(Model):
     parts: Items[PartRow] = ()
 
 
+class AnswerRow(Model):
+    """A question, and what the run says to it.
+
+    Attributes:
+        check: Stable name of the question.
+        answered: Whether there is an answer.
+    """
+
+    question: Shown
+    check: str
+    where: Shown
+    answered: bool
+    observed: Number
+    text: Shown
+    parts: Items[PartRow] = ()
+
+    @property
+    def sampled(self) -> bool:
+        """Whether its parts rest on counted requests."""
+        return any(part.samples.value is not None for part in self.parts)
+
+
 class LoadRow(Model):
     """Load figures of a phase, or of an endpoint in a phase."""
 
@@ -132,6 +154,19 @@ def finding_row(finding: Finding) -> FindingRow:
         warn_text="" if finding.warn is None else f"{operator} {warn}".strip(),
         margin=number(finding.margin_ratio, "ratio"),
         reason=finding.reason,
+        parts=tuple(_part(part, finding) for part in finding.parts),
+    )
+
+
+def answer_row(finding: Finding) -> AnswerRow:
+    """The row of an answer."""
+    return AnswerRow(
+        question=finding.title,
+        check=finding.check,
+        where=finding.where,
+        answered=finding.verdict is Verdict.PASS,
+        observed=number(finding.observed, finding.unit),
+        text=finding.reason,
         parts=tuple(_part(part, finding) for part in finding.parts),
     )
 

@@ -15,7 +15,7 @@ from builders import (
 )
 
 from runner.analysis.evaluate import evaluate
-from runner.model.evaluation import Finding
+from runner.model.evaluation import Evaluation, Finding
 from runner.model.objective import Objective
 from runner.model.recording import LoadRow, Recording
 
@@ -27,6 +27,11 @@ def judged(objective: str | dict[str, Any], rows: Rows = healthy, **changes: Any
     recording = recording_of(plan_of(objective, faults=[ABORT]), rows, **changes)
     (finding,) = [one for one in evaluate(recording).findings if one.kind == "objective"]
     return finding
+
+
+def last_judged(evaluation: Evaluation) -> Finding:
+    """The finding about the last objective."""
+    return [one for one in evaluation.findings if one.kind == "objective"][-1]
 
 
 def judge_by(objective: str | dict[str, Any], recording: Recording) -> Finding:

@@ -18,6 +18,7 @@ from queue_model import (
 )
 
 from runner.analysis.loadsteps import generator_problem, stage_figures, step_result
+from runner.analysis.profile import plateaus
 from runner.analysis.ratejudge import CALM_A, Idle, backlog_grows, calm_limit_s, judge_rate
 from runner.analysis.steps import Criteria, Step, StepResult, StepSecond, in_flight, pool
 from runner.analysis.windows import LoadTable
@@ -156,12 +157,12 @@ def test_stages_from_the_record() -> None:
     table = LoadTable(
         load_of(plan, lambda s: [row(s, 10, latency_ms=9000.0 if s < 5 else 300.0)]), plan
     )
-    (stage,) = stage_figures(table, {}, plan.stages)
-    assert stage.users == plan.stages[0].users_to
+    (stage,) = stage_figures(table, {}, plateaus(plan))
+    assert (stage.users, stage.unit) == (plan.stages[0].users_to, "users")
     assert (stage.requests, stage.rate_per_s, stage.error_ratio) == (160, 10.0, 0.0)
     assert stage.p95_s == pytest.approx(0.3, rel=0.004)
     assert len(stage.batches_s) == 16
-    assert stage_figures(table, {}, plan.stages, endpoint=ORDERS + "x")[0].p95_s is None
+    assert stage_figures(table, {}, plateaus(plan), endpoint=ORDERS + "x")[0].p95_s is None
 
 
 def test_generator_problem_after_the_bounds_of_validity() -> None:

@@ -20,7 +20,7 @@ from builders import (
     signals_of,
     with_signal,
 )
-from judging import judge_by, judged, mixed
+from judging import judge_by, judged, last_judged, mixed
 
 from runner.analysis.evaluate import evaluate
 from runner.analysis.objectives import margin_ratio
@@ -231,7 +231,7 @@ def test_phase_that_does_not_exist_is_no_evidence() -> None:
     """Judged later by other objectives, a run without a fault has no fault phase."""
     (objective,) = plan_of({"objective": "errors < 1%", "during": "fault"}).experiment.objectives
     evaluation = evaluate(recording_of(plan_of()), (objective,))
-    finding = evaluation.findings[-1]
+    finding = last_judged(evaluation)
     assert (finding.verdict, evaluation.verdict) == (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
     assert finding.reason == "There was no fault phase in this run, so nothing was judged."
 
@@ -247,7 +247,7 @@ def recovered(bound: str, bad_until: int, **changes: Any) -> Finding:
         faults=[ABORT],
     )
     recording = recording_of(plan, mixed(50, 20, bad_until), **changes)
-    return evaluate(recording).findings[-1]
+    return last_judged(evaluate(recording))
 
 
 def test_recovery_is_judged_by_its_bound() -> None:
@@ -277,7 +277,7 @@ def test_a_recovery_to_what_was_never_well_is_told_as_such() -> None:
         recording = recording_of(
             plan_of("errors < 1%", "recovery < 12s", faults=[ABORT], duration="60s"), rows
         )
-        finding = evaluate(recording).findings[-1]
+        finding = last_judged(evaluate(recording))
         assert finding.verdict is Verdict.FAIL
         assert finding.reason.startswith("The objectives did not hold again within the 30 s")
         said = "but 'errors < 1%' did not hold in the baseline either (after 01-http-abort)"

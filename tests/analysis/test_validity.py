@@ -56,7 +56,8 @@ def test_good_run_is_valid_in_every_respect() -> None:
         "signals-complete",
         "clock-skew",
     ]
-    assert {one.verdict for one in evaluation.findings} == {Verdict.PASS}
+    judged = {one.verdict for one in evaluation.findings if one.kind != "answer"}
+    assert judged == {Verdict.PASS}
     assert (evaluation.verdict, evaluation.valid) == (Verdict.PASS, True)
 
 

@@ -80,7 +80,9 @@ def test_all_findings_are_shown_each_in_its_table() -> None:
     _, evaluation = run_of(SHORT)
     doc = document()
     assert len(doc.objectives) == len(OBJECTIVES)
-    assert len(doc.objectives) + len(doc.validity) == len(evaluation.findings)
+    shown = len(doc.objectives) + len(doc.validity) + len(doc.answers)
+    assert shown == len(evaluation.findings)
+    assert [row.check for row in doc.answers] == ["affected-by-fault"] * 2 + ["breaker"]
     assert {row.check for row in doc.objectives} == {"objective"}
     assert "objective" not in {row.check for row in doc.validity}
 
