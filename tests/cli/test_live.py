@@ -95,6 +95,16 @@ def test_a_fault_whose_time_is_over_is_healing(in_fault: Status, plan: Plan) -> 
     assert "healing 01-pod-kill" in " ".join(shown(healing, 140))
 
 
+def test_a_guard_that_holds_is_shown(in_fault: Status) -> None:
+    """Goal: nobody is surprised by an abort. Method: one guard 12 s into its 30 s, one longer."""
+    near = ("errors > 60%: 12 of 30 s", f"…{'x' * 47}: 3 of 120 s")
+    status = replace(in_fault, near_guards=near)
+    assert "  guard errors > 60%: 12 of 30 s  guard …x" in plain_line(status)
+    lines = shown(status, 80)
+    assert [line for line in lines if line.startswith("guard")] == [f"guard {one}" for one in near]
+    assert not [line for line in shown(in_fault, 80) if line.startswith("guard")]
+
+
 def test_before_and_after_the_load_a_plain_line_says_what_is_done(in_fault: Status) -> None:
     opening = replace(in_fault, activity="opening the target", offset_s=None, load=None)
     assert plain_line(opening) == "opening the target ..."

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.calm import calm_reading
 from runner.model.experiment import Experiment
+from runner.model.guard import Reading
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import ClockAnchor, Signals, TargetInfo
 from runner.ports import SignalSource
@@ -22,7 +24,25 @@ if TYPE_CHECKING:
     from runner.targets.sandbox.control import SandboxInfo
 
 DURATION_S = 15
+ASK_BOUND_S = 5.0
 ROUTES = ("orders", "payments")
+
+
+NOTHING = "a_name_that_nobody_uses"
+WRONG = "sum(up"
+TOLD = {
+    NOTHING: Reading("empty", why="no series matches"),
+    WRONG: Reading("refused", why="unclosed left parenthesis"),
+}
+"""What the double is told to say, as Prometheus does by itself."""
+
+
+class Away(PrometheusSource):
+    """A Prometheus where nobody listens."""
+
+    def ask(self, promql: str, target: TargetInfo, within_s: float) -> Reading:
+        nowhere = target.model_copy(update={"prometheus_url": "http://127.0.0.1:1"})
+        return super().ask(promql, nowhere, within_s)
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Bench:
     source: SignalSource
     target: TargetInfo
     anchor: ClockAnchor
+    away: SignalSource
 
     def collect(self, plan: Plan, folder: Path) -> Signals:
         return self.source.collect(plan, self.anchor, self.target, plan.duration_s, folder)
@@ -58,10 +79,10 @@ def plan() -> Plan:
 )
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "fake":
-        world = FakeWorld()
-        yield Bench(
-            FakeSignals(world), FakeTarget(world).open(), ClockAnchor(load_started_wall_s=0)
-        )
+        world = FakeWorld(answer=lambda promql, _: TOLD.get(promql, calm_reading(promql, 0.0)))
+        away = FakeSignals(FakeWorld(answer_takes_s=60.0))
+        anchor = ClockAnchor(load_started_wall_s=0)
+        yield Bench(FakeSignals(world), FakeTarget(world).open(), anchor, away)
         return
     info: SandboxInfo = request.getfixturevalue("sandbox_info")
     target = TargetInfo(
@@ -78,7 +99,8 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
             get(f"{info.ingress_url}/api/v1/{route}", host=info.host)
         time.sleep(0.2)
     time.sleep(2.5)  # Two scrapes, as the conductor waits.
-    yield Bench(PrometheusSource(), target, ClockAnchor(load_started_wall_s=started))
+    anchor = ClockAnchor(load_started_wall_s=started)
+    yield Bench(PrometheusSource(), target, anchor, Away())
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +155,20 @@ def test_the_skew_of_two_clocks_of_one_machine_is_small(bench: Bench) -> None:
     skew_s = bench.source.skew_s(bench.target)
     assert skew_s is not None
     assert abs(skew_s) < 5
+
+
+def test_a_guard_is_told_a_number_for_each_series(bench: Bench) -> None:
+    assert bench.source.ask("vector(0)", bench.target, ASK_BOUND_S) == Reading("ok", (("", 0.0),))
+
+
+@pytest.mark.parametrize(("promql", "state"), [(NOTHING, "empty"), (WRONG, "refused")])
+def test_a_guard_without_a_figure_is_told_why(bench: Bench, promql: str, state: str) -> None:
+    reading = bench.source.ask(promql, bench.target, ASK_BOUND_S)
+    assert (reading.state, reading.values) == (state, ())
+    assert reading.why
+
+
+def test_a_source_that_is_away_is_unreachable_and_does_not_raise(bench: Bench) -> None:
+    reading = bench.away.ask("vector(0)", bench.target, ASK_BOUND_S)
+    assert (reading.state, reading.values) == ("unreachable", ())
+    assert reading.why
