@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordingError
-from runner.model.histogram import merge_into
+from runner.model.histogram import Counts, merge_into
+from runner.model.packed import PackedCounts, pack
 from runner.model.recording import (
     ArrivalSecond,
     GeneratorSecond,
@@ -106,7 +108,7 @@ def arrival_second(record: dict[str, Any], known: ArrivalSecond | None = None) -
     """What is known of a second's arrivals with one more line of it."""
     known = known or ArrivalSecond()
     late_us = dict(known.late_us)
-    merge_into(late_us, dict(record["late"]))
+    merge_into(late_us, _counts(record["late"]))
     return ArrivalSecond(
         offered=known.offered + _whole(record["offered"]),
         started=known.started + _whole(record["started"]),
@@ -160,11 +162,24 @@ def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
     for endpoint, outcome, latency, *service in record["rows"]:
         yield LoadRow(
             second=second,
-            endpoint=writable(endpoint),
-            outcome=outcome,
-            latency_us=dict(latency),
-            service_us=dict(service[0]) if service else None,
+            endpoint=_name(endpoint),
+            outcome=_name(outcome),
+            latency_us=_counts(latency),
+            service_us=_counts(service[0]) if service else None,
         )
+
+
+def _counts(numbers: Any) -> Counts:
+    """Packed counts, or pairs as older records have them. A long run has many: they stay packed."""
+    if numbers and isinstance(numbers[0], list):
+        numbers = pack(dict(numbers))
+    return PackedCounts(numbers)
+
+
+@lru_cache(maxsize=2000)
+def _name(text: str) -> str:
+    """:func:`writable`, and one object for what a long run repeats in every second."""
+    return writable(text)
 
 
 def writable(text: str) -> str:
@@ -200,19 +215,19 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a JSON-lines file; a torn last line is what a killed writer leaves."""
     if not path.exists():
         return
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line, parse_constant=_no_constant)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise RecordingError(f"{path}:{number} is damaged: {error}") from error
-        if not isinstance(record, dict):
-            raise RecordingError(f"{path}:{number} is not an object")
-        yield record
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line == b"\n":
+                continue
+            try:
+                record = json.loads(line, parse_constant=_no_constant)
+            except ValueError as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise RecordingError(f"{path}:{number} is damaged: {error}") from error
+            if not isinstance(record, dict):
+                raise RecordingError(f"{path}:{number} is not an object")
+            yield record
 
 
 def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -6,10 +6,11 @@ sees whole lines or a torn last one. Lines:
 
 * ``start``: ``wall_s``, the Unix time of offset 0. Always first.
 * ``rows``: ``second``, ``users`` (running at the end of that second) and ``rows``, each
-  ``[endpoint, outcome, [[bucket, count], …]]``, latencies from the intended start; in the open
-  model with a fourth item, the same requests from the send.
+  ``[endpoint, outcome, counts]``, latencies from the intended start; in the open model with a
+  fourth item, the same requests from the send. Counts are packed (:mod:`runner.model.packed`); a
+  reader takes ``[[bucket, count], …]`` as well, as older records have it.
 * ``arrivals`` (open model): of ``second``, ``offered``, ``started``, ``waited``, ``dropped``,
-  ``completed`` and ``late`` (``[[bucket, count], …]``); increments, too.
+  ``completed`` and ``late`` (packed counts); increments, too.
 * ``failures``: ``failures``, each ``[endpoint, outcome, text, count]``, and ``dropped``; both are
   increments.
 * ``generator``: of ``second``, ``cpu_ratio`` (of one core), ``lag_s`` (how late the generator's own
@@ -35,6 +36,7 @@ from typing import Any
 
 from runner.errors import LoadError
 from runner.load.recorder import Batch, RowKey
+from runner.model.packed import pack
 from runner.model.recording import (
     ArrivalSecond,
     LoadRow,
@@ -46,6 +48,9 @@ from runner.ports import LoadProgress
 from runner.readback import arrival_second, load_event, load_rows, take_step
 
 SECONDS_FILE = "seconds.jsonl"
+STEPS_ASKED_FILE = "steps-asked.jsonl"
+"""What a search asks for: lines of ``rate`` and ``duration_s``, and a last one of ``finish``."""
+
 _USERS_KEPT_S = 900
 _READ_LIMIT = 16 << 20
 
@@ -92,7 +97,7 @@ class SecondsWriter:
             lines.append({"kind": "failures", "failures": failures, "dropped": batch.dropped})
         for second, tally in sorted(batch.arrivals.items()):
             counts = asdict(tally)
-            late = sorted(counts.pop("late_us").items())
+            late = pack(counts.pop("late_us"))
             lines.append({"kind": "arrivals", "second": second, **counts, "late": late})
         self._next_second = max(self._next_second, upto_second)
         self._write(lines)
@@ -139,9 +144,9 @@ class SecondsWriter:
 
 
 def _row(batch: Batch, key: RowKey) -> list[Any]:
-    row: list[Any] = [key[1], key[2], sorted(batch.rows[key].items())]
+    row: list[Any] = [key[1], key[2], pack(batch.rows[key])]
     if key in batch.service:
-        row.append(sorted(batch.service[key].items()))
+        row.append(pack(batch.service[key]))
     return row
 
 
