@@ -10,6 +10,7 @@ about it; ``demo`` hands on the exit code of ``seatrial``.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -174,13 +175,17 @@ def fmt() -> int:
 
 
 def bench(arguments: Sequence[str]) -> int:
-    """Run the named benchmarks, or all."""
-    setup()
+    """Run the named benchmarks, or all; a single one also takes options of its own."""
+    names = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(names) :]
     files = sorted((ROOT / "benchmarks").glob("bench_*.py"))
-    chosen = [file for file in files if not arguments or file.stem[len("bench_") :] in arguments]
-    if not chosen:
-        raise Stop(f"no such benchmark; there are: {[file.stem for file in files]}")
-    return max(run(PYTHON, file) for file in chosen)
+    known = {file.stem.removeprefix("bench_"): file for file in files}
+    unknown = [name for name in names if name not in known]
+    if unknown or (options and len(names) != 1):
+        what = f"no benchmark {unknown[0]!r}" if unknown else "options go to one benchmark"
+        raise Stop(f"{what}: bench [NAME …], or bench NAME OPTION …; names: {', '.join(known)}")
+    setup()
+    return max([run(PYTHON, known[name], *options) for name in names or known])
 
 
 def golden(arguments: Sequence[str]) -> int:
@@ -258,7 +263,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "lint": (plain(lambda: gates("format", "lint")), "ruff, and whether everything is formatted"),
     "type": (plain(lambda: gates("types")), "mypy, strict"),
     "arch": (plain(lambda: gates("imports")), "the import contracts of pyproject.toml"),
-    "bench": (bench, "every benchmark, or those named"),
+    "bench": (bench, "every benchmark, or those named; bench NAME --help for the options of one"),
     "golden": (golden, "rewrite the golden files; read the diff before you commit it"),
     "lock": (lock, "compile requirements.lock anew (needs uv; ARGS=--upgrade for newer versions)"),
     "clean": (clean, "remove caches; ARGS=--all also .venv and .tools; results stay"),

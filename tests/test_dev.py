@@ -234,6 +234,38 @@ def test_the_demo_disturbs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     assert argv[5:] == ("--sandbox-name", "mine")
 
 
+def test_benchmarks_go_by_name_and_one_takes_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: options reach their benchmark and no other. Method: two files, and what would run."""
+    ran: list[tuple[str, ...]] = []
+
+    def run(_python: Path, file: Path, *options: str) -> int:
+        ran.append((file.name, *options))
+        return 0
+
+    (tmp_path / "benchmarks").mkdir()
+    for name in ("bench_one.py", "bench_two.py", "shared.py"):
+        (tmp_path / "benchmarks" / name).touch()
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "setup", lambda **_: None)
+    monkeypatch.setattr(dev, "run", run)
+    assert dev.main(["bench"]) == 0
+    assert dev.main(["bench", "two", "one"]) == 0
+    assert dev.main(["bench", "one", "--pairs", "3", "-v"]) == 0
+    assert dev.main(["bench", "three"]) == 2
+    assert dev.main(["bench", "--pairs", "3"]) == 2
+    assert dev.main(["bench", "one", "two", "--pairs", "3"]) == 2
+    files = [("bench_one.py",), ("bench_two.py",)]
+    assert ran == [*files, *files[::-1], ("bench_one.py", "--pairs", "3", "-v")]
+    said = capsys.readouterr().err.splitlines()
+    assert "no benchmark 'three'" in said[0]
+    assert said[1] == said[2]
+    assert said[1].endswith(
+        "options go to one benchmark: bench [NAME …], or bench NAME OPTION …; names: one, two"
+    )
+
+
 @pytest.mark.parametrize(
     ("number", "option", "code"),
     [
