@@ -44,8 +44,11 @@ _SIGNALS: dict[str, tuple[str, str, dict[str, str]]] = {
         "ratio",
         {"saturation.cpu": "CPU", "saturation.memory": "memory"},
     ),
+    "replicas": ("Replicas", "count", {"replicas.desired": "wanted", "replicas.ready": "ready"}),
 }
-"""Golden signal: title, unit, and indicator to the name of its line."""
+"""Golden signal, or replicas: title, unit, and indicator to the name of its line."""
+
+_LOWEST_IS_WORST = ("replicas.ready",)
 
 
 class Grid(Model):
@@ -266,10 +269,12 @@ def _service_group(
     charts = []
     for signal, (title, unit, slis) in _SIGNALS.items():
         lines = [
-            Line(name=name, values=on_grid(known[sli], grid, worst=sli != "traffic"))
+            Line(name=name, values=on_grid(known[sli], grid, _worst_of(sli)))
             for sli, name in slis.items()
             if sli in known
         ]
+        if signal == "replicas" and not any(_moves(line) for line in lines):
+            continue  # The answers say so; a flat line says no more.
         silent = [known[sli].message for sli in slis if sli in known and known[sli].message]
         why = signals.error or (silent[0] if silent else "Prometheus had no data.")
         charts.append(
@@ -292,17 +297,31 @@ def _service_group(
     )
 
 
-def on_grid(series: SignalSeries, grid: Grid, *, worst: bool) -> tuple[float | None, ...]:
-    """``series`` with one value for each step: the highest, or the mean."""
+def _moves(line: Line) -> bool:
+    return len({value for value in line.values if value is not None}) > 1
+
+
+def _worst_of(sli: str) -> Callable[[Sequence[float]], float]:
+    """Which of several values of a step is shown: the worst, or where none is, the mean."""
+    if sli == "traffic":
+        return _mean
+    return min if sli in _LOWEST_IS_WORST else max
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def on_grid(
+    series: SignalSeries, grid: Grid, pick: Callable[[Sequence[float]], float]
+) -> tuple[float | None, ...]:
+    """``series`` with one value for each step, which ``pick`` chooses or makes."""
     found: list[list[float]] = [[] for _ in range(grid.count)]
     for offset_s, value in series.points:
         index = grid.index_of(offset_s)
         if index is not None and value is not None and math.isfinite(value):
             found[index].append(value)
-    return tuple(
-        None if not values else max(values) if worst else sum(values) / len(values)
-        for values in found
-    )
+    return tuple(pick(values) if values else None for values in found)
 
 
 # -- words -----------------------------------------------------------------------------------------

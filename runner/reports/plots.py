@@ -54,6 +54,8 @@ _STYLES: dict[str, tuple[str, float, str]] = {
     "errors": ("red", 1.6, "-"),
     "CPU": ("orange", 1.6, "-"),
     "memory": ("violet", 1.6, "-"),
+    "wanted": ("muted", 1.2, "--"),
+    "ready": ("blue", 1.6, "-"),
     "planned": ("muted", 1.2, "--"),
     "running": ("blue", 1.6, "-"),
 }
@@ -171,7 +173,7 @@ def _frame(axes: Axes, unit: str, duration_s: float, top: float) -> None:
     axes.set_ylim(0, top)
     axes.set_xticks(ticks_s(duration_s, 6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=unit == "count"))
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: fmt.quantity(value, unit) if value else "0")
     )

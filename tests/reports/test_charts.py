@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from voyages import Voyage, plan_of, write_run
@@ -54,8 +55,8 @@ def test_a_step_shows_the_worst_or_the_mean_and_gaps_stay_gaps() -> None:
     """Goal: no fault is smoothed away, no gap is bridged. Method: steps of two, none and NaN."""
     grid = Grid(step_s=2, count=4, duration_s=8)
     seen = series((0, 0.1), (1, 0.3), (2, None), (4, float("nan")), (6, 0.2), (8, 0.4))
-    assert on_grid(seen, grid, worst=True) == (0.3, None, None, 0.4)
-    assert on_grid(seen, grid, worst=False) == pytest.approx((0.2, None, None, 0.3))
+    assert on_grid(seen, grid, max) == (0.3, None, None, 0.4)
+    assert on_grid(seen, grid, fmean) == pytest.approx((0.2, None, None, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +217,33 @@ def test_saturation_of_all_is_missed_only_by_those_who_missed_it() -> None:
         (False, ((0, 5),)),
     ]
     assert [(mark.missed, mark.windows) for mark in innocent] == [(False, ((0, 9),))]
+
+
+def test_replicas_are_drawn_where_they_change(tmp_path: Path) -> None:
+    """Goal: a flat line takes no room, a step hides no dip. Method: both, with 2 s a step."""
+    run = write_run(tmp_path, Voyage(length_s=240, kill=False, abort=False, signals=False))
+
+    def replicas(service: str, sli: str, *values: float) -> SignalSeries:
+        points = tuple((float(at_s), value) for at_s, value in enumerate(values))
+        return series(*points).model_copy(update={"service": service, "sli": sli, "unit": "count"})
+
+    signals = Signals(
+        services=("dips", "flat"),
+        series=(
+            replicas("dips", "replicas.desired", *(2.0,) * 240),
+            replicas("dips", "replicas.ready", *(2.0,) * 99, 1.0, *(2.0,) * 140),
+            replicas("flat", "replicas.desired", *(2.0,) * 240),
+            replicas("flat", "replicas.ready", *(2.0,) * 240),
+        ),
+    )
+    recording = replace(run.recording(), signals=signals)
+    grid = Grid(step_s=2, count=120, duration_s=240)
+    drawn = {
+        group.title: [chart for chart in group.charts if chart.title == "Replicas"]
+        for group in chart_groups(recording, run.read_evaluation(), grid)
+    }
+    assert drawn["flat"] == []
+    (chart,) = drawn["dips"]
+    wanted, ready = chart.lines
+    assert (wanted.name, set(wanted.values)) == ("wanted", {2.0})
+    assert (ready.name, ready.values[49], ready.values[48]) == ("ready", 1.0, 2.0)
