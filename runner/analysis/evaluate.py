@@ -12,6 +12,8 @@ from runner.analysis.loadchecks import RUN_FINISHED
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
 from runner.analysis.questions import answers
 from runner.analysis.recovery import Recovery, recovery_of
+from runner.analysis.searched import carried_out, searched
+from runner.analysis.searchfindings import judge_breaking_point, search_answer, search_figures
 from runner.analysis.validity import validity_findings
 from runner.analysis.windows import LoadTable, endpoint_figures, phase_figures
 from runner.analysis.words import count
@@ -49,15 +51,23 @@ def evaluate(
         objectives: What to judge it by; None for the experiment's own.
         judged_by: Whose objectives these are; empty for the experiment's own.
     """
+    recording = carried_out(recording)
     plan = recording.plan
     chosen = plan.experiment.objectives if objectives is None else objectives
     table = LoadTable(recording.load, plan)
     kept = promises(chosen)
     recoveries = tuple(recovery_of(fault, recording, table, kept) for fault in plan.faults)
     evidence = evidence_of(recording, table, recoveries)
+    search = searched(recording)
     findings = (
-        *validity_findings(recording, table, chosen),
-        *(judge(objective, evidence) for objective in chosen),
+        *validity_findings(recording, table, chosen, search),
+        *(
+            judge_breaking_point(objective, search)
+            if objective.bound.sli == "breaking-point"
+            else judge(objective, evidence)
+            for objective in chosen
+        ),
+        *(() if search is None else (search_answer(search),)),
         *answers(recording, table, chosen),
     )
     verdict, valid = overall(findings)
@@ -77,6 +87,7 @@ def evaluate(
         signals=signal_figures(recording),
         failures=failure_figures(recording.load),
         faults=fault_figures(recording, recoveries),
+        search=None if search is None else search_figures(search),
     )
 
 

@@ -1,19 +1,13 @@
-"""From the load record to the steps of a search and to the stages of a profile. Nothing is judged.
-
-Two questions about the same record: what did a constant arrival rate see from one offset on, and
-what did each plateau of users see. A step's seconds keep their histograms; a stage's are summed up.
-"""
+"""From the load record to the stages of a profile. Nothing is judged but the generator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S
 from runner.analysis.profile import Plateau
 from runner.analysis.stageknee import StageFigures
 from runner.analysis.stats import statistic_s
-from runner.analysis.steps import StepResult, StepSecond
 from runner.analysis.windows import LoadTable, joined, seconds_of
 from runner.analysis.words import figure
 from runner.model.recording import GeneratorSecond
@@ -23,52 +17,6 @@ STAGE_TRANSIENT_S = 15.0
 
 PIECES = 10
 """Equal pieces of a plateau, whose scatter says how noisy a stage is."""
-
-
-def step_result(
-    table: LoadTable,
-    generator: Mapping[int, GeneratorSecond],
-    *,
-    rate_per_s: float,
-    start_s: float,
-    duration_s: float,
-    offered: Sequence[int] | None = None,
-    in_flight: Sequence[int] | None = None,
-    dropped: int = 0,
-) -> StepResult:
-    """What the step at ``rate_per_s`` that began at ``start_s`` saw.
-
-    Args:
-        table: The record, with latencies from the intended start.
-        generator: The generator's own account, second by second.
-        rate_per_s: Arrival rate that was asked for.
-        start_s: Offset of the step's first request; whole seconds are counted from there.
-        duration_s: Length of the step.
-        offered: Requests that were due in each second; None to take the schedule's mean rate, or
-            what is on record where that is more.
-        in_flight: Requests under way at the end of each second, if anybody counted.
-        dropped: Requests of this step that were not sent.
-    """
-    slices = table.per_second(start_s, start_s + duration_s, None)
-    due = _due(rate_per_s, len(slices)) if offered is None else offered
-    flying = [None] * len(slices) if in_flight is None else in_flight
-    seconds = tuple(
-        StepSecond(
-            offered=max(number, seen.requests),
-            failed=seen.failures,
-            latency_us=seen.latency_us,
-            in_flight=level,
-        )
-        for seen, number, level in zip(slices, due, flying, strict=True)
-    )
-    problem = generator_problem(generator, seconds_of(start_s, start_s + duration_s))
-    return StepResult(rate_per_s, seconds, dropped, problem)
-
-
-def _due(rate_per_s: float, seconds: int) -> list[int]:
-    """Events of an exact schedule in each second: number ``k`` is due at ``k / rate``."""
-    edges = [round(rate_per_s * second - 1e-9) for second in range(seconds + 1)]
-    return [after - before for before, after in pairwise(edges)]
 
 
 def stage_figures(

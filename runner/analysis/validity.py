@@ -19,6 +19,8 @@ from runner.analysis.loadchecks import (
     run_finished,
 )
 from runner.analysis.objectives import ALL_SERVICES
+from runner.analysis.searched import Searched
+from runner.analysis.searchfindings import search_delivered, search_generator
 from runner.analysis.windows import LoadTable, phase_label
 from runner.analysis.words import figure
 from runner.model.evaluation import Finding, Verdict
@@ -31,14 +33,17 @@ SKEW_TOLERANCE_S = 1.0
 
 
 def validity_findings(
-    recording: Recording, table: LoadTable, objectives: Sequence[Objective]
+    recording: Recording,
+    table: LoadTable,
+    objectives: Sequence[Objective],
+    search: Searched | None = None,
 ) -> tuple[Finding, ...]:
     """All findings of kind ``validity``, in the order in which a reader wants them."""
     findings = [
         run_finished(recording),
-        load_delivered(recording, table),
+        load_delivered(recording, table) if search is None else search_delivered(recording, search),
         load_recorded(recording, table),
-        generator_had_room(recording, table),
+        generator_had_room(recording, table) if search is None else search_generator(search),
     ]
     records = {record.id: record for record in recording.faults}
     for fault in recording.plan.faults:

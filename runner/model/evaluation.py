@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from runner.model.searchfigures import SearchFigures
 from runner.model.shape import Items, Model
 
 EVALUATION_SCHEMA = 1
@@ -177,6 +178,7 @@ class Evaluation(Model):
     signals: Items[SignalFigures] = ()
     failures: Items[FailureFigure] = ()
     faults: Items[FaultFigure] = ()
+    search: SearchFigures | None = None
 
 
 def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:

@@ -17,7 +17,7 @@ from queue_model import (
     true_rate,
 )
 
-from runner.analysis.loadsteps import generator_problem, stage_figures, step_result
+from runner.analysis.loadsteps import generator_problem, stage_figures
 from runner.analysis.profile import plateaus
 from runner.analysis.ratejudge import CALM_A, Idle, backlog_grows, calm_limit_s, judge_rate
 from runner.analysis.steps import Criteria, Step, StepResult, StepSecond, in_flight, pool
@@ -129,26 +129,6 @@ def test_calm_limit() -> None:
 
 
 # -- from the record -------------------------------------------------------------------------------
-
-
-def test_step_from_the_record() -> None:
-    """Seconds 4 to 9 of a record with one error in each: offered after the exact schedule."""
-    plan = plan_of(duration="20s", warmup="0s")
-    table = LoadTable(load_of(plan, lambda s: [row(s, 24), row(s, 1, outcome="http_5xx")]), plan)
-    result = step_result(table, {}, rate_per_s=25.5, start_s=4.0, duration_s=6.0, dropped=3)
-    assert [s.offered for s in result.seconds] == [25, 26, 25, 26, 25, 26]
-    assert [(s.succeeded, s.failed, s.missing) for s in result.seconds[:2]] == [
-        (24, 1, 0),
-        (24, 1, 1),
-    ]
-    assert (result.rate_per_s, result.dropped, result.generator_problem) == (25.5, 3, "")
-    counted = step_result(
-        table, {}, rate_per_s=25.5, start_s=4.0, duration_s=2.0, offered=[30, 31], in_flight=[5, 6]
-    )
-    assert [(s.offered, s.missing, s.in_flight) for s in counted.seconds] == [
-        (30, 5, 5),
-        (31, 6, 6),
-    ]
 
 
 def test_stages_from_the_record() -> None:
