@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 from runner.errors import UsageError
+from runner.model.experiment import LoadModel
 
 _STAGES = "the experiment's stages say it"
 _PROCESSES = "seatrial starts Locust's processes itself, see 'seatrial run --help'"
@@ -40,6 +41,9 @@ REFUSED: dict[str, str] = {
 }
 """Options of Locust that a run does not take, and who says the same instead."""
 
+SHAPES_OWN = frozenset("-u --users -r --spawn-rate -t --run-time".split())
+"""What a load shape of the locustfile's own may read from Locust's options, and so is handed on."""
+
 _WHY = {option: why for options, why in REFUSED.items() for option in options.split()}
 
 _VARIABLES = """
@@ -54,7 +58,7 @@ OWN_VARIABLES = frozenset(f"LOCUST_{name}" for name in _VARIABLES.split())
 """Environment variables of Locust itself; others that begin with LOCUST_ are a locustfile's."""
 
 
-def check_arguments(arguments: Iterable[str]) -> None:
+def check_arguments(arguments: Iterable[str], model: LoadModel = "users") -> None:
     """See that ``arguments`` leave the plan alone.
 
     Options are recognised as Locust's parser does: ``--users 5``, ``--users=5``, ``-u 5``, ``-u5``.
@@ -66,7 +70,7 @@ def check_arguments(arguments: Iterable[str]) -> None:
     refused: dict[str, str] = {}
     for word in takewhile("--".__ne__, arguments):  # past it, only user classes are named
         option = _option(word)
-        if option in _WHY:
+        if option in _WHY and not (model == "own" and option in SHAPES_OWN):
             refused.setdefault(option, _WHY[option])
     if refused:
         told = "".join(f"\n  {option}: {why}" for option, why in refused.items())

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.errors import LoadError
-from runner.load.seconds import SECONDS_FILE, SecondsReader
+from runner.load.seconds import SECONDS_FILE, STEPS_ASKED_FILE, SecondsReader
 from runner.mistakes import closest
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
@@ -23,8 +25,8 @@ from runner.ports import LoadJob, LoadProgress
 from runner.process import ChildProcess
 from runner.store import RunDir
 
-STEPS_ASKED_FILE = "steps-asked.jsonl"
-"""What a search asks for: lines ``{"rate", "duration_s"}``, and ``{"finish": true}`` in the end."""
+LOCAL_WAIT_S, REMOTE_WAIT_S = 50, 600
+"""How long workers are awaited."""
 
 RIDE_ALONG = Path(__file__).with_name("seatrial_locustfile.py")
 
@@ -67,21 +69,34 @@ class LocustEngine:
             raise LoadError(f"{workdir} already holds a record", accepted="the folder of a new run")
         if not run.plan_path.exists():
             raise LoadError(f"{run.path} holds no plan to follow")
-        argv = locust_argv(self._python, self._find(plan.experiment.load.locustfile), plan, target)
+        locustfile = self._find(plan.experiment.load.locustfile)
         environ = os.environ if self._environ is None else self._environ
         workdir.mkdir(parents=True, exist_ok=True)
+        crew = crew_arguments(plan)
+        env = child_environment(environ, run, target)
+        argv = locust_argv(self._python, locustfile, plan, target)
+        master = self._start([*argv, *crew.master], log, env)
+        for number in range(1, plan.generator.workers + 1):
+            worker_log = log.with_name(f"{log.stem}-worker-{number}{log.suffix}")
+            self._start([*worker_argv(self._python, locustfile), *crew.worker], worker_log, env)
+        return LocustJob(master, SecondsReader(record), workdir / STEPS_ASKED_FILE)
+
+    def stop(self, grace_s: float) -> None:
+        """End every Locust that was started here; see :class:`runner.ports.LoadEngine`.
+
+        The first one first: a master ends its workers, and hears their last seconds.
+        """
+        while self._children:
+            self._children[0].stop(grace_s)
+            self._children.pop(0)
+
+    def _start(self, argv: list[str], log: Path, env: dict[str, str]) -> ChildProcess:
         try:
-            child = ChildProcess(argv, log=log, env=child_environment(environ, run, target))
+            child = ChildProcess(argv, log=log, env=env)
         except OSError as error:
             raise LoadError(f"Locust could not be started: {error}") from error
         self._children.append(child)
-        return LocustJob(child, SecondsReader(record), workdir / STEPS_ASKED_FILE)
-
-    def stop(self, grace_s: float) -> None:
-        """End every Locust that was started here; see :class:`runner.ports.LoadEngine`."""
-        while self._children:
-            self._children[-1].stop(grace_s)
-            self._children.pop()
+        return child
 
     def _find(self, name: str) -> Path:
         # The folders first, as where the experiment was checked: what stands in the working folder
@@ -159,6 +174,65 @@ def locust_argv(python: str, locustfile: Path, plan: Plan, target: TargetInfo) -
         *("--stop-timeout", stop_timeout, "--exit-code-on-error", "0"),
         *("--only-summary", "--loglevel", "INFO"),
     ]
+
+
+def worker_argv(python: str, locustfile: Path) -> list[str]:
+    """The command line of a Locust worker, without its master's address. Pure."""
+    files = f"{RIDE_ALONG},{locustfile}"
+    return [python, "-P", "-m", "locust", "-f", files, "--loglevel", "INFO"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrewArguments:
+    """What makes Locust one process of several.
+
+    Attributes:
+        master: For the process that leads; empty when there is only one.
+        worker: For each worker on this machine.
+    """
+
+    master: tuple[str, ...] = ()
+    worker: tuple[str, ...] = ()
+
+
+def crew_arguments(plan: Plan) -> CrewArguments:
+    """How the processes of ``plan``'s generator find each other.
+
+    Raises:
+        LoadError: When no port is free.
+    """
+    generator = plan.generator
+    if not generator.crew:
+        return CrewArguments()
+    port = generator.bind_port or free_port(generator.bind_host)
+    here = "127.0.0.1" if generator.bind_host in ("0.0.0.0", "*") else generator.bind_host  # noqa: S104
+    awaited_s = REMOTE_WAIT_S if generator.remote_workers else LOCAL_WAIT_S
+    return CrewArguments(
+        master=(
+            *("--master", "--master-bind-host", generator.bind_host),
+            *("--master-bind-port", str(port), "--expect-workers", str(generator.crew)),
+            *("--expect-workers-max-wait", str(awaited_s), "--enable-rebalancing"),
+        ),
+        worker=("--worker", "--master-host", here, "--master-port", str(port)),
+    )
+
+
+def free_port(host: str) -> int:
+    """A TCP port that nobody listens on at ``host``.
+
+    Raises:
+        LoadError: When there is none, or ``host`` is not an address of this machine.
+    """
+    address = "0.0.0.0" if host == "*" else host  # noqa: S104
+    try:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise LoadError(
+            f"workers cannot be listened to at {host}: {error.strerror}",
+            accepted="an address of this machine, or 0.0.0.0 for all of them",
+        ) from error
 
 
 def child_environment(

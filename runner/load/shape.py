@@ -2,16 +2,33 @@
 
 A ramp is a straight line; the k-th user starts where the line crosses ``k - 1/2``, so that the
 number of users is never more than half a user off and users start spread out, not in batches.
+Users are numbered, and user number ``k`` is always of the same class: several workers that deal the
+numbers among themselves run together exactly what one would run alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from runner.model.plan import Plan, PlannedStage
+from runner.model.plan import Plan
 
 _SOON_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the load that a process makes: number ``index`` of ``count``, from 0.
+
+    Attributes:
+        from_s: Offset from which it holds.
+    """
+
+    index: int = 0
+    count: int = 1
+    from_s: float = 0.0
 
 
 def users_due(plan: Plan, offset_s: float) -> int | None:
@@ -19,7 +36,7 @@ def users_due(plan: Plan, offset_s: float) -> int | None:
     if offset_s >= plan.duration_s:
         return None
     line = plan.users_at(max(0.0, offset_s))
-    stage = _stage_at(plan, offset_s)
+    stage = plan.stage_at(offset_s)
     # On the half, a ramp has made its step, up or down.
     down = stage is not None and stage.users_to < stage.users_from
     return math.ceil(line - 0.5) if down else math.floor(line + 0.5)
@@ -30,7 +47,7 @@ def next_change_s(plan: Plan, offset_s: float) -> float:
 
     Past the end of the load, that end.
     """
-    stage = _stage_at(plan, offset_s)
+    stage = plan.stage_at(offset_s)
     if stage is None:
         return plan.duration_s
     if offset_s >= stage.ramp_end_s:
@@ -41,6 +58,37 @@ def next_change_s(plan: Plan, offset_s: float) -> float:
     crossing_s = stage.start_s + abs(edge - stage.users_from) / stage.spawn_rate
     # Rounding may put the crossing just behind us: then look again soon.
     return min(crossing_s if crossing_s > offset_s else offset_s + _SOON_S, stage.ramp_end_s)
+
+
+class Cast:
+    """Which class each user is of, by its number.
+
+    Args:
+        weights: Class name to weight, of classes without a fixed count.
+        fixed: Class name to fixed count.
+    """
+
+    def __init__(self, weights: Mapping[str, float], fixed: Mapping[str, int]) -> None:
+        self._weights = weights
+        self._fixed = fixed
+        self._known: list[str] = []
+        self._counts: Counter[str] = Counter()
+
+    def class_of(self, number: int) -> str | None:
+        """The class of user ``number``, from 0; None when no class wants that many."""
+        while len(self._known) <= number:
+            name = class_to_start(self._counts, self._weights, self._fixed)
+            if name is None:
+                return None
+            self._known.append(name)
+            self._counts[name] += 1
+        return self._known[number]
+
+    def wanted(self, users: int, share: Share) -> Counter[str]:
+        """Class name to users that ``share`` has to run, of ``users`` in all."""
+        if users > 0:
+            self.class_of(users - 1)
+        return Counter(self._known[share.index : users : share.count])
 
 
 def class_to_start(
@@ -62,17 +110,3 @@ def class_to_start(
     if not weights:
         return None
     return min(sorted(weights), key=lambda name: (running.get(name, 0) + 0.5) / weights[name])
-
-
-def class_to_stop(
-    running: Mapping[str, int], weights: Mapping[str, float], fixed: Mapping[str, int]
-) -> str | None:
-    """The user class that has to give one up: the reverse of :func:`class_to_start`."""
-    weighted = [name for name in sorted(weights, reverse=True) if running.get(name, 0) > 0]
-    if weighted:
-        return max(weighted, key=lambda name: (running[name] - 0.5) / weights[name])
-    return next((name for name in sorted(fixed, reverse=True) if running.get(name, 0) > 0), None)
-
-
-def _stage_at(plan: Plan, offset_s: float) -> PlannedStage | None:
-    return next((s for s in plan.stages if s.start_s <= offset_s < s.end_s), None)

@@ -86,6 +86,14 @@ def test_what_fights_the_plan_is_refused(word: str, option: str, instead: str) -
     assert "--exclude-tags" in refused.value.accepted
 
 
+def test_a_shape_of_the_locustfiles_own_may_read_what_stages_would_say() -> None:
+    """Goal: `use_common_options` works. Method: the three options, and one that stays refused."""
+    words = ["-u", "5", "--spawn-rate=1", "-t", "1m"]
+    check_arguments(words, "own")
+    with pytest.raises(UsageError, match="-f: the Locust file"):
+        check_arguments([*words, "-f", "x.py"], "own")
+
+
 def test_all_that_is_refused_is_named_at_once() -> None:
     with pytest.raises(UsageError) as refused:
         check_arguments(["-u", "5", "-r", "1", "-u", "6"])

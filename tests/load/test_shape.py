@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.load.shape import class_to_start, class_to_stop, next_change_s, users_due
+from runner.load.shape import Cast, Share, next_change_s, users_due
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
 
@@ -94,31 +95,37 @@ def test_nothing_changes_before_the_next_change(
     assert users_due(plan, looked_s) == users_due(plan, offset_s)
 
 
-@given(st.dictionaries(st.sampled_from("ABCD"), st.integers(1, 5), min_size=1), st.integers(1, 100))
-def test_user_classes_keep_their_weights_up_and_down(weights: dict[str, int], users: int) -> None:
-    """Goal: the mix is right at any size. Method: start users one by one, then stop them."""
-    running: dict[str, int] = dict.fromkeys(weights, 0)
-    history = [dict(running)]
-    for _ in range(users):
-        name = class_to_start(running, weights, {})
-        assert name is not None
-        running[name] += 1
-        history.append(dict(running))
+@given(
+    st.dictionaries(st.sampled_from("ABCD"), st.integers(1, 5), min_size=1),
+    st.integers(0, 100),
+    st.integers(1, 5),
+)
+def test_user_classes_keep_their_weights_whoever_runs_them(
+    weights: dict[str, int], users: int, count: int
+) -> None:
+    """Goal: the mix is right at any size. Method: against the weights, alone and over workers."""
+    cast = Cast(weights, {})
+    alone = cast.wanted(users, Share())
     total = sum(weights.values())
     for name, weight in weights.items():
-        assert running[name] == pytest.approx(users * weight / total, abs=1.5)
-    for expected in reversed(history[:-1]):
-        name = class_to_stop(running, weights, {})
-        assert name is not None
-        running[name] -= 1
-        assert running == expected
+        assert alone[name] == pytest.approx(users * weight / total, abs=1.5)
+    shared = [Cast(weights, {}).wanted(users, Share(index, count)) for index in range(count)]
+    assert sum(shared, Counter()) == alone
+    assert max(part.total() for part in shared) - min(part.total() for part in shared) <= 1
 
 
 def test_classes_with_a_fixed_count_come_first_and_leave_last() -> None:
-    weights, fixed = {"Many": 1.0}, {"One": 1}
-    assert class_to_start({}, weights, fixed) == "One"
-    assert class_to_start({"One": 1}, weights, fixed) == "Many"
-    assert class_to_stop({"One": 1, "Many": 1}, weights, fixed) == "Many"
-    assert class_to_stop({"One": 1, "Many": 0}, weights, fixed) == "One"
-    assert class_to_start({"One": 1}, {}, fixed) is None
-    assert class_to_stop({}, weights, fixed) is None
+    cast = Cast({"Many": 1.0}, {"One": 1})
+    assert [cast.class_of(number) for number in range(3)] == ["One", "Many", "Many"]
+    assert cast.wanted(3, Share()) == {"One": 1, "Many": 2}
+    assert cast.wanted(1, Share()) == {"One": 1}
+    assert [cast.wanted(3, Share(index, 2)) for index in (0, 1)] == [
+        {"One": 1, "Many": 1},
+        {"Many": 1},
+    ]
+
+
+def test_who_has_fixed_classes_only_runs_no_more_than_those() -> None:
+    cast = Cast({}, {"One": 2})
+    assert [cast.class_of(number) for number in range(3)] == ["One", "One", None]
+    assert cast.wanted(5, Share()) == {"One": 2}

@@ -1,0 +1,196 @@
+"""The open model inside Locust: users that wait for arrivals. Runs in Locust's process only.
+
+An arrival is given to a user who has nothing to do; he carries out one task and comes back. Where
+all are busy, one more user is started, up to the bound; beyond it the arrival waits, and is dropped
+when it has waited for too long. What it waited counts in the response time of the task's first
+request, which is measured from the moment at which the arrival was due.
+
+Tasks are held at one place, ``TaskSet.execute_next_task``, so that every kind of Locust task
+(plain, nested, sequential, weighted, tagged) is an arrival's work without a change.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent import get_hub, getcurrent
+from gevent.hub import Waiter
+from locust import TaskSet, User
+from locust.exception import StopUser
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
+    LOCUST_STATE_WAITING,
+)
+
+from runner.load.recorder import Recorder
+
+_DUE = "seatrial_due"
+_BUSY = "seatrial_busy"
+
+
+class _Seat:
+    """Where an idle user waits. ``due_s`` is set once an arrival was given to him."""
+
+    __slots__ = ("due_s", "left", "waiter")
+
+    def __init__(self) -> None:
+        self.waiter = Waiter()
+        self.due_s: float | None = None
+        self.left = False
+
+
+class Pool:
+    """Hands arrivals to users, and counts what becomes of them.
+
+    Args:
+        size: Most users.
+        max_wait_s: How long an arrival waits for a user when all are busy.
+        start_user: Starts one more user; false when there is none to start.
+        offset_s: Gives the offset of now.
+        recorder: Where arrivals are counted.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        max_wait_s: float,
+        start_user: Callable[[], bool],
+        offset_s: Callable[[], float],
+        recorder: Recorder,
+    ) -> None:
+        self._size = size
+        self._max_wait_s = max_wait_s
+        self._start_user = start_user
+        self._offset_s = offset_s
+        self._recorder = recorder
+        self._idle: list[_Seat] = []
+        self._queue: deque[tuple[float, bool]] = deque()
+        self.members = 0
+        """Users that were started and are not known to have ended."""
+        self.busy = 0
+        """Arrivals that were started and are not completed."""
+
+    def arrive(self, due_s: float) -> None:
+        """An arrival that was due at ``due_s``, which is now or just past."""
+        self._recorder.tally(int(due_s)).offered += 1
+        while self._idle:
+            seat = self._idle.pop()  # the one who worked last: his connection is warm
+            if not seat.left:
+                seat.due_s = due_s
+                get_hub().loop.run_callback(seat.waiter.switch, None)
+                return
+        full = self.members >= self._size
+        if not full and self._start_user():
+            self.members += 1
+        else:
+            full = True
+        self._queue.append((due_s, full))
+        if full:
+            self.drop_old()
+
+    def drop_old(self, now_s: float | None = None) -> None:
+        """Give up arrivals that have waited for too long."""
+        oldest_s = (self._offset_s() if now_s is None else now_s) - self._max_wait_s
+        while self._queue and self._queue[0][0] <= oldest_s:
+            self._queue.popleft()
+            self._drop()
+
+    def drop_all(self) -> None:
+        """Give up every arrival that waits."""
+        while self._queue:
+            self._queue.popleft()
+            self._drop()
+
+    def take(self, user: User) -> None:
+        """Wait for an arrival; called by a user who has nothing to do."""
+        due_s, waited = self._wait(user) if not self._queue else self._queue.popleft()
+        now_s = self._offset_s()
+        late_us = max(0, int((now_s - due_s) * 1e6))
+        tally = self._recorder.tally(int(now_s))
+        tally.started += 1
+        if waited:
+            tally.waited += 1
+        else:
+            tally.late(late_us)
+        self.busy += 1
+        greenlet = getcurrent()
+        setattr(greenlet, _BUSY, True)
+        setattr(greenlet, _DUE, (due_s, late_us))
+
+    def done(self) -> None:
+        """The task of the current user has ended."""
+        greenlet = getcurrent()
+        setattr(greenlet, _BUSY, False)
+        setattr(greenlet, _DUE, None)
+        self.busy -= 1
+        self._recorder.tally(int(self._offset_s())).completed += 1
+
+    def _wait(self, user: User) -> tuple[float, bool]:
+        seat = _Seat()
+        self._idle.append(seat)
+        user._state = LOCUST_STATE_WAITING  # noqa: SLF001 - who waits may be ended at once
+        try:
+            seat.waiter.get()
+        except BaseException:
+            seat.left = True
+            if seat.due_s is not None:
+                self._drop()  # he was ended between the call and his answer
+            raise
+        if user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001
+            self._drop()
+            raise StopUser
+        user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
+        if seat.due_s is None:  # pragma: no cover - nobody wakes a seat without an arrival
+            raise StopUser
+        return seat.due_s, False
+
+    def _drop(self) -> None:
+        self._recorder.tally(int(self._offset_s())).dropped += 1
+
+
+def intended() -> tuple[float, int] | None:
+    """Of an arrival's first request: when it was due, and by how many microseconds it was late.
+
+    None for every other request. Asking takes it.
+    """
+    greenlet = getcurrent()
+    due = getattr(greenlet, _DUE, None)
+    if due is not None:
+        setattr(greenlet, _DUE, None)
+    return due
+
+
+def hold_tasks(pool: Pool) -> Callable[[], None]:
+    """Let every task of every user wait for an arrival, and none for its wait time.
+
+    Returns:
+        What takes it back.
+    """
+    kind: Any = TaskSet
+    execute, wait = kind.execute_next_task, kind.wait
+
+    def execute_next_task(self: Any) -> None:
+        task = self._task_queue[0]
+        if isinstance(task, type) and issubclass(task, TaskSet):
+            execute(self)  # the tasks within it are what waits
+            return
+        pool.take(self.user)
+        try:
+            execute(self)
+        finally:
+            pool.done()
+
+    def wait_no_more(self: Any) -> None:
+        if getattr(getcurrent(), _BUSY, False):
+            wait(self)  # a task that thinks for a while
+        elif self.user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001
+            raise StopUser
+
+    def undo() -> None:
+        kind.execute_next_task, kind.wait = execute, wait
+
+    kind.execute_next_task, kind.wait = execute_next_task, wait_no_more
+    return undo
