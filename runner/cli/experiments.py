@@ -10,10 +10,10 @@ import click
 
 from runner.analysis.words import load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
-from runner.cli.onward import LocustCommand
+from runner.cli.onward import LocustCommand, generator_of
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
-from runner.model.plan import GeneratorPlan, make_plan
+from runner.model.plan import make_plan
 from runner.source import (
     experiment_files,
     find_experiment,
@@ -132,7 +132,7 @@ def plan_command(
       seatrial plan payment-abort --time-scale 0.1
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale, GeneratorPlan(arguments=arguments))
+    plan = plan_of(source, time_scale, generator_of(source, arguments))
     from runner.cli.timeline import show_plan
 
     show_plan(source, plan, output)

@@ -1,10 +1,12 @@
-"""Commands that hand what stands after ``--`` on to Locust."""
+"""What stands after ``--`` on our command line is Locust's: commands that hand it on."""
 
 from __future__ import annotations
 
 import click
 
 from runner.load.arguments import check_arguments
+from runner.model.plan import GeneratorPlan
+from runner.source import Source
 
 
 class LocustCommand(click.Command):
@@ -18,13 +20,21 @@ class LocustCommand(click.Command):
         end = args.index("--") if "--" in args else len(args)
         arguments = tuple(args[end + 1 :])
         rest = super().parse_args(ctx, args[:end])
-        if not ctx.resilient_parsing:
-            check_arguments(arguments)
         ctx.params["arguments"] = arguments
         return rest
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- LOCUST ARGUMENTS]"]
+
+
+def generator_of(source: Source, arguments: tuple[str, ...]) -> GeneratorPlan:
+    """The generator that makes the load of ``source`` and is given ``arguments``.
+
+    Raises:
+        UsageError: When they fight the plan.
+    """
+    check_arguments(arguments, source.experiment.load.model)
+    return GeneratorPlan(arguments=arguments)
 
 
 def words_onward(context: click.Context) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
 from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
-from runner.cli.onward import LocustCommand, words_onward
+from runner.cli.onward import LocustCommand, generator_of, words_onward
 from runner.cli.options import (
     config_option,
     experiments_option,
@@ -34,7 +34,7 @@ from runner.cli.outcome import RunEnd, ending_line, exit_code
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
-from runner.model.plan import GeneratorPlan, Plan
+from runner.model.plan import Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
 from runner.process import SystemClock
@@ -108,7 +108,7 @@ def run_command(
       seatrial run normal -- --tags checkout --exclude-tags slow
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale, GeneratorPlan(arguments=arguments))
+    plan = plan_of(source, time_scale, generator_of(source, arguments))
     if dry_run:
         from runner.cli.timeline import show_plan
 

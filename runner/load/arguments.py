@@ -41,7 +41,7 @@ REFUSED: dict[str, str] = {
 }
 """Options of Locust that a run does not take, and who says the same instead."""
 
-SHAPES_OWN = frozenset("-u --users -r --spawn-rate -t --run-time".split())
+SHAPES_OWN = frozenset(["-u", "--users", "-r", "--spawn-rate", "-t", "--run-time"])
 """What a load shape of the locustfile's own may read from Locust's options, and so is handed on."""
 
 _WHY = {option: why for options, why in REFUSED.items() for option in options.split()}
