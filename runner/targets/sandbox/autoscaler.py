@@ -96,12 +96,11 @@ class _Autoscaler:
         self._meter = Meter()
         self._readings = Readings(self._sync_s)
         self._autoscalers = Informer(client, HPAS)
-        self._pods = Informer(client, PODS)
         self._histories: dict[str, History] = {}
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        async with following(self._autoscalers, self._pods):
+        async with following(self._autoscalers):
             due = loop.time() + self._sync_s
             while True:
                 self._readings.take(self._meter.read(self._processes), time.time())
@@ -122,6 +121,9 @@ class _Autoscaler:
                 log.info("%s: %s", "/".join(key_of(autoscaler)), error.message)
             except TargetError as error:
                 log.warning("autoscaler: %s", error.message)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                # One object that makes no sense must not end the care for the others.
+                log.exception("%s cannot be followed", "/".join(key_of(autoscaler)))
 
     async def _sync(self, autoscaler: Obj) -> None:
         """One look at one autoscaler: scale, measure, decide, write."""
@@ -149,7 +151,7 @@ class _Autoscaler:
         if out_of_bounds := forced(current, bounds):
             wanted, reason = out_of_bounds
         else:
-            pods = self._selected(autoscaler, scale)
+            pods = await self._selected(autoscaler, scale)
             proposed, best, measured, active = self._proposed(autoscaler, current, pods, now_s)
             history = self._histories.setdefault(autoscaler["metadata"]["uid"], History())
             wanted, found = settle(current, proposed, bounds, history, now_s)
@@ -179,22 +181,16 @@ class _Autoscaler:
         except ApiError as error:
             raise _refused_scale(error.message) from error
 
-    def _selected(self, autoscaler: Obj, scale: Obj) -> list[Obj]:
+    async def _selected(self, autoscaler: Obj, scale: Obj) -> list[Obj]:
         """The pods that the workload's selector matches."""
-        namespace = autoscaler["metadata"]["namespace"]
         selector = str((scale.get("status") or {}).get("selector") or "")
-        pairs = [term.partition("=")[::2] for term in selector.split(",") if "=" in term]
-        if not pairs:
+        if not selector:
             raise _RefusedError(
                 Condition("ScalingActive", False, "InvalidSelector", "the selector is required"),
                 int(scale["spec"]["replicas"]),
             )
-        return [
-            pod
-            for (where, _), pod in self._pods.objects.items()
-            if where == namespace
-            and all((pod["metadata"].get("labels") or {}).get(key) == v for key, v in pairs)
-        ]
+        namespace = autoscaler["metadata"]["namespace"]
+        return (await self._client.list(PODS, namespace, labels=selector))[0]
 
     def _proposed(
         self, autoscaler: Obj, current: int, pods: list[Obj], now_s: float
@@ -204,7 +200,9 @@ class _Autoscaler:
         A metric that fails counts as one that forbids to scale down.
         """
         since = {
-            pod["metadata"]["uid"]: seconds_of(condition(pod, "Ready")["lastTransitionTime"])
+            pod["metadata"]["uid"]: seconds_of(
+                str(condition(pod, "Ready").get("lastTransitionTime", ""))
+            )
             for pod in pods
             if is_ready(pod)
         }

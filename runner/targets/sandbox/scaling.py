@@ -187,7 +187,8 @@ def requests_of(resource: str, pods: Iterable[Object]) -> dict[str, int]:
     """What each pod requests of a resource, in thousandths, by uid.
 
     Raises:
-        NoProposalError: A container requests none of it; a utilization cannot be said then.
+        NoProposalError: A container requests none of it, or nothing that can be read; a
+            utilization cannot be said then.
     """
     found: dict[str, int] = {}
     for pod in pods:
@@ -201,7 +202,10 @@ def requests_of(resource: str, pods: Iterable[Object]) -> dict[str, int]:
                     f"missing request for {resource} in container {container.get('name', '')}"
                     f" of Pod {pod['metadata']['name']}"
                 )
-            total += math.ceil(round(quantity(stated) * 1000, 6))
+            try:
+                total += math.ceil(round(quantity(stated) * 1000, 6))
+            except ValueError as error:
+                raise NoProposalError(f"the request {stated!r} is no quantity") from error
         found[pod["metadata"]["uid"]] = total
     return found
 

@@ -22,6 +22,7 @@ from api_store_rig import (
 from runner.targets.sandbox.apiserver.errors import StatusError
 from runner.targets.sandbox.apiserver.kinds import BY_PLURAL, NAMESPACES, PODS, SERVICES, Kind
 from runner.targets.sandbox.apiserver.lifecycle import WriteOptions, bare, create, replace
+from runner.targets.sandbox.apiserver.selectors import object_test, structured_test
 from runner.targets.sandbox.apiserver.store import Store
 from runner.targets.sandbox.apiserver.subresources import bind, scale_of, set_scale
 
@@ -195,6 +196,24 @@ def test_scale_is_a_view_of_the_replicas(store: Store) -> None:
     assert set_scale(store, place, scale | {"spec": {"replicas": 4}}, ME)["spec"] == {"replicas": 4}
     with pytest.raises(StatusError, match="the object has been modified"):
         set_scale(store, place, scale, ME)
+
+
+def test_the_selector_of_a_scale_chooses_the_same_pods() -> None:
+    """All four operators; the text is understood by what lists objects."""
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["front", "back"]},
+        {"key": "track", "operator": "NotIn", "values": ["canary"]},
+        {"key": "app", "operator": "Exists"},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    selector = {"matchLabels": {"app": "web"}, "matchExpressions": expressions}
+    scale = scale_of({"metadata": {}, "spec": {"selector": selector}})
+    text = scale["status"]["selector"]
+    assert text == "app=web,tier in (front,back),track notin (canary),app,!old"
+    good = {"app": "web", "tier": "back"}
+    for labels in (good, good | {"track": "canary"}, good | {"old": ""}, {"app": "web"}):
+        chosen = object_test(text, "")({"metadata": {"labels": labels}})
+        assert chosen == structured_test(selector)(labels) == (labels == good)
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,18 @@ def test_numbers_that_others_write_are_where_it_begins(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_or_found_is_told(tmp_path: Path) -> None:
-    """Pods without a request have no utilization; a workload that is not there has no scale."""
+    """Pods without a request have no utilization; a workload that is not there has no scale.
+
+    An autoscaler that makes no sense stands beside it, and keeps nobody from being looked at.
+    """
 
     async def check() -> None:
         async with scaled(tmp_path, {}) as on:
+            sound = (await on.client.get(HPAS, APP, NAMESPACE))["spec"]
+            nonsense = {"spec": sound | {"metrics": [{"type": "Pods", "resource": 3}]}}
+            await on.client.create(
+                HPAS, nonsense | {"metadata": {"name": "mad", "namespace": NAMESPACE}}
+            )
 
             async def is_told() -> bool:
                 return "FailedGetResourceMetric" in await on.reasons(APP)

@@ -191,6 +191,7 @@ def test_requests_of_a_pod_leave_out_the_proxy() -> None:
         (TWO, {}, "did not receive metrics"),
         ([pod("a", phase="Pending")], used(a=1), "did not receive metrics"),
         ([pod("a", requests={"memory": "1Mi"})], used(a=1), "missing request for cpu in container"),
+        ([pod("a", requests={"cpu": "much"})], used(a=1), "'much' is no quantity"),
         ([pod("a", requests={"cpu": "0"})], used(a=1), "no metrics returned matched"),
     ],
 )

@@ -24,7 +24,6 @@ def scale_of(obj: Obj) -> Obj:
     """The ``autoscaling/v1`` Scale of a workload."""
     metadata = obj["metadata"]
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    labels = (obj.get("spec", {}).get("selector") or {}).get("matchLabels") or {}
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -32,9 +31,27 @@ def scale_of(obj: Obj) -> Obj:
         "spec": {"replicas": obj.get("spec", {}).get("replicas", 0)},
         "status": {
             "replicas": (obj.get("status") or {}).get("replicas", 0),
-            "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+            "selector": _selector_text(obj.get("spec", {}).get("selector") or {}),
         },
     }
+
+
+_TERMS = {
+    "In": "{key} in ({values})",
+    "NotIn": "{key} notin ({values})",
+    "Exists": "{key}",
+    "DoesNotExist": "!{key}",
+}
+
+
+def _selector_text(selector: Obj) -> str:
+    """A LabelSelector as a query states it."""
+    labels = selector.get("matchLabels") or {}
+    terms = [f"{key}={value}" for key, value in sorted(labels.items())]
+    for each in selector.get("matchExpressions") or ():
+        values = ",".join(each.get("values") or ())
+        terms.append(_TERMS[each["operator"]].format(key=each["key"], values=values))
+    return ",".join(terms)
 
 
 def set_scale(store: Store, place: Place, scale: Any, options: WriteOptions) -> Obj:
