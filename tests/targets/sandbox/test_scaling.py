@@ -84,6 +84,13 @@ def test_the_ratio_of_usage_to_target_is_rounded_up(milli: tuple[int, int], expe
     assert replicas(HALF, TWO, a=milli[0], b=milli[1]) == expected
 
 
+def test_the_tolerance_ends_at_a_tenth() -> None:
+    """Ten pods: 45 % of 50 % is 0.9, which changes nothing; 44 % is ceil(8.8)."""
+    ten = {f"p{index}": 45 for index in range(10)}
+    assert replicas(HALF, [pod(name) for name in ten], 10, **ten) == 10
+    assert replicas(HALF, [pod(name) for name in ten], 10, **dict.fromkeys(ten, 44)) == 9
+
+
 def test_what_was_measured_is_told() -> None:
     """Mean usage and the utilization of all requests together."""
     found = propose(HALF, 2, TWO, used(a=31, b=46), NOW_S)
@@ -141,6 +148,10 @@ def test_pods_that_are_not_ready_count_as_idle_when_scaling_up() -> None:
     """A pod that starts takes part of the load soon: (200 + 200 + 0) / 300 of 50 % = 2.66 of 3."""
     starting = pod("c", ready="False", begun_s=NOW_S - 3)
     assert replicas(HALF, [*TWO, starting], 3, a=200, b=200, c=900) == 8
+    # 70 % of 50 % were three; with an idle third it is 46 %, which is near enough
+    assert replicas(HALF, [*TWO, starting], 2, a=70, b=70, c=900) == 2
+    # eight is fewer than the ten that are asked for already, so up would be down
+    assert replicas(HALF, [*TWO, starting], 10, a=200, b=200, c=900) == 10
     # Scaling down they are left out: 20 % of 50 %, of the two that are ready.
     assert replicas(HALF, [*TWO, starting], 3, a=20, b=20, c=900) == 1
 
@@ -159,7 +170,7 @@ def test_pods_that_are_not_ready_count_as_idle_when_scaling_up() -> None:
         # later only one that never was ready does not
         ({"begun_s": NOW_S - 301, "changed_s": NOW_S - 14}, "ready"),
         ({"begun_s": NOW_S - 301, "changed_s": NOW_S - 281, "ready": "False"}, "unready"),
-        ({"begun_s": NOW_S - 301, "changed_s": NOW_S - 100, "ready": "False"}, "ready"),
+        ({"begun_s": NOW_S - 301, "changed_s": NOW_S - 271, "ready": "False"}, "ready"),
     ],
 )
 def test_groups_of_pods(more: dict[str, Any], group: str) -> None:
@@ -208,6 +219,7 @@ def metric(name: str, **target: Any) -> dict[str, Any]:
 def test_targets_as_the_spec_states_them() -> None:
     assert target_of(metric("cpu", averageUtilization=60)) == Target("cpu", utilization=60)
     assert target_of(metric("cpu", averageValue="30m")) == Target("cpu", average_milli=30)
+    assert target_of(metric("cpu", averageValue="1m")) == Target("cpu", average_milli=1)
     expected = Target("memory", average_milli=20 * 2**20 * 1000)
     assert target_of(metric("memory", averageValue="20Mi")) == expected
 

@@ -130,6 +130,7 @@ def test_up_is_immediate_within_rate_and_bounds() -> None:
     """Two replicas that are asked to be nine: six by the rate, five by the most there may be."""
     assert decide(2, 9, Bounds(1, 20), History()) == (6, "ReadyForNewScale", "ScaleUpLimit")
     assert decide(2, 9, Bounds(1, 5), History()) == (5, "ReadyForNewScale", "TooManyReplicas")
+    assert decide(2, 9, Bounds(1, 6), History()) == (6, "ReadyForNewScale", "TooManyReplicas")
     assert decide(2, 4, Bounds(1, 5), History()) == (4, "ReadyForNewScale", "DesiredWithinRange")
 
 
