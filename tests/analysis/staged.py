@@ -30,7 +30,7 @@ Figures = Mapping[tuple[int, str], tuple[float | None, float]]
 
 def staged_plan(*stages: tuple[float, int], unit: str = "users", **changes: Any) -> Plan:
     """A plan with stages of so many seconds at so much load, reached at once."""
-    ramp = {"users": {"spawn_rate": 1_000_000}, "rate": {"ramp": "0s"}}[unit]
+    ramp: dict[str, Any] = {"ramp": "0s"} if unit == "rate" else {"spawn_rate": 1_000_000}
     levels = [f"{level}/s" if unit == "rate" else level for _, level in stages]
     document = {
         "name": "made-by-hand",

@@ -75,13 +75,9 @@ def test_spike_doubles_and_comes_back(
     levels: tuple[int, ...], spike: tuple[int, list[int], int] | None
 ) -> None:
     found = spike_of(plateaus(staged_plan(*((10, level) for level in levels))))
-    if spike is None:
-        assert found is None
-    else:
-        assert found is not None
-        seen = (found.before.level, [one.level for one in found.peaks], found.after.level)
-        assert seen == spike
-        assert found.top.level == max(levels)
+    seen = found and (found.before.level, [one.level for one in found.peaks], found.after.level)
+    assert seen == spike
+    assert found is None or found.top.level == max(levels)
 
 
 def test_rising_ends_where_the_load_falls() -> None:
