@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from runner.analysis.arrivalchecks import MORE_POWER, rate_delivered
 from runner.analysis.checks import Check
 from runner.analysis.windows import LoadTable, phase_label, seconds_of
 from runner.analysis.words import count, figure
@@ -26,7 +27,7 @@ LOST_RATIO = 0.001
 """Requests without an outcome, as a share of all, that no objective can be judged without."""
 
 BUSY_CPU_RATIO = 0.9
-"""Above this share of a core, a generator of one process has nothing left for punctuality."""
+"""Above this share of a core, a process of the generator has nothing left for punctuality."""
 
 LATE_S = 0.1
 """A timer that fires later than this makes latencies as much too long."""
@@ -57,6 +58,8 @@ def load_delivered(recording: Recording, table: LoadTable) -> Finding:
     problem = _record_problem(recording, table)
     if problem:
         return check.unproven(problem)
+    if plan.experiment.load.is_open:
+        return rate_delivered(recording)
     worst_ratio, text, where = 0.0, "", ""
     for phase in plan.phases:
         if phase.name == "warmup":
@@ -166,7 +169,7 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
             return check.unproven(
                 f"The generator was the limit: in {busy} of {len(accounts)} seconds of {label} it "
                 f"used more than {figure(BUSY_CPU_RATIO, 'ratio')} of its core, or its timer was "
-                f"late by more than {figure(LATE_S, 's')}.",
+                f"late by more than {figure(LATE_S, 's')}; {MORE_POWER}.",
                 float(busy),
             )
     if not known:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runner.analysis.arrivalchecks import arrivals_kept, sent_in_time, workers_stayed
 from runner.analysis.checks import Check, has_pods, phase_signal
 from runner.analysis.faultchecks import fault_gone, fault_injected, fault_seen
 from runner.analysis.loadchecks import (
@@ -45,6 +46,10 @@ def validity_findings(
         load_recorded(recording, table),
         generator_had_room(recording, table) if search is None else search_generator(search),
     ]
+    if recording.plan.experiment.load.model == "rate":
+        findings += [arrivals_kept(recording), sent_in_time(recording)]
+    if workers := workers_stayed(recording):
+        findings.append(workers)
     records = {record.id: record for record in recording.faults}
     for fault in recording.plan.faults:
         record = records.get(fault.id, FaultRecord(id=fault.id))
