@@ -359,7 +359,7 @@ def _check_guards(run: Conduct, target: TargetInfo, offset_s: float) -> None:
     def ask(promql: str) -> Reading:
         return run.ports.signals.ask(promql, target, ASK_BOUND_S)
 
-    reason = run.guards.tripped(run.live, offset_s, ask)
+    reason = run.guards.tripped(offset_s, ask)
     if reason is not None:
         run.journal.write("guard", "abort", "note", reason)
         raise RunEndedEarlyError("aborted", reason)

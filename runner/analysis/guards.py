@@ -7,16 +7,15 @@ stopped when nobody can tell how the service is; ``ignore`` passes over it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runner.analysis.live import SETTLE_S, LiveLoad, window_seconds
+from runner.analysis.arrivals import Arrivals
+from runner.analysis.live import SETTLE_S, window_seconds
 from runner.analysis.words import compared, count, listed
 from runner.mistakes import closest
 from runner.model.guard import Guard, Reading, Threshold
-from runner.model.objective import Bound
 from runner.model.plan import Plan
-from runner.model.recording import LoadRow
 
 ASK_EVERY_S = 2.0
 """A query is asked no more often; of a Prometheus that answers nothing, none is."""
@@ -24,8 +23,8 @@ ASK_EVERY_S = 2.0
 HEARD_S = 2.5
 """The generator writes each second. One that has not for so long says nothing of the target."""
 
-ANSWERED = ("success", "http_4xx", "http_5xx")
-"""Outcomes that only a target that answers can give."""
+ANSWER_LATE_S = 1.5
+"""An answer is written with its second's others, and read a moment later."""
 
 _NEAR_TITLE = 48
 
@@ -86,65 +85,21 @@ class GuardWatch:
 
 
 @dataclass(slots=True)
-class Answers:
-    """When the target last answered, told by when its answers came in.
-
-    Not by the seconds of the rows: these are the seconds in which requests were sent, and one that
-    was sent long ago and is answered now is an answer now.
-
-    Attributes:
-        last_s: Offset at which an answer last came in; None before the first.
-        heard_s: Offset at which the generator last wrote anything.
-        unanswered: Requests that have ended without an answer since then.
-    """
-
-    last_s: float | None = None
-    heard_s: float = 0.0
-    unanswered: int = 0
-
-    def add(self, rows: Iterable[LoadRow], users: Iterable[tuple[int, int]], now_s: float) -> None:
-        """Take in what the generator has newly written."""
-        for row in rows:
-            self.heard_s = now_s
-            if row.outcome in ANSWERED:
-                self.last_s, self.unanswered = now_s, 0
-            elif self.last_s != now_s:
-                self.unanswered += row.count
-        if any(True for _ in users):
-            self.heard_s = now_s
-
-    def look(self, now_s: float) -> Look:
-        """Whether the target is silent now. An answer is known ``SETTLE_S`` late at most."""
-        if now_s - self.heard_s > HEARD_S:
-            return Look(None, f"the load generator has written nothing since {self.heard_s:.1f} s")
-        if self.last_s is not None and now_s - self.last_s <= SETTLE_S:
-            return Look(False)
-        last = "no answer at all"
-        if self.last_s is not None:
-            last = f"the last answer came at {self.last_s:.1f} s"
-        ended = "no request has ended since"
-        if self.unanswered:
-            ended = f"{count(self.unanswered, 'request')} ended without one since"
-        return Look(True, f"{last}; {ended}")
-
-
-@dataclass(slots=True)
 class Guards:
     """All guards of a run."""
 
     plan: Plan
     watches: list[GuardWatch] = field(default_factory=list)
-    answers: Answers = field(default_factory=Answers)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     @classmethod
     def of(cls, plan: Plan) -> Guards:
         return cls(plan, [GuardWatch(guard) for guard in plan.experiment.guards])
 
-    def tripped(self, load: LiveLoad, now_s: float, ask: Ask) -> str | None:
+    def tripped(self, now_s: float, ask: Ask) -> str | None:
         """Why the run must stop now, or None; asks at most one question.
 
         Args:
-            load: The load so far.
             now_s: Offset of this moment.
             ask: Gives the answer of Prometheus to a query, in bounded time.
         """
@@ -154,12 +109,11 @@ class Guards:
                 continue
             if guard.kind == "silent":
                 expected = self.plan.expects_load(now_s)
-                look = self.answers.look(now_s)
             else:
                 if now_s < guard.grace + guard.window + SETTLE_S:
                     continue
                 expected = _figure_expected(self.plan, guard, now_s)
-                look = load_look(guard, load, now_s)
+            look = load_look(guard, self.arrivals, now_s)
             if not expected:
                 watch.rest()
             elif reason := watch.tripped(look, now_s):
@@ -208,25 +162,43 @@ def reading_look(threshold: Threshold, reading: Reading) -> Look:
     return Look(threshold.holds(value), saw)
 
 
-def load_look(guard: Guard, load: LiveLoad, now_s: float) -> Look:
-    """What a guard sees in the last seconds of load."""
+def load_look(guard: Guard, arrivals: Arrivals, now_s: float) -> Look:
+    """What a guard that watches the load sees now."""
+    if now_s - arrivals.heard_s > HEARD_S:
+        return Look(None, f"the load generator has written nothing since {arrivals.heard_s:.1f} s")
+    return _silence(arrivals, now_s) if guard.kind == "silent" else _figure(guard, arrivals, now_s)
+
+
+def _silence(arrivals: Arrivals, now_s: float) -> Look:
+    if arrivals.last_s is not None and now_s - arrivals.last_s <= ANSWER_LATE_S:
+        return Look(False)
+    last = "no answer at all"
+    if arrivals.last_s is not None:
+        last = f"the last answer came at {arrivals.last_s:.1f} s"
+    ended = "no request has ended since"
+    if arrivals.unanswered:
+        ended = f"{count(arrivals.unanswered, 'request')} ended without one since"
+    return Look(True, f"{last}; {ended}")
+
+
+def _figure(guard: Guard, arrivals: Arrivals, now_s: float) -> Look:
     bound = guard.bound
-    window = load.window(now_s, guard.window, guard.of)
+    window = arrivals.window(now_s, guard.window, guard.of)
     observed = window.observed(bound)
     if observed is None:
-        return Look(None, _no_figure(bound, guard, load, window.requests))
-    return Look(
-        bound.holds(observed), f"last seen {compared(observed, bound.value, bound.unit)[0]}"
-    )
+        return Look(None, _no_figure(guard, arrivals, window.requests))
+    seen = compared(observed, bound.value, bound.unit)[0]
+    return Look(bound.holds(observed), f"last seen {seen}")
 
 
-def _no_figure(bound: Bound, guard: Guard, load: LiveLoad, requests: int) -> str:
+def _no_figure(guard: Guard, arrivals: Arrivals, requests: int) -> str:
+    last = f"in the last {guard.window:g} s"
     if requests:
-        return f"no request of the last {guard.window:g} s succeeded, to have a {bound.sli}"
+        return f"no request has succeeded {last}, to have a latency"
     if guard.of is None:
-        return f"no request of the last {guard.window:g} s has ended"
-    text = f"no request to {guard.of} in the last {guard.window:g} s"
-    known = sorted({row.endpoint for rows in load.rows.values() for row in rows})
+        return f"no request has ended {last}"
+    text = f"no request to {guard.of} has ended {last}"
+    known = arrivals.endpoints
     if guard.of in known or not known:
         return text
     guess = closest(guard.of, known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runner.analysis.guards import ANSWER_LATE_S
 from runner.analysis.live import SETTLE_S
 from runner.analysis.words import figure
 from runner.model.feasibility import Mistake
@@ -45,7 +46,7 @@ def _doubts(guard: Guard, plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _too_late(guard: Guard, plan: Plan) -> str:
     """Why the load is over before ``guard`` could act; empty when it is not."""
-    waits = {"load": guard.window + SETTLE_S, "silent": SETTLE_S, "promql": 0.0}
+    waits = {"load": guard.window + SETTLE_S, "silent": ANSWER_LATE_S, "promql": 0.0}
     view_s = waits[guard.kind]
     needed_s = guard.grace + view_s + guard.for_
     if needed_s < plan.duration_s:

@@ -6,7 +6,7 @@ has ended. A window therefore ends ``SETTLE_S`` before now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runner.analysis.stats import statistic_s
@@ -33,6 +33,16 @@ class Window:
     requests: int
     failures: int
     latencies_us: dict[int, int]
+
+    @classmethod
+    def over(cls, rows: Sequence[LoadRow], seconds: float) -> Window:
+        """The figures of ``rows``."""
+        return cls(
+            seconds=seconds,
+            requests=sum(row.count for row in rows),
+            failures=sum(row.count for row in rows if row.outcome != "success"),
+            latencies_us=merged(row.latency_us for row in rows if row.outcome == "success"),
+        )
 
     @property
     def rate_per_s(self) -> float:
@@ -87,27 +97,8 @@ class LiveLoad:
         for second in [s for s in self.rows if s < newest - _KEEP_S]:
             del self.rows[second]
 
-    def window(
-        self, now_s: float, seconds: float = WINDOW_S, endpoint: str | None = None
-    ) -> Window:
-        """Figures of the last ``seconds`` whole seconds, up to ``SETTLE_S`` ago.
-
-        Args:
-            now_s: Offset of this moment.
-            seconds: Length of the window.
-            endpoint: Only requests to this one; None for all.
-        """
+    def window(self, now_s: float, seconds: float = WINDOW_S) -> Window:
+        """Figures of what was sent in the last ``seconds`` whole seconds, to ``SETTLE_S`` ago."""
         wanted = window_seconds(now_s, seconds)
-        rows = [
-            row
-            for second in wanted
-            for row in self.rows.get(second, ())
-            if endpoint is None or row.endpoint == endpoint
-        ]
-        failures = sum(row.count for row in rows if row.outcome != "success")
-        return Window(
-            seconds=max(1.0, float(len(wanted))),
-            requests=sum(row.count for row in rows),
-            failures=failures,
-            latencies_us=merged(row.latency_us for row in rows if row.outcome == "success"),
-        )
+        rows = [row for second in wanted for row in self.rows.get(second, ())]
+        return Window.over(rows, max(1.0, float(len(wanted))))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from builders import plan_of
 
+from runner.analysis.arrivals import Arrivals
 from runner.analysis.guards import Guards, GuardWatch, Look, load_look, reading_look
-from runner.analysis.live import LiveLoad
 from runner.model.experiment import Experiment
 from runner.model.guard import Guard, Reading, parse_threshold
 from runner.model.histogram import bucket_of
@@ -36,12 +36,22 @@ def nobody(promql: str) -> Reading:
     raise AssertionError(f"nobody should ask {promql}")
 
 
-def mixed() -> LiveLoad:
+def feed(arrivals: Arrivals, at_s: float, *rows: LoadRow) -> None:
+    """What the generator writes at once, with a line on its users."""
+    arrivals.add(rows, [(int(at_s), 9)], at_s)
+
+
+def come(seconds: int, rows: Callable[[int], list[LoadRow]]) -> Arrivals:
+    """Arrivals of so many seconds, each in a burst at its end."""
+    arrivals = Arrivals()
+    for second in range(seconds):
+        feed(arrivals, second + 1.0, *rows(second))
+    return arrivals
+
+
+def mixed(second: int) -> list[LoadRow]:
     """Of 86 requests in each 5 s, 20 are refused."""
-    load = LiveLoad()
-    for second, (good, bad) in enumerate([(13, 4), (13, 4), (13, 4), (13, 4), (14, 4)] * 3):
-        load.add([row(second, "success", good), row(second, "http_5xx", bad)], [(second, 9)])
-    return load
+    return [row(second, "success", 14 if second % 5 == 4 else 13), row(second, "http_5xx", 4)]
 
 
 @pytest.mark.parametrize(
@@ -49,20 +59,25 @@ def mixed() -> LiveLoad:
     [
         ("traffic < 20/s", "17.2/s"),
         ("errors > 10%", "23.3 %"),
-        ("errors > 23.251%", "23.26 %"),  # Not 23.3: that would look like more than it is.
+        ("errors > 23.251%", "23.26 %"),  # With 23.3 % it would not look like more.
         ("latency.max > 10ms", "50 ms"),
     ],
 )
 def test_a_guard_says_what_it_saw_in_units_and_when(text: str, seen: str) -> None:
     """Goal: a reason that can be read. Method: 86 requests in 5 s, 20 of them refused."""
-    load, watched = mixed(), guards(guard(text))
-    assert watched.tripped(load, 7.9, nobody) is None  # grace 2 s, window 5 s, settling 1 s
-    assert watched.near(7.9) == ()
-    assert watched.tripped(load, 8.0, nobody) is None
-    assert watched.tripped(load, 10.9, nobody) is None
-    assert watched.near(10.9) == (f"{text}: 3 of 3 s",)
-    reason = watched.tripped(load, 11.0, nobody)
-    assert reason == f"{text} held for 3 s (last seen {seen}), at 11.0 s"
+    watched = guards(guard(text))
+    near: dict[int, tuple[str, ...]] = {}
+    reasons: list[str | None] = []
+    for tenth in range(111):
+        if tenth % 10 == 0:
+            feed(watched.arrivals, tenth / 10, *mixed(tenth // 10))
+        reasons.append(watched.tripped(tenth / 10, nobody))
+        near[tenth] = watched.near(tenth / 10)
+    assert near[79] == ()  # grace 2 s, window 5 s, settling 1 s
+    assert near[80] == (f"{text}: 0 of 3 s",)
+    assert near[109] == (f"{text}: 3 of 3 s",)
+    assert reasons[:-1] == [None] * 110
+    assert reasons[-1] == f"{text} held for 3 s (last seen {seen}), at 11.0 s"
 
 
 def test_a_break_starts_the_clock_anew() -> None:
@@ -100,45 +115,99 @@ def test_what_is_ignored_neither_trips_nor_ends_a_breach() -> None:
     assert watch.tripped(breach, 20.0) is not None
 
 
+ENDPOINTS = ("POST /o", "GET /p", None, "POST /order", "DELETE /z")
+
+
 def test_a_guard_of_one_endpoint_looks_at_it_alone() -> None:
     """Goal: `of`. Method: one endpoint fails in half of all cases, the other never."""
-    load = LiveLoad()
-    for second in range(10):
+
+    def rows(second: int) -> list[LoadRow]:
         bad = [row(second, "success", 5, "POST /o"), row(second, "http_5xx", 5, "POST /o")]
-        load.add([*bad, row(second, "success", 90, "GET /p")], [(second, 9)])
-    saw = {of: load_look(guard("errors > 10%", of=of), load, 9.0) for of in ("POST /o", "GET /p")}
-    assert saw["POST /o"] == Look(True, "last seen 50 %")
-    assert saw["GET /p"] == Look(False, "last seen 0 %")
-    assert load_look(guard("errors > 10%"), load, 9.0) == Look(False, "last seen 5 %")
-    assert load_look(guard("errors > 10%", of="POST /order"), load, 9.0) == Look(
-        None, "no request to POST /order in the last 5 s; did you mean POST /o?"
-    )
+        return [*bad, row(second, "success", 90, "GET /p")]
+
+    arrivals = come(10, rows)
+    saw = {of: load_look(guard("errors > 10%", of=of), arrivals, 10.0) for of in ENDPOINTS}
+    assert saw == {
+        "POST /o": Look(True, "last seen 50 %"),
+        "GET /p": Look(False, "last seen 0 %"),
+        None: Look(False, "last seen 5 %"),
+        "POST /order": Look(
+            None, "no request to POST /order has ended in the last 5 s; did you mean POST /o?"
+        ),
+        "DELETE /z": Look(
+            None,
+            "no request to DELETE /z has ended in the last 5 s; only to GET /p, POST /o",
+        ),
+    }
 
 
 def test_a_window_is_as_long_as_the_guard_says() -> None:
-    """Goal: `window`. Method: all fails in seconds 8 and 9 of ten; it is told at 11 s."""
-    load = LiveLoad()
-    for second in range(10):
-        load.add([row(second, "http_5xx" if second >= 8 else "success", 10)], [(second, 9)])
-    windows = {"2s": "100 %", "5s": "40 %", "10s": "20 %"}
-    for window, seen in windows.items():
-        look = load_look(guard("errors > 10%", window=window), load, 11.0)
+    """Goal: `window`. Method: of ten seconds, all fails in the last two."""
+    arrivals = come(10, lambda s: [row(s, "http_5xx" if s >= 8 else "success", 10)])
+    for window, seen in {"2s": "100 %", "5s": "40 %", "10s": "20 %"}.items():
+        look = load_look(guard("errors > 10%", window=window), arrivals, 10.5)
         assert look == Look(True, f"last seen {seen}")
     watched = guards(guard("errors > 10%", window="2s"))
-    assert watched.tripped(load, 4.9, nobody) is None
-    assert watched.near(4.9) == ()  # grace 2 s, window 2 s, settling 1 s
+    for tenth in range(53):
+        if tenth % 10 == 0:
+            feed(watched.arrivals, tenth / 10, row(tenth // 10, "timeout", 9))
+        watched.tripped(tenth / 10, nobody)
+        if tenth < 50:
+            assert watched.near(tenth / 10) == ()  # grace 2 s, window 2 s, settling 1 s
+    assert watched.near(5.2) == ("errors > 10%: 0 of 3 s",)
 
 
 def test_a_window_without_a_success_has_no_latency() -> None:
-    load = LiveLoad()
-    for second in range(10):
-        load.add([row(second, "timeout", 10)], [(second, 9)])
-    assert load_look(guard("latency.p95 > 1s"), load, 8.0) == Look(
-        None, "no request of the last 5 s succeeded, to have a latency"
+    arrivals = come(10, lambda s: [row(s, "timeout", 10)])
+    assert load_look(guard("latency.p95 > 1s"), arrivals, 10.0) == Look(
+        None, "no request has succeeded in the last 5 s, to have a latency"
     )
-    assert load_look(guard("errors > 1%"), LiveLoad(), 8.0) == Look(
-        None, "no request of the last 5 s has ended"
+    assert load_look(guard("errors > 1%"), come(10, lambda _: []), 10.0) == Look(
+        None, "no request has ended in the last 5 s"
     )
+
+
+@pytest.mark.parametrize("text", ["errors > 1%", "latency.p95 > 1s", "traffic < 5/s", "silent"])
+def test_a_generator_that_is_not_heard_has_no_figure(text: str) -> None:
+    arrivals = come(10, lambda s: [row(s, "success", 10)])
+    assert load_look(guard(text), arrivals, 12.5).breached is not None
+    assert load_look(guard(text), arrivals, 12.6) == Look(
+        None, "the load generator has written nothing since 10.0 s"
+    )
+
+
+def test_what_takes_longer_than_the_window_is_seen_when_it_ends() -> None:
+    """Goal: slow failures are failures. Method: half of all requests time out after 10 s.
+
+    By the second of its sending, none of them would ever be in a window of the last 5 s.
+    """
+
+    def rows(second: int) -> list[LoadRow]:
+        late = [row(second - 10, "timeout", 10)] if second >= 10 else []
+        return [row(second, "success", 10), *late]
+
+    arrivals = come(20, rows)
+    assert load_look(guard("errors > 20%"), arrivals, 20.0) == Look(True, "last seen 50 %")
+    assert load_look(guard("traffic < 30/s"), arrivals, 20.0) == Look(True, "last seen 20/s")
+
+
+@pytest.mark.parametrize("now_s", [18.05, 18.14, 18.2, 18.35, 18.9, 19.2])
+def test_traffic_does_not_depend_on_when_one_looks(now_s: float) -> None:
+    """Goal: no trip by jitter. Method: 10/s, in bursts that come 0.1 s to 0.4 s late."""
+    arrivals = Arrivals()
+    for second in range(int(now_s - 0.3)):
+        at_s = second + 1 + (0.1, 0.4, 0.2)[second % 3]
+        since_s = max(0.0, second + (0.1, 0.4, 0.2)[(second - 1) % 3]) if second else 0.0
+        feed(arrivals, at_s, row(second, "success", round(1000 * (at_s - since_s))))
+    window = arrivals.window(now_s, 5.0)
+    assert window.rate_per_s == pytest.approx(1000.0)
+
+
+def test_a_minute_is_kept_and_no_more() -> None:
+    """Goal: flat memory. Method: ten minutes of rows; what is left of them."""
+    arrivals = come(600, lambda s: [row(s, "success", 1)])
+    assert arrivals.window(600.0, 60.0).requests == 60
+    assert (len(arrivals._came), len(arrivals._heard)) == (62, 63)
 
 
 STAGES = [
@@ -165,10 +234,10 @@ def test_guards_rest_where_no_load_is_planned(text: str, left_s: float) -> None:
     plan = paused()
     watched = guards(guard(text, **{"for": "60s"}), plan=plan)
     for tenth in range(80, int(left_s * 10)):
-        assert watched.tripped(LiveLoad(), tenth / 10, nobody) is None
+        assert watched.tripped(tenth / 10, nobody) is None
         assert watched.near(tenth / 10) != (), tenth
     for tenth in range(int(left_s * 10), 410):
-        assert watched.tripped(LiveLoad(), tenth / 10, nobody) is None
+        assert watched.tripped(tenth / 10, nobody) is None
         assert watched.near(tenth / 10) == (), tenth
 
 
@@ -179,17 +248,13 @@ def silent(for_s: int = 3, grace: str = "2s", plan: Plan | None = None) -> Guard
     return guards(guard("silent", **{"for": f"{for_s}s"}, grace=grace), plan=plan)
 
 
-def feed(watched: Guards, at_s: float, *rows: LoadRow) -> None:
-    watched.answers.add(rows, [(int(at_s), 10)], at_s)
-
-
 def follow(watched: Guards, until_s: float, rows: Callable[[int], list[LoadRow]]) -> str | None:
     """The reason of the first trip, when the generator writes ``rows`` at each whole second."""
     for tenth in range(int(until_s * 10)):
         now_s = tenth / 10
         if tenth % 10 == 0:
-            feed(watched, now_s, *rows(tenth // 10))
-        if reason := watched.tripped(LiveLoad(), now_s, nobody):
+            feed(watched.arrivals, now_s, *rows(tenth // 10))
+        if reason := watched.tripped(now_s, nobody):
             return reason
     return None
 
@@ -198,10 +263,10 @@ def test_a_target_that_answers_nothing_is_silent() -> None:
     """Goal: errors without an answer are silence. Method: nothing but timeouts from 12 s on."""
     watched = silent()
     reason = follow(watched, 30, lambda s: [row(s, "success" if s < 12 else "timeout", 5)])
-    # The last answer at 11 s, 1 s in which it may be under way to us, 3 s of silence.
+    # The last answer at 11 s, 1.5 s in which it may be under way to us, 3 s of silence.
     assert reason == (
         "silent held for 3 s (the last answer came at 11.0 s; 20 requests ended without one "
-        "since), at 15.1 s"
+        "since), at 15.6 s"
     )
 
 
@@ -250,14 +315,14 @@ def test_a_generator_that_writes_nothing_says_nothing_of_the_target() -> None:
     """Goal: the right culprit, and `ignore`. Method: its last line is of second 12."""
     for on_missing, tripped in (("abort", True), ("ignore", False)):
         watched = guards(guard("silent", on_missing=on_missing))
-        feed(watched, 12.0, row(11, "success", 5))
-        reasons = [watched.tripped(LiveLoad(), 12 + tenth / 10, nobody) for tenth in range(90)]
+        feed(watched.arrivals, 12.0, row(11, "success", 5))
+        reasons = [watched.tripped(12 + tenth / 10, nobody) for tenth in range(90)]
         assert any(reasons) == tripped
-    feed(watched := silent(), 12.0, row(11, "success", 5))
-    reasons = [watched.tripped(LiveLoad(), 12 + tenth / 10, nobody) for tenth in range(90)]
+    feed((watched := silent()).arrivals, 12.0, row(11, "success", 5))
+    reasons = [watched.tripped(12 + tenth / 10, nobody) for tenth in range(90)]
     assert next(filter(None, reasons)) == (
         "silent counts as breached, with no figure at all for 3 s (the load generator has written "
-        "nothing since 12.0 s), at 16.1 s"
+        "nothing since 12.0 s), at 16.6 s"
     )
 
 
@@ -283,7 +348,7 @@ class Source:
     def follow(self, watched: Guards, until_s: float) -> str | None:
         for tenth in range(int(until_s * 10)):
             self.now_s = tenth / 10
-            if reason := watched.tripped(LiveLoad(), self.now_s, self):
+            if reason := watched.tripped(self.now_s, self):
                 return reason
         return None
 
