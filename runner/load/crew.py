@@ -202,6 +202,8 @@ class Worker:
             (STOP_MESSAGE, self._on_stop),
         ):
             runner.register_message(kind, listener)
+        self._hear = runner.handle_message
+        runner.handle_message = self._hear_but_no_orders
         gevent.spawn(self._watch_master)
 
     def stop(self) -> None:
@@ -216,6 +218,14 @@ class Worker:
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
         self._environment.runner.send_message(kind, data)
+
+    def _hear_but_no_orders(self, msg: Any) -> None:
+        """Once there is a plan, Locust's own distribution of users is not obeyed.
+
+        It knows of no user: whenever a worker comes or goes, it would have everybody leave.
+        """
+        if msg.type != "spawn" or self._generator is None:
+            self._hear(msg)
 
     def _on_plan(self, environment: Any, msg: Any, **_: Any) -> None:
         gevent.spawn(self._prepare, msg.data)

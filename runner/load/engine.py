@@ -211,7 +211,7 @@ def crew_arguments(plan: Plan) -> CrewArguments:
         master=(
             *("--master", "--master-bind-host", generator.bind_host),
             *("--master-bind-port", str(port), "--expect-workers", str(generator.crew)),
-            *("--expect-workers-max-wait", str(awaited_s), "--enable-rebalancing"),
+            *("--expect-workers-max-wait", str(awaited_s)),
         ),
         worker=("--worker", "--master-host", here, "--master-port", str(port)),
     )
