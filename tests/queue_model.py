@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.analysis.breakpoint import Step, StepResult, StepSecond
-from runner.model.histogram import SUB_BITS
+from runner.model.histogram import FINE_BELOW_US, LOWEST_BUCKET, SUB_BITS
 
 Floats = NDArray[np.float64]
 Arrivals = Literal["random", "even"]
@@ -95,11 +95,12 @@ def end_times(slots: int, arrivals: Floats, services: Floats) -> Floats:
 
 
 def buckets_of(latencies_s: Floats) -> NDArray[np.int64]:
-    """``runner.model.histogram.bucket_of`` over an array of seconds."""
+    """``runner.model.histogram.bucket_of`` over an array of seconds, in whole microseconds."""
     values = np.maximum(0, np.rint(latencies_s * 1e6)).astype(np.int64)
     _, exponents = np.frexp(values.astype(np.float64))
     shift = np.maximum(0, exponents.astype(np.int64) - SUB_BITS - 1)
-    return (shift << SUB_BITS) + (values >> shift)
+    fine = LOWEST_BUCKET - LOWEST_BUCKET // FINE_BELOW_US * values
+    return np.where(values < FINE_BELOW_US, fine, (shift << SUB_BITS) + (values >> shift))
 
 
 def run_step(

@@ -65,16 +65,22 @@ class Listener:
         response: Any = None,
         exception: Any = None,
         start_time: Any = None,
+        response_length: Any = None,
+        context: Any = None,
+        url: Any = None,
         **_: Any,
     ) -> None:
-        """Listen to Locust's ``request`` event; on the hot path."""
+        """Listen to Locust's ``request`` event; on the hot path.
+
+        What is named here and not used need not be gathered into a dictionary.
+        """
         if response_time is None:
             self.note("requests without a response time (None) are not recorded")
             return
         outcome, text = "success", ""
         if exception is not None:
             outcome, text = classify(exception, response)
-        latency_us = int(response_time * 1000 + 0.5)
+        latency_us = response_time * 1000
         service_us = None
         due = intended() if self._open else None
         if due is not None:

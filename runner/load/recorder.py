@@ -35,7 +35,7 @@ class Tally:
     completed: int = 0
     late_us: dict[int, int] = field(default_factory=dict)
 
-    def late(self, microseconds: int) -> None:
+    def late(self, microseconds: float) -> None:
         """Count a start that was late by ``microseconds``, or by nothing."""
         bucket = bucket_of(microseconds)
         self.late_us[bucket] = self.late_us.get(bucket, 0) + 1
@@ -100,11 +100,11 @@ class Recorder:
         second: int,
         method: str,
         name: str,
-        latency_us: int,
+        latency_us: float,
         *,
         outcome: str = "success",
         text: str = "",
-        service_us: int | None = None,
+        service_us: float | None = None,
     ) -> None:
         """Count one request.
 

@@ -1,11 +1,14 @@
-"""A mergeable latency histogram over integer microseconds with a bounded relative error.
+"""A mergeable latency histogram over microseconds with a bounded relative error.
 
-Buckets are log-linear: every power of two is cut into ``2 ** SUB_BITS`` equal parts, and values
-below ``2 ** SUB_BITS`` microseconds are exact. A bucket's representative is its middle, so the
-relative error of any value, and of any quantile, is at most ``1 / 2 ** (SUB_BITS + 1)``: 0.4 %.
-The layout is that of HdrHistogram (G. Tene), without its fixed maximum. Counts are a plain
-``dict``; two histograms merge by adding counts. Imports next to nothing, because it runs in the
-hot path of the load generator.
+Buckets are log-linear: every power of two is cut into ``2 ** SUB_BITS`` equal parts. Values below
+``2 ** SUB_BITS`` microseconds are rounded to whole ones, and below ``FINE_BELOW_US`` to eighths. A
+bucket's representative is its middle, so the relative error of any value, and of any quantile, is
+below 0.8 % from 10 us on, and below 0.45 % from 1 ms on. The layout is HdrHistogram's (G. Tene),
+without its fixed maximum, and with a finer start: the fine buckets have the numbers below 0. (The
+numbers from 0 up to ``FINE_BELOW_US`` are whole microseconds; older records have them.)
+
+Counts are a plain ``dict``; two histograms merge by adding counts. Imports next to nothing, because
+it runs in the hot path of the load generator.
 """
 
 from __future__ import annotations
@@ -15,32 +18,48 @@ from collections.abc import Iterable, Mapping, MutableMapping
 
 SUB_BITS = 7
 _SUB = 1 << SUB_BITS
+FINE_BELOW_US = 64
+_FINE = 8
+LOWEST_BUCKET = -_FINE * FINE_BELOW_US
+"""The bucket of 0 us."""
 
 Counts = Mapping[int, int]
 """Bucket index to number of values."""
 
 
-def bucket_of(value_us: int) -> int:
+def bucket_of(value_us: float) -> int:
     """Index of the bucket that holds ``value_us`` (microseconds; negative values count as 0)."""
-    if value_us < _SUB:
-        return value_us if value_us > 0 else 0
-    shift = value_us.bit_length() - SUB_BITS - 1
-    return (shift << SUB_BITS) + (value_us >> shift)
+    if value_us < FINE_BELOW_US:
+        fine = LOWEST_BUCKET + int(value_us * _FINE + 0.5) if value_us > 0 else LOWEST_BUCKET
+        return fine or FINE_BELOW_US
+    value = int(value_us + 0.5)
+    if value < _SUB:
+        return value
+    shift = value.bit_length() - SUB_BITS - 1
+    return (shift << SUB_BITS) + (value >> shift)
 
 
-def bucket_bounds_us(index: int) -> tuple[int, int]:
+def bucket_bounds_us(index: int) -> tuple[float, float]:
     """The half-open interval ``[low, high)`` of microseconds that bucket ``index`` holds."""
+    if index < 0:
+        middle = (index - LOWEST_BUCKET) / _FINE
+        return max(0.0, middle - 0.5 / _FINE), middle + 0.5 / _FINE
     if index < 2 * _SUB:
-        return index, index + 1
+        return index - 0.5, index + 0.5
     shift = (index >> SUB_BITS) - 1
     low = (index - (shift << SUB_BITS)) << shift
-    return low, low + (1 << shift)
+    return low - 0.5, low + (1 << shift) - 0.5
 
 
 def bucket_value_us(index: int) -> float:
     """The representative of bucket ``index``: exact where it holds one value, else its middle."""
-    low, high = bucket_bounds_us(index)
-    return float(low) if high - low == 1 else (low + high) / 2
+    if index < 0:
+        return (index - LOWEST_BUCKET) / _FINE
+    if index < 2 * _SUB:
+        return float(index)
+    shift = (index >> SUB_BITS) - 1
+    low = (index - (shift << SUB_BITS)) << shift
+    return low + (1 << shift) / 2
 
 
 def merge_into(total: MutableMapping[int, int], counts: Counts) -> None:

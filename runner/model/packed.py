@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 
-from runner.model.histogram import Counts
+from runner.model.histogram import LOWEST_BUCKET, Counts
 
 
 def pack(counts: Counts) -> list[int]:
@@ -43,8 +43,8 @@ def unpack(numbers: Sequence[int]) -> dict[int, int]:
             counts[bucket] = -number
         else:
             raise ValueError(f"{number} has no place in packed counts")
-    if min(counts, default=0) < 0:
-        raise ValueError("packed counts cannot begin below 0")
+    if min(counts, default=0) < LOWEST_BUCKET:
+        raise ValueError(f"there is no bucket {min(counts)}")
     return counts
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.load.recorder import OTHER_ENDPOINT, Batch, Recorder
-from runner.model.histogram import quantile_us
+from runner.model.histogram import bucket_of, quantile_us
 
 TEN_US, TEN_MIN_US = 10, 600_000_000
 RATIOS = (0.0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -90,7 +90,7 @@ def test_rows_are_told_apart_by_second_endpoint_and_outcome() -> None:
         rows={
             (3, "GET /a", "success"): {100: 2},
             (4, "GET /a", "success"): {100: 1},
-            (3, "POST /a", "success"): {7: 1},
+            (3, "POST /a", "success"): {bucket_of(7): 1},
             (3, "GET /a", "http_5xx"): {100: 1},
         },
         failures={("GET /a", "http_5xx", "HTTP 503"): 1},
@@ -124,8 +124,8 @@ def test_the_limit_of_endpoints_holds_for_merged_batches_too() -> None:
     merged.add(worker.drain())
     batch = merged.drain()
     assert batch.rows == {
-        (0, "GET /a", "timeout"): {10: 1},
-        (0, OTHER_ENDPOINT, "timeout"): {10: 2},
+        (0, "GET /a", "timeout"): {bucket_of(10): 1},
+        (0, OTHER_ENDPOINT, "timeout"): {bucket_of(10): 2},
     }
     assert batch.failures[OTHER_ENDPOINT, "timeout", "TimeoutError"] == 2
     assert merged.overflowed == 2

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.model.histogram import merged
+from runner.model.histogram import LOWEST_BUCKET, merged
 from runner.model.packed import PackedCounts, pack, unpack
 
-COUNTS = st.dictionaries(st.integers(0, 4000), st.integers(1, 1_000_000))
+COUNTS = st.dictionaries(st.integers(LOWEST_BUCKET, 4000), st.integers(1, 1_000_000))
 
 
 @given(COUNTS)
@@ -42,13 +42,15 @@ def test_the_example_of_the_module() -> None:
     assert pack({104: 1, 100: 1, 103: 4}) == [100, 3, -4, 1]
     assert pack({5: 0, 7: 1}) == [7]
     assert pack({0: 2, 1: 1}) == [0, -2, 1]
+    assert pack({-512: 2, -500: 1, 70: 1}) == [-512, -2, 12, 570]
     packed = PackedCounts([100, 3, -4, 1])
     assert (packed[103], 103 in packed, 101 in packed, packed.get(101)) == (4, True, False, None)
     assert repr(packed) == "PackedCounts([100, 3, -4, 1])"
 
 
 @pytest.mark.parametrize(
-    "numbers", [[-1], [-5, 3], [3, 0], [3, -1], [3, -2, -2], [3, 1.5], ["a"], [None], [10**30], 7]
+    "numbers",
+    [[-513], [-600, 700], [3, 0], [3, -1], [3, -2, -2], [3, 1.5], ["a"], [None], [10**30], 7],
 )
 def test_what_is_nothing_of_the_kind_is_refused(numbers: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
