@@ -189,6 +189,13 @@ def test_what_no_autoscaler_could_follow_is_refused(store: Store, more: Obj, fie
     assert field in refused.value.details["causes"][0]["field"]
 
 
+@pytest.mark.parametrize("bounds", [{"maxReplicas": 1}, {"minReplicas": 5}])
+def test_bounds_may_be_equal(store: Store, bounds: Obj) -> None:
+    """One to one (by default) and five to five: such an autoscaler changes nothing, but may be."""
+    made = make(store, HPAS, {"metadata": {"name": "web"}, "spec": spec(**bounds)})
+    assert made["spec"]["minReplicas"] == made["spec"]["maxReplicas"]
+
+
 @pytest.mark.parametrize("behavior", [{"scaleUp": "fast"}, {"scaleDown": {"policies": [3]}}])
 def test_a_behavior_of_a_wrong_type_is_refused(store: Store, behavior: Obj) -> None:
     with pytest.raises(StatusError) as refused:
