@@ -1,6 +1,6 @@
 """Requests per second of one core: the fast client beside FastHttpUser, HttpUser, wrk and k6.
 
-    python benchmarks/bench_client.py [--pairs 5] [--seconds 3] [--users 50] [--json FILE]
+    python3 dev.py bench client [--pairs 5] [--seconds 3] [--users 50] [--json FILE]
 
 The first three are runs of the load engine: the real Locust as a child, with our plug-in and its
 full recording, and ``locustfiles/shop.py`` with its headers and bodies, but for its base class and

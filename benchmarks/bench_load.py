@@ -1,6 +1,6 @@
 """What riding along costs: one worker with our plug-in and recorder beside Locust alone and Taurus.
 
-    python benchmarks/bench_load.py [--pairs 5] [--seconds 4] [--users 50] [--client fast]
+    python3 dev.py bench load [--pairs 5] [--seconds 4] [--users 50] [--client fast]
                                     [--taurus | --bzt PATH] [--json FILE]
 
 All drive the same locustfile: ``locustfiles/shop.py`` without its waiting time, its users on
