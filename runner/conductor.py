@@ -49,6 +49,9 @@ FAULT_LEAD_S = 6.0
 WHO_STOPPED = {"interrupted": "Ctrl-C was pressed", "terminated": "it was told to terminate"}
 
 LOAD_START_BOUND_S = 60.0
+REMOTE_START_BOUND_S = 660.0
+"""Somebody has to start workers elsewhere by hand."""
+
 LOAD_STOP_GRACE_S = 10.0
 FAULT_KILL_GRACE_S = 1.0
 FIRST_ASK_BOUND_S = 5.0
@@ -171,7 +174,8 @@ def _carry_out(run: Conduct) -> None:
 
 def _await_load(run: Conduct, job: LoadJob) -> None:
     """Wait until the generator says that offset 0 has come."""
-    deadline_s = run.ports.clock.monotonic_s() + LOAD_START_BOUND_S
+    bound_s = REMOTE_START_BOUND_S if run.plan.generator.remote_workers else LOAD_START_BOUND_S
+    deadline_s = run.ports.clock.monotonic_s() + bound_s
     while run.anchor is None:
         _stop_if_asked(run)
         code = job.poll()
@@ -188,7 +192,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
             )
         elif run.ports.clock.monotonic_s() > deadline_s:
             raise LoadError(
-                f"the load generator did not start within {LOAD_START_BOUND_S:g} s:\n{job.tail(12)}"
+                f"the load generator did not start within {bound_s:g} s:\n{job.tail(12)}"
             )
         else:
             run.show("starting the load")
@@ -343,6 +347,7 @@ def _try_queries(run: Conduct, target: TargetInfo) -> None:
     for number, guard in enumerate(run.plan.experiment.guards, start=1):
         if guard.promql is None:
             continue
+        _stop_if_asked(run)
         run.show(f"asking the query of guard {number}")
         reading = run.ports.signals.ask(guard.promql, target, FIRST_ASK_BOUND_S)
         said = reading.why or ", ".join(f"{value:g}" for _, value in reading.values[:3])
@@ -359,7 +364,7 @@ def _check_guards(run: Conduct, target: TargetInfo, offset_s: float) -> None:
     def ask(promql: str) -> Reading:
         return run.ports.signals.ask(promql, target, ASK_BOUND_S)
 
-    reason = run.guards.tripped(offset_s, ask)
+    reason = run.guards.tripped(run.live, offset_s, ask)
     if reason is not None:
         run.journal.write("guard", "abort", "note", reason)
         raise RunEndedEarlyError("aborted", reason)

@@ -114,8 +114,7 @@ class Conduct:
 
     def take_in(self, progress: LoadProgress) -> None:
         """Count what the load generator has newly written."""
-        self.live.add(progress.rows, progress.users)
-        self.guards.arrivals.add(progress.rows, progress.users, self.offset_s)
+        self.live.add(progress.rows, progress.users, self.offset_s)
 
     def show(self, activity: str) -> None:
         """Tell the watcher; one that fails is not asked again, and changes nothing else."""

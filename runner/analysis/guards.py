@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runner.analysis.arrivals import Arrivals
-from runner.analysis.live import SETTLE_S, window_seconds
+from runner.analysis.live import LiveLoad
 from runner.analysis.words import compared, count, listed
 from runner.mistakes import closest
 from runner.model.guard import Guard, Reading, Threshold
 from runner.model.plan import Plan
 
 ASK_EVERY_S = 2.0
-"""A query is asked no more often; of a Prometheus that answers nothing, none is."""
+"""A query is asked no more often than that."""
+
+SETTLE_S = 1.0
+"""What ends is written with its second's others: a window is looked at that much later."""
 
 HEARD_S = 2.5
 """The generator writes each second. One that has not for so long says nothing of the target."""
@@ -51,17 +53,19 @@ class GuardWatch:
     Attributes:
         since_s: Offset since which it has held without a break; None while it does not.
         breached_s: Offset at which it was last seen to hold.
+        saw: The last figure that was seen while it held; empty when there was none.
         ask_at_s: Offset from which on its query may be asked again.
     """
 
     guard: Guard
     since_s: float | None = None
     breached_s: float = 0.0
+    saw: str = ""
     ask_at_s: float = 0.0
 
     def rest(self) -> None:
         """Begin anew: the condition does not hold, or nothing is to be expected."""
-        self.since_s = None
+        self.since_s, self.saw = None, ""
 
     def tripped(self, look: Look, now_s: float) -> str | None:
         """Take in ``look``: why the run must stop now, or None."""
@@ -76,12 +80,17 @@ class GuardWatch:
         if self.since_s is None:
             self.since_s = now_s
         self.breached_s = now_s
+        missing = "" if look.breached else look.saw
+        self.saw = look.saw if look.breached else self.saw
         if now_s - self.since_s < guard.for_:
             return None
-        when = f"{guard.for_:g} s ({look.saw}), at {now_s:.1f} s"
-        if look.breached is None:
-            return f"{guard.title} counts as breached, with no figure at all for {when}"
-        return f"{guard.title} held for {when}"
+        if not self.saw:
+            said = f"counts as breached, with no figure at all for {guard.for_:g} s ({missing})"
+        elif missing:
+            said = f"held for {guard.for_:g} s ({self.saw}; since then no figure: {missing})"
+        else:
+            said = f"held for {guard.for_:g} s ({self.saw})"
+        return f"{guard.title} {said}, at {now_s:.1f} s"
 
 
 @dataclass(slots=True)
@@ -90,16 +99,18 @@ class Guards:
 
     plan: Plan
     watches: list[GuardWatch] = field(default_factory=list)
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    _asked_s: float | None = None
+    _free_at_s: float = 0.0
 
     @classmethod
     def of(cls, plan: Plan) -> Guards:
         return cls(plan, [GuardWatch(guard) for guard in plan.experiment.guards])
 
-    def tripped(self, now_s: float, ask: Ask) -> str | None:
+    def tripped(self, load: LiveLoad, now_s: float, ask: Ask) -> str | None:
         """Why the run must stop now, or None; asks at most one question.
 
         Args:
+            load: The load so far.
             now_s: Offset of this moment.
             ask: Gives the answer of Prometheus to a query, in bounded time.
         """
@@ -113,7 +124,7 @@ class Guards:
                 if now_s < guard.grace + guard.window + SETTLE_S:
                     continue
                 expected = _figure_expected(self.plan, guard, now_s)
-            look = load_look(guard, self.arrivals, now_s)
+            look = load_look(guard, load, now_s)
             if not expected:
                 watch.rest()
             elif reason := watch.tripped(look, now_s):
@@ -129,25 +140,29 @@ class Guards:
         )
 
     def _ask(self, now_s: float, ask: Ask) -> str | None:
-        """Ask the query that has waited longest."""
-        asking = [w for w in self.watches if w.guard.kind == "promql" and now_s >= w.guard.grace]
-        due = [watch for watch in asking if now_s >= watch.ask_at_s]
-        if not due:
+        """Ask the query that has waited longest.
+
+        After a question, none is asked for as long as it took: of a Prometheus that hangs, the
+        loop is held up for half of its time at most, however many guards there are.
+        """
+        if self._asked_s is not None:  # This is the first moment after a question.
+            self._free_at_s = now_s + (now_s - self._asked_s)
+            self._asked_s = None
+        due = [
+            watch
+            for watch in self.watches
+            if watch.guard.kind == "promql" and now_s >= max(watch.guard.grace, watch.ask_at_s)
+        ]
+        if not due or now_s < self._free_at_s:
             return None
-        first = min(due, key=lambda watch: watch.ask_at_s)
-        reading = ask(first.guard.promql or "")
-        # Whoever does not answer one question in time is spared the others, and so is the run.
-        told = asking if reading.state == "unreachable" else [first]
-        for watch in told:
-            watch.ask_at_s = now_s + ASK_EVERY_S
-        expected = self.plan.expects_load(now_s)
-        for watch in told:
-            look = reading_look(watch.guard.threshold, reading)
-            if look.breached is None and not expected:  # Nobody sends, so nothing is counted.
-                watch.rest()
-            elif reason := watch.tripped(look, now_s):
-                return reason
-        return None
+        watch = min(due, key=lambda one: one.ask_at_s)
+        watch.ask_at_s = now_s + ASK_EVERY_S
+        self._asked_s = now_s
+        look = reading_look(watch.guard.threshold, ask(watch.guard.promql or ""))
+        if look.breached is None and not self.plan.expects_load(now_s):
+            watch.rest()  # Nobody sends, so nothing is counted.
+            return None
+        return watch.tripped(look, now_s)
 
 
 def reading_look(threshold: Threshold, reading: Reading) -> Look:
@@ -162,43 +177,43 @@ def reading_look(threshold: Threshold, reading: Reading) -> Look:
     return Look(threshold.holds(value), saw)
 
 
-def load_look(guard: Guard, arrivals: Arrivals, now_s: float) -> Look:
+def load_look(guard: Guard, load: LiveLoad, now_s: float) -> Look:
     """What a guard that watches the load sees now."""
-    if now_s - arrivals.heard_s > HEARD_S:
-        return Look(None, f"the load generator has written nothing since {arrivals.heard_s:.1f} s")
-    return _silence(arrivals, now_s) if guard.kind == "silent" else _figure(guard, arrivals, now_s)
+    if now_s - load.heard_s > HEARD_S:
+        return Look(None, f"the load generator has written nothing since {load.heard_s:.1f} s")
+    return _silence(load, now_s) if guard.kind == "silent" else _figure(guard, load, now_s)
 
 
-def _silence(arrivals: Arrivals, now_s: float) -> Look:
-    if arrivals.last_s is not None and now_s - arrivals.last_s <= ANSWER_LATE_S:
+def _silence(load: LiveLoad, now_s: float) -> Look:
+    if load.answered_s is not None and now_s - load.answered_s <= ANSWER_LATE_S:
         return Look(False)
     last = "no answer at all"
-    if arrivals.last_s is not None:
-        last = f"the last answer came at {arrivals.last_s:.1f} s"
+    if load.answered_s is not None:
+        last = f"the last answer came at {load.answered_s:.1f} s"
     ended = "no request has ended since"
-    if arrivals.unanswered:
-        ended = f"{count(arrivals.unanswered, 'request')} ended without one since"
+    if load.unanswered:
+        ended = f"{count(load.unanswered, 'request')} ended without one since"
     return Look(True, f"{last}; {ended}")
 
 
-def _figure(guard: Guard, arrivals: Arrivals, now_s: float) -> Look:
+def _figure(guard: Guard, load: LiveLoad, now_s: float) -> Look:
     bound = guard.bound
-    window = arrivals.window(now_s, guard.window, guard.of)
+    window = load.window(now_s, guard.window, guard.of)
     observed = window.observed(bound)
     if observed is None:
-        return Look(None, _no_figure(guard, arrivals, window.requests))
+        return Look(None, _no_figure(guard, load, window.requests))
     seen = compared(observed, bound.value, bound.unit)[0]
     return Look(bound.holds(observed), f"last seen {seen}")
 
 
-def _no_figure(guard: Guard, arrivals: Arrivals, requests: int) -> str:
+def _no_figure(guard: Guard, load: LiveLoad, requests: int) -> str:
     last = f"in the last {guard.window:g} s"
     if requests:
         return f"no request has succeeded {last}, to have a latency"
     if guard.of is None:
         return f"no request has ended {last}"
     text = f"no request to {guard.of} has ended {last}"
-    known = arrivals.endpoints
+    known = load.endpoints
     if guard.of in known or not known:
         return text
     guess = closest(guard.of, known)
@@ -207,7 +222,8 @@ def _no_figure(guard: Guard, arrivals: Arrivals, requests: int) -> str:
 
 def _figure_expected(plan: Plan, guard: Guard, now_s: float) -> bool:
     """Whether the plan has load in the window: in all of it, where its amount is watched."""
-    seconds = window_seconds(now_s, guard.window)
+    last = int(now_s - SETTLE_S)
+    seconds = range(max(0, last - int(guard.window)), last)
     expected = [plan.expects_load(second + 0.5) for second in seconds]
     return all(expected) if guard.bound.sli == "traffic" else any(expected)
 

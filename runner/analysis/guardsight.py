@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.analysis.guards import ANSWER_LATE_S
-from runner.analysis.live import SETTLE_S
+from runner.analysis.guards import ANSWER_LATE_S, SETTLE_S
 from runner.analysis.words import figure
 from runner.model.feasibility import Mistake
 from runner.model.guard import Guard

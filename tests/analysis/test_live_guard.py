@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from builders import plan_of
 
-from runner.analysis.arrivals import Arrivals
 from runner.analysis.guards import Guards, GuardWatch, Look, load_look, reading_look
+from runner.analysis.live import LiveLoad
 from runner.model.experiment import Experiment
 from runner.model.guard import Guard, Reading, parse_threshold
 from runner.model.histogram import bucket_of
@@ -36,17 +37,17 @@ def nobody(promql: str) -> Reading:
     raise AssertionError(f"nobody should ask {promql}")
 
 
-def feed(arrivals: Arrivals, at_s: float, *rows: LoadRow) -> None:
+def feed(load: LiveLoad, at_s: float, *rows: LoadRow) -> None:
     """What the generator writes at once, with a line on its users."""
-    arrivals.add(rows, [(int(at_s), 9)], at_s)
+    load.add(rows, [(int(at_s), 9)], at_s)
 
 
-def come(seconds: int, rows: Callable[[int], list[LoadRow]]) -> Arrivals:
-    """Arrivals of so many seconds, each in a burst at its end."""
-    arrivals = Arrivals()
+def come(seconds: int, rows: Callable[[int], list[LoadRow]]) -> LiveLoad:
+    """LiveLoad of so many seconds, each in a burst at its end."""
+    load = LiveLoad()
     for second in range(seconds):
-        feed(arrivals, second + 1.0, *rows(second))
-    return arrivals
+        feed(load, second + 1.0, *rows(second))
+    return load
 
 
 def mixed(second: int) -> list[LoadRow]:
@@ -65,13 +66,13 @@ def mixed(second: int) -> list[LoadRow]:
 )
 def test_a_guard_says_what_it_saw_in_units_and_when(text: str, seen: str) -> None:
     """Goal: a reason that can be read. Method: 86 requests in 5 s, 20 of them refused."""
-    watched = guards(guard(text))
+    watched, load = guards(guard(text)), LiveLoad()
     near: dict[int, tuple[str, ...]] = {}
     reasons: list[str | None] = []
     for tenth in range(111):
         if tenth % 10 == 0:
-            feed(watched.arrivals, tenth / 10, *mixed(tenth // 10))
-        reasons.append(watched.tripped(tenth / 10, nobody))
+            feed(load, tenth / 10, *mixed(tenth // 10))
+        reasons.append(watched.tripped(load, tenth / 10, nobody))
         near[tenth] = watched.near(tenth / 10)
     assert near[79] == ()  # grace 2 s, window 5 s, settling 1 s
     assert near[80] == (f"{text}: 0 of 3 s",)
@@ -93,10 +94,21 @@ def test_a_break_starts_the_clock_anew() -> None:
 
 def test_nothing_to_tell_counts_as_a_breach_by_default() -> None:
     watch = GuardWatch(guard("errors > 10%"))
-    assert watch.tripped(Look(None, "nobody knows"), 10.0) is None
-    assert watch.tripped(Look(True, "20 %"), 12.0) is None
-    assert watch.tripped(Look(None, "nobody knows"), 13.0) == (
+    nothing = Look(None, "nobody knows")
+    assert watch.tripped(nothing, 10.0) is None
+    assert watch.tripped(nothing, 13.0) == (
         "errors > 10% counts as breached, with no figure at all for 3 s (nobody knows), at 13.0 s"
+    )
+    watch.rest()
+    assert watch.tripped(nothing, 20.0) is None
+    assert watch.tripped(Look(True, "last seen 20 %"), 21.0) is None
+    assert watch.tripped(nothing, 23.0) == (
+        "errors > 10% held for 3 s (last seen 20 %; since then no figure: nobody knows), at 23.0 s"
+    )
+    watch.rest()
+    assert watch.tripped(nothing, 30.0) is None
+    assert watch.tripped(Look(True, "last seen 20 %"), 33.0) == (
+        "errors > 10% held for 3 s (last seen 20 %), at 33.0 s"
     )
 
 
@@ -125,8 +137,8 @@ def test_a_guard_of_one_endpoint_looks_at_it_alone() -> None:
         bad = [row(second, "success", 5, "POST /o"), row(second, "http_5xx", 5, "POST /o")]
         return [*bad, row(second, "success", 90, "GET /p")]
 
-    arrivals = come(10, rows)
-    saw = {of: load_look(guard("errors > 10%", of=of), arrivals, 10.0) for of in ENDPOINTS}
+    load = come(10, rows)
+    saw = {of: load_look(guard("errors > 10%", of=of), load, 10.0) for of in ENDPOINTS}
     assert saw == {
         "POST /o": Look(True, "last seen 50 %"),
         "GET /p": Look(False, "last seen 0 %"),
@@ -143,23 +155,23 @@ def test_a_guard_of_one_endpoint_looks_at_it_alone() -> None:
 
 def test_a_window_is_as_long_as_the_guard_says() -> None:
     """Goal: `window`. Method: of ten seconds, all fails in the last two."""
-    arrivals = come(10, lambda s: [row(s, "http_5xx" if s >= 8 else "success", 10)])
+    load = come(10, lambda s: [row(s, "http_5xx" if s >= 8 else "success", 10)])
     for window, seen in {"2s": "100 %", "5s": "40 %", "10s": "20 %"}.items():
-        look = load_look(guard("errors > 10%", window=window), arrivals, 10.5)
+        look = load_look(guard("errors > 10%", window=window), load, 10.5)
         assert look == Look(True, f"last seen {seen}")
-    watched = guards(guard("errors > 10%", window="2s"))
+    watched, load = guards(guard("errors > 10%", window="2s")), LiveLoad()
     for tenth in range(53):
         if tenth % 10 == 0:
-            feed(watched.arrivals, tenth / 10, row(tenth // 10, "timeout", 9))
-        watched.tripped(tenth / 10, nobody)
+            feed(load, tenth / 10, row(tenth // 10, "timeout", 9))
+        watched.tripped(load, tenth / 10, nobody)
         if tenth < 50:
             assert watched.near(tenth / 10) == ()  # grace 2 s, window 2 s, settling 1 s
     assert watched.near(5.2) == ("errors > 10%: 0 of 3 s",)
 
 
 def test_a_window_without_a_success_has_no_latency() -> None:
-    arrivals = come(10, lambda s: [row(s, "timeout", 10)])
-    assert load_look(guard("latency.p95 > 1s"), arrivals, 10.0) == Look(
+    load = come(10, lambda s: [row(s, "timeout", 10)])
+    assert load_look(guard("latency.p95 > 1s"), load, 10.0) == Look(
         None, "no request has succeeded in the last 5 s, to have a latency"
     )
     assert load_look(guard("errors > 1%"), come(10, lambda _: []), 10.0) == Look(
@@ -169,9 +181,9 @@ def test_a_window_without_a_success_has_no_latency() -> None:
 
 @pytest.mark.parametrize("text", ["errors > 1%", "latency.p95 > 1s", "traffic < 5/s", "silent"])
 def test_a_generator_that_is_not_heard_has_no_figure(text: str) -> None:
-    arrivals = come(10, lambda s: [row(s, "success", 10)])
-    assert load_look(guard(text), arrivals, 12.5).breached is not None
-    assert load_look(guard(text), arrivals, 12.6) == Look(
+    load = come(10, lambda s: [row(s, "success", 10)])
+    assert load_look(guard(text), load, 12.5).breached is not None
+    assert load_look(guard(text), load, 12.6) == Look(
         None, "the load generator has written nothing since 10.0 s"
     )
 
@@ -186,28 +198,28 @@ def test_what_takes_longer_than_the_window_is_seen_when_it_ends() -> None:
         late = [row(second - 10, "timeout", 10)] if second >= 10 else []
         return [row(second, "success", 10), *late]
 
-    arrivals = come(20, rows)
-    assert load_look(guard("errors > 20%"), arrivals, 20.0) == Look(True, "last seen 50 %")
-    assert load_look(guard("traffic < 30/s"), arrivals, 20.0) == Look(True, "last seen 20/s")
+    load = come(20, rows)
+    assert load_look(guard("errors > 20%"), load, 20.0) == Look(True, "last seen 50 %")
+    assert load_look(guard("traffic < 30/s"), load, 20.0) == Look(True, "last seen 20/s")
 
 
 @pytest.mark.parametrize("now_s", [18.05, 18.14, 18.2, 18.35, 18.9, 19.2])
 def test_traffic_does_not_depend_on_when_one_looks(now_s: float) -> None:
     """Goal: no trip by jitter. Method: 10/s, in bursts that come 0.1 s to 0.4 s late."""
-    arrivals = Arrivals()
+    load = LiveLoad()
     for second in range(int(now_s - 0.3)):
         at_s = second + 1 + (0.1, 0.4, 0.2)[second % 3]
         since_s = max(0.0, second + (0.1, 0.4, 0.2)[(second - 1) % 3]) if second else 0.0
-        feed(arrivals, at_s, row(second, "success", round(1000 * (at_s - since_s))))
-    window = arrivals.window(now_s, 5.0)
+        feed(load, at_s, row(second, "success", round(1000 * (at_s - since_s))))
+    window = load.window(now_s, 5.0)
     assert window.rate_per_s == pytest.approx(1000.0)
 
 
 def test_a_minute_is_kept_and_no_more() -> None:
     """Goal: flat memory. Method: ten minutes of rows; what is left of them."""
-    arrivals = come(600, lambda s: [row(s, "success", 1)])
-    assert arrivals.window(600.0, 60.0).requests == 60
-    assert (len(arrivals._came), len(arrivals._heard)) == (62, 63)
+    load = come(600, lambda s: [row(s, "success", 1)])
+    assert load.window(600.0, 60.0).requests == 60
+    assert (len(load._came), len(load._heard)) == (62, 63)
 
 
 STAGES = [
@@ -234,10 +246,10 @@ def test_guards_rest_where_no_load_is_planned(text: str, left_s: float) -> None:
     plan = paused()
     watched = guards(guard(text, **{"for": "60s"}), plan=plan)
     for tenth in range(80, int(left_s * 10)):
-        assert watched.tripped(tenth / 10, nobody) is None
+        assert watched.tripped(LiveLoad(), tenth / 10, nobody) is None
         assert watched.near(tenth / 10) != (), tenth
     for tenth in range(int(left_s * 10), 410):
-        assert watched.tripped(tenth / 10, nobody) is None
+        assert watched.tripped(LiveLoad(), tenth / 10, nobody) is None
         assert watched.near(tenth / 10) == (), tenth
 
 
@@ -250,11 +262,12 @@ def silent(for_s: int = 3, grace: str = "2s", plan: Plan | None = None) -> Guard
 
 def follow(watched: Guards, until_s: float, rows: Callable[[int], list[LoadRow]]) -> str | None:
     """The reason of the first trip, when the generator writes ``rows`` at each whole second."""
+    load = LiveLoad()
     for tenth in range(int(until_s * 10)):
         now_s = tenth / 10
         if tenth % 10 == 0:
-            feed(watched.arrivals, now_s, *rows(tenth // 10))
-        if reason := watched.tripped(now_s, nobody):
+            feed(load, now_s, *rows(tenth // 10))
+        if reason := watched.tripped(load, now_s, nobody):
             return reason
     return None
 
@@ -313,17 +326,18 @@ def test_nobody_is_silent_who_is_not_asked() -> None:
 
 def test_a_generator_that_writes_nothing_says_nothing_of_the_target() -> None:
     """Goal: the right culprit, and `ignore`. Method: its last line is of second 12."""
-    for on_missing, tripped in (("abort", True), ("ignore", False)):
+    load = LiveLoad()
+    feed(load, 12.0, row(11, "success", 5))
+    said: dict[str, str | None] = {}
+    for on_missing in ("abort", "ignore"):
         watched = guards(guard("silent", on_missing=on_missing))
-        feed(watched.arrivals, 12.0, row(11, "success", 5))
-        reasons = [watched.tripped(12 + tenth / 10, nobody) for tenth in range(90)]
-        assert any(reasons) == tripped
-    feed((watched := silent()).arrivals, 12.0, row(11, "success", 5))
-    reasons = [watched.tripped(12 + tenth / 10, nobody) for tenth in range(90)]
-    assert next(filter(None, reasons)) == (
-        "silent counts as breached, with no figure at all for 3 s (the load generator has written "
-        "nothing since 12.0 s), at 16.6 s"
-    )
+        reasons = [watched.tripped(load, 12 + tenth / 10, nobody) for tenth in range(90)]
+        said[on_missing] = next(filter(None, reasons), None)
+    assert said == {
+        "abort": "silent held for 3 s (the last answer came at 12.0 s; no request has ended since; "
+        "since then no figure: the load generator has written nothing since 12.0 s), at 16.6 s",
+        "ignore": None,
+    }
 
 
 # -- queries ---------------------------------------------------------------------------------------
@@ -334,22 +348,29 @@ def query(promql: str, text: str = "> 5", **more: object) -> Guard:
 
 
 class Source:
-    """A signal source that is asked and says what it is told to."""
+    """A signal source that says what it is told to, and the loop that asks it each 0.1 s.
 
-    def __init__(self, say: Callable[[str], Reading]) -> None:
+    Attributes:
+        takes_s: How long it takes for an answer.
+        asked: When it was asked what.
+    """
+
+    def __init__(self, say: Callable[[str], Reading], takes_s: float = 0.0) -> None:
         self.say = say
+        self.takes_s = takes_s
         self.asked: list[tuple[float, str]] = []
         self.now_s = 0.0
 
     def __call__(self, promql: str) -> Reading:
-        self.asked.append((self.now_s, promql))
+        self.asked.append((round(self.now_s, 1), promql))
+        self.now_s += self.takes_s
         return self.say(promql)
 
     def follow(self, watched: Guards, until_s: float) -> str | None:
-        for tenth in range(int(until_s * 10)):
-            self.now_s = tenth / 10
-            if reason := watched.tripped(self.now_s, self):
+        while self.now_s < until_s:
+            if reason := watched.tripped(LiveLoad(), self.now_s, self):
                 return reason
+            self.now_s = round(self.now_s + 0.1, 3)
         return None
 
 
@@ -373,30 +394,35 @@ def test_a_query_whose_answer_stays_beyond_the_bound_trips() -> None:
 def test_one_question_at_a_time() -> None:
     """Goal: the loop is held up once only. Method: three guards that are due at the same time."""
     source = Source(lambda _: number(1.0))
-    source.follow(guards(query("a"), query("b"), query("c")), 5)
-    assert source.asked == [
-        *((2.0, "a"), (2.1, "b"), (2.2, "c")),
-        *((4.0, "a"), (4.1, "b"), (4.2, "c")),
-    ]
+    source.follow(guards(query("a"), query("b"), query("c")), 4.95)
+    times, asked = zip(*source.asked, strict=True)
+    assert asked == ("a", "b", "c") * 2
+    assert times == pytest.approx((2.0, 2.2, 2.4, 4.0, 4.2, 4.4), abs=0.21)
+    assert len(set(times)) == 6
 
 
-def test_a_source_that_is_away_is_asked_once_for_all() -> None:
-    """Goal: three guards wait no longer than one. Method: nobody answers; two of them mind."""
-    source = Source(lambda _: Reading("unreachable", why="no answer within 1 s"))
-    watched = guards(query("a", on_missing="ignore"), query("b"), query("c"))
-    reason = source.follow(watched, 30)
-    assert [now_s for now_s, _ in source.asked] == [2.0, 4.0, 6.0]
-    assert reason == (
-        "b > 5 counts as breached, with no figure at all for 3 s (no answer within 1 s), at 6.0 s"
-    )
+def test_a_slow_source_holds_the_loop_up_for_half_of_its_time() -> None:
+    """Goal: bounded with any number of guards. Method: five of them, and a second per answer."""
+    source = Source(lambda _: number(1.0), takes_s=1.0)
+    source.follow(guards(*(query(name) for name in "abcde")), 62)
+    times, asked = zip(*source.asked, strict=True)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert min(gaps) >= 2.0
+    assert max(gaps) <= 2.4
+    assert asked[:10] == tuple("abcdeabcde")  # In turns.
 
 
-def test_an_empty_answer_is_told_of_one_query_only() -> None:
-    """Goal: one blind guard blinds no other. Method: one of two queries finds nothing."""
-    source = Source(lambda q: Reading("empty", why="empty") if q == "a" else number(1.0))
-    watched = guards(query("a", on_missing="ignore"), query("b"))
-    assert source.follow(watched, 30) is None
-    assert {q for _, q in source.asked} == {"a", "b"}
+def test_a_guard_is_blind_by_its_own_query_only() -> None:
+    """Goal: no trip for another's slow query. Method: one of two never gets an answer."""
+
+    def say(promql: str) -> Reading:
+        return Reading("unreachable", why="late") if promql == "a" else number(1.0)
+
+    source = Source(say, takes_s=1.0)
+    assert source.follow(guards(query("a", on_missing="ignore"), query("b")), 60) is None
+    reason = Source(say, takes_s=1.0).follow(guards(query("b"), query("a")), 60)
+    assert reason is not None
+    assert reason.startswith("a > 5 counts as breached, with no figure at all for 3 s (late), at ")
 
 
 def test_no_figure_is_no_breach_where_nobody_sends() -> None:

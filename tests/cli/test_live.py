@@ -49,7 +49,8 @@ def load() -> LiveLoad:
     live = LiveLoad()
     for second in range(60):
         ok = LoadRow(second, "GET /", "success", {bucket_of(83_000): 98})
-        live.add([ok, LoadRow(second, "GET /", "http_5xx", {bucket_of(900): 2})], [(second, 100)])
+        bad = LoadRow(second, "GET /", "http_5xx", {bucket_of(900): 2})
+        live.add([ok, bad], [(second, 100)], second + 1.0)
     return live
 
 

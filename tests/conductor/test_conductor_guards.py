@@ -125,6 +125,7 @@ def test_the_loop_is_never_held_up_for_long(tmp_path: Path) -> None:
     """Goal: bounded. Method: four guards ask a source that hangs; time from tick to tick.
 
     A second for a question, and then none for as long: half of the time is the loop's own.
+    Each guard is asked once before the load, which takes the 5 s of that bound.
     """
     world = FakeWorld(answer_takes_s=60.0)
     guards = [{**QUERY, "on_missing": "ignore", "grace": f"{10 + n}s"} for n in range(4)]
