@@ -29,12 +29,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from runner.analysis.live import LiveLoad
 from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
 from runner.model.recording import TargetInfo
-from runner.store import Store
+from runner.store import RunDir, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT_CORE, SERVER_CORE = 0, 1
@@ -266,20 +265,19 @@ def bare_locust(locustfile: Path, target: Server, users: int) -> list[str]:
     ]
 
 
-def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tuple[Window, int]:
-    """A run of the load engine with plug-in and recorder; also the requests that failed.
-
-    What was recorded is read while it grows, as the supervisor of a run does.
-    """
+@contextmanager
+def our_run(
+    locustfile: Path, target: Server, stages: Sequence[dict[str, Any]], **load: Any
+) -> Iterator[tuple[Any, RunDir]]:
+    """A run of the load engine with plug-in and recorder; the job, and the folder of the run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stage = {"duration": f"{LONG_S}s", "users": users, "spawn_rate": 1000}
-        load = {"locustfile": str(locustfile), "stages": [stage], "stop_timeout": "1s"}
-        text = {"name": "bench", "description": "A client.", "objectives": ["errors < 1%"]}
+        load |= {"locustfile": str(locustfile), "stages": stages, "stop_timeout": "1s"}
+        text = {"name": "bench", "description": "A load.", "objectives": ["errors < 1%"]}
         plan = make_plan(Experiment.model_validate_json(json.dumps(text | {"load": load})))
         run = Store(folder / "results").create_run("bench", time.time())
         run.write_plan(plan, "")
-        target_info = TargetInfo(
+        info = TargetInfo(
             kind="sandbox",
             name="bench",
             namespace="n",
@@ -288,22 +286,30 @@ def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tu
             prometheus_url="",
         )
         engine = LocustEngine(environ=dict(os.environ))
-        job: Any = engine.start(plan, target_info, run.load_dir, run.log_path("locust"))
-        live = LiveLoad()
+        try:
+            yield engine.start(plan, info, run.load_dir, run.log_path("locust")), run
+        finally:
+            engine.stop(20)
+
+
+def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tuple[Window, int]:
+    """What our generator achieves with some users; also the requests that failed.
+
+    What was recorded is read while it grows, as the supervisor of a run does.
+    """
+    stage = {"duration": f"{LONG_S}s", "users": users, "spawn_rate": 1000}
+    with our_run(locustfile, target, [stage]) as (job, _):
+        failed: list[int] = []
 
         def look() -> None:
-            progress = job.progress()
-            live.add(progress.rows, progress.users)
+            rows = job.progress().rows
+            failed.extend(row.count for row in rows if row.outcome != "success")
             if job.poll() is not None:
                 raise SystemExit(job.tail(30))
 
-        try:
-            window = measure(target, job.pid, seconds, look)
-        finally:
-            engine.stop(20)
-        look_again = job.progress()
-        live.add(look_again.rows, look_again.users)
-    return window, live.failures
+        window = measure(target, job.pid, seconds, look)
+        look()
+    return window, sum(failed)
 
 
 def shop_on(client: str, folder: Path) -> Path:
