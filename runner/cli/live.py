@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.analysis.windows import phase_label
+from runner.analysis.words import figure
 from runner.cli.hearing import Patient
 from runner.cli.tables import console, make_table, safe
 from runner.ports import Clock
@@ -121,11 +122,12 @@ class View:
         self._line(text)
 
     def _plain(self, status: Status) -> None:
-        """A line when activity or phase change, and every ten seconds of load."""
+        """A line when activity, phase or step change, and every ten seconds of load."""
         running = status.activity == RUNNING and status.offset_s is not None
         tick = int((status.offset_s or 0.0) // PLAIN_EVERY_S) if running else 0
         phase = status.phase.index if status.phase and running else None
-        shown = (status.activity, phase, tick)
+        step = status.step.number if status.step and running else None
+        shown = (status.activity, phase, step, tick)
         if shown != self._shown and not (running and phase is None):
             self._shown = shown
             self._line(plain_line(status))
@@ -151,9 +153,10 @@ def plain_line(status: Status) -> str:
     if status.activity != RUNNING:
         return f"{fmt.clock_offset(offset_s)}  {status.activity} ..."
     window = status.load.window(offset_s)
+    where = _phase(status) or status.activity
     parts = [
         fmt.clock_offset(offset_s),
-        _phase(status) or status.activity,
+        where if status.step is None else f"step {where} ({status.step.why})",
         f"users={status.load.users}",
         fmt.rate(window.rate_per_s),
         f"p95={fmt.seconds(window.latency_s(0.95))}",
@@ -164,8 +167,7 @@ def plain_line(status: Status) -> str:
     if status.healing_faults:
         parts.append(f"healing {','.join(status.healing_faults)}")
     parts += [f"guard {guard}" for guard in status.near_guards]
-    left_s = status.plan.duration_s - offset_s
-    return "  ".join([*parts, f"{fmt.span(round(left_s))} left"])
+    return "  ".join([*parts, _left(status, offset_s)])
 
 
 def closing_line(status: Status) -> str:
@@ -174,6 +176,8 @@ def closing_line(status: Status) -> str:
         return "load: none"
     done, whole = fmt.span(round(_offset_s(status) or 0.0)), fmt.span(status.plan.duration_s)
     requests, failed = fmt.count(status.load.requests), fmt.count(status.load.failures)
+    if status.plan.experiment.load.search is not None:  # It ends when it knows enough.
+        return f"load: {done}, {requests} requests, {failed} failed"
     return f"load: {done} of {whole}, {requests} requests, {failed} failed"
 
 
@@ -206,16 +210,25 @@ def _time_line(status: Status, offset_s: float) -> RenderableType:
     line.add_row(
         safe(f"{fmt.clock_offset(offset_s)} of {fmt.clock_offset(whole_s)}", "bold"),
         ProgressBar(total=whole_s, completed=offset_s, width=_BAR_WIDTH),
-        safe(f"{fmt.span(round(whole_s - offset_s))} left"),
+        safe(_left(status, offset_s)),
     )
     return line
 
 
+def _left(status: Status, offset_s: float) -> str:
+    """How much of the load is to come; a search ends when it knows enough."""
+    left = f"{fmt.span(round(status.plan.duration_s - offset_s))} left"
+    return f"at most {left}" if status.plan.experiment.load.search is not None else left
+
+
 def live_table(status: Status) -> Table:
     """The load's last seconds, the phase, and the faults that are in place."""
-    headers = ("Phase", "Users", "Requests/s", "p95", "Errors", "Active faults")
+    first = "Phase" if status.step is None else "Step"
+    headers = (first, "Users", "Requests/s", "p95", "Errors", "Active faults")
     table = make_table(*headers, right=(1, 2, 3, 4))
     labels = [len(phase_label(status.plan, phase)) for phase in status.plan.phases]
+    if status.step is not None:
+        labels.append(_MOST)
     for column, width in zip(table.columns, (min(max(labels), _MOST), *_WIDTHS), strict=True):
         column.min_width = width
     table.columns[0].max_width = _MOST
@@ -237,7 +250,9 @@ def live_table(status: Status) -> Table:
 
 
 def _phase(status: Status) -> str:
-    """The phase as verdict and report call it; empty outside of all."""
+    """The phase as verdict and report call it, or the step of a search; empty outside of all."""
+    if status.step is not None:
+        return f"{status.step.number}: {figure(status.step.rate_per_s, 'per_s', 4)}"
     return phase_label(status.plan, status.phase) if status.phase else ""
 
 

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.model.evaluation import Evaluation, Verdict
+from runner.model.searchfigures import RateWord, SearchFigures
 from runner.reports import format as fmt
+from runner.reports.search import rate_text, verdict_word
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -136,6 +138,30 @@ def answers_table(evaluation: Evaluation) -> Table | None:
     return table if table.row_count else None
 
 
+def rates_table(search: SearchFigures) -> Table:
+    """The rates of a search: what was offered, and what became of it."""
+    high = f"{search.statistic} at most"
+    headers = ("Rate", "Tries", "Verdict", "Achieved", search.statistic, high, "Errors")
+    table = make_table(*headers, title="Rates", right=(0, 1, 3, 4, 5, 6))
+    for one in search.rates:
+        table.add_row(
+            rate_text(one.rate_per_s),
+            fmt.count(one.tries),
+            safe(verdict_word(one), _RATE_STYLES[one.verdict]),
+            fmt.percent(one.achieved_ratio),
+            fmt.seconds(one.quantile_s),
+            fmt.seconds(one.quantile_high_s),
+            fmt.percent(one.error_ratio),
+        )
+    return table
+
+
+_RATE_STYLES: dict[RateWord, str] = {
+    "holds": STYLES[Verdict.PASS],
+    "fails": STYLES[Verdict.FAIL],
+    "unclear": "dim",
+    "generator-limited": STYLES[Verdict.INCONCLUSIVE],
+}
 _QUESTION_WIDTH = 36
 _UNMET = (Verdict.INCONCLUSIVE, Verdict.FAIL)
 _FOLLOWS = ("load-delivered", "fault-injected", "fault-seen", "signals-complete")
@@ -147,13 +173,15 @@ def _ended_early(evaluation: Evaluation) -> bool:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The verdict on standard output: objectives, validity, answers, reasons, one sentence.
+    """The verdict on standard output: tables, then reasons, then one sentence.
 
     Each reason stands there once: of validity in its table, of objectives below.
     """
     out = console()
     out.print(objectives_table(evaluation))
     out.print(validity_table(evaluation))
+    if evaluation.search is not None and evaluation.search.rates:
+        out.print(rates_table(evaluation.search))
     learned = answers_table(evaluation)
     if learned is not None:
         out.print(learned)

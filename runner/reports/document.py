@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 
+from runner.analysis.searched import carried_out
 from runner.analysis.words import figure, load_size
 from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
@@ -28,6 +29,7 @@ from runner.reports.rows import (
     finding_row,
     load_row,
 )
+from runner.reports.search import SearchStory, search_story
 from runner.reports.text import Printable, Shown
 from runner.reports.timeline import Timeline, ended_early_s, timeline_of
 
@@ -62,6 +64,7 @@ class Document(Model):
     objectives: Items[FindingRow]
     validity: Items[FindingRow]
     answers: Items[AnswerRow] = ()
+    search: SearchStory | None = None
     notes: Items[Shown]
     timeline: Timeline
     grid: Grid
@@ -81,6 +84,7 @@ class Document(Model):
 
 def build_document(recording: Recording, evaluation: Evaluation) -> Document:
     """Compute everything that a report of ``recording`` and ``evaluation`` shows."""
+    recording = carried_out(recording)
     plan = recording.plan
     grid = grid_of(plan, recording.signals)
     endpoints, endpoints_left_out = endpoint_rows(evaluation.endpoints)
@@ -104,6 +108,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         objectives=tuple(row for kind, row in findings if kind == "objective"),
         validity=tuple(row for kind, row in findings if kind == "validity"),
         answers=tuple(answer_row(one) for one in evaluation.findings if one.kind == "answer"),
+        search=None if evaluation.search is None else search_story(evaluation.search),
         notes=recording.load.notes[:MOST_NOTES],
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,

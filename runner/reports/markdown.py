@@ -7,6 +7,7 @@ import re
 from runner.reports.document import Document
 from runner.reports.html import MARKS
 from runner.reports.rows import AnswerRow, FindingRow, LoadRow, worst_first
+from runner.reports.search import SearchStory
 
 MOST_REASONS = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^#|^[+-](?=[\s-]|$)|(?<=^\d)[.)](?=\s|$))")
@@ -33,6 +34,8 @@ def render_markdown(document: Document) -> str:
     if document.answers:
         lines = [f"- **{md(_asked(row))}** {md(row.text)}" for row in document.answers]
         blocks.append("\n".join(["**Answers**", "", *lines]))
+    if document.search is not None and document.search.rates:
+        blocks.append(_rates(document.search))
     if document.phases:
         blocks.append(_phases(document.phases))
     facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
@@ -77,6 +80,23 @@ def _objectives(rows: tuple[FindingRow, ...]) -> str:
                 md(row.margin.text),
             )
             for row in rows
+        ],
+    )
+
+
+def _rates(search: SearchStory) -> str:
+    return _table(
+        ("Rate", "Tries", "Verdict", "Achieved", search.statistic, "Errors"),
+        [
+            (
+                md(row.rate.text),
+                row.tries.text,
+                md(row.word),
+                md(row.achieved.text),
+                md(row.quantile.text),
+                md(row.error_ratio.text),
+            )
+            for row in search.rates
         ],
     )
 

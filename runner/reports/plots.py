@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.reports import format as fmt
 from runner.reports.bounds import BoundMark
@@ -73,8 +73,21 @@ _RC: dict[Any, Any] = {
 }
 
 
+class Drawn(Protocol):
+    """What a drawing says of itself to those who do not see it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+
+
 def render_charts(document: Document) -> dict[str, str]:
-    """Chart id to inline SVG, for every chart that has something to show."""
+    """Chart id to inline SVG, for every chart over time that has something to show."""
     with settings():
         return {
             chart.id: render(chart, document)
@@ -90,7 +103,7 @@ def render(chart: Chart, document: Document) -> str:
     return to_svg(figure, chart)
 
 
-def to_svg(figure: Figure, chart: Chart) -> str:
+def to_svg(figure: Figure, chart: Drawn) -> str:
     """``figure`` as an inline element, with title and description for screen readers."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -167,12 +180,19 @@ def _top(chart: Chart) -> float:
 
 
 def _frame(axes: Axes, unit: str, duration_s: float, top: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter
 
     axes.set_xlim(0, duration_s)
-    axes.set_ylim(0, top)
     axes.set_xticks(ticks_s(duration_s, 6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
+    frame_values(axes, unit, top)
+
+
+def frame_values(axes: Axes, unit: str, top: float) -> None:
+    """The axis of values from 0 to ``top``, and a frame as quiet as can be."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_ylim(0, top)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=unit == "count"))
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: fmt.quantity(value, unit) if value else "0")
@@ -275,7 +295,7 @@ _FONT_FAMILY = re.compile(r"(?:; )?font-family: [^;\"]*")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-def _inline(svg: str, chart: Chart) -> str:
+def _inline(svg: str, chart: Drawn) -> str:
     """Keep the drawing, drop what would leak into the page, and say what is to be seen."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)

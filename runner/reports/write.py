@@ -21,9 +21,12 @@ def write_reports(run: RunDir) -> Path:
         RecordingError: When the run folder is torn, foreign, or was never evaluated.
     """
     from runner.reports.plots import render_charts, standalone
+    from runner.reports.searchplot import render_search
 
     document = build_document(run.recording(), run.read_evaluation())
     plots = render_charts(document)
+    if document.search is not None and not document.search.chart.missing:
+        plots[document.search.chart.id] = render_search(document.search.chart)
     folder = run.report_dir
     page = folder / "index.html"
     css = palette()
