@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan
-from runner.model.recording import LoadRow, SearchStep
+from runner.model.recording import ArrivalSecond, LoadRow, SearchStep
 from runner.ports import Clock, LoadProgress
 
 ENDPOINT = "GET /api/v1/products"
@@ -42,7 +42,6 @@ class _Asked:
     """A step that was asked for, and how far it has come."""
 
     step: SearchStep
-    waiting: float = 0.0
     written: int = 0
 
 
@@ -77,6 +76,7 @@ class FakeSearchJob:
         self._second = 0
         self._steps = 0
         self._asked: _Asked | None = None
+        self._waiting = 0.0
         self._finish = False
         self._ended = False
         self._write({"kind": "start", "wall_s": self._wall_s})
@@ -108,8 +108,11 @@ class FakeSearchJob:
         rows: list[LoadRow] = []
         users: list[tuple[int, int]] = []
         steps: list[SearchStep] = []
+        arrivals: list[tuple[int, ArrivalSecond]] = []
         while self._second + 1 <= self._offset_s():
-            rows += self._write_second(self._second, steps)
+            seen, one = self._write_second(self._second, steps)
+            rows += seen
+            arrivals.append((self._second, one))
             users.append((self._second, 1))
             self._second += 1
             self._end_step(steps)
@@ -117,59 +120,73 @@ class FakeSearchJob:
             self._ended = True
             end = {"kind": "end", "wall_s": self._clock.wall_s(), "complete": True}
             self._write({**end, "interrupted": 0})
-        return LoadProgress(self._wall_s, tuple(rows), tuple(users), tuple(steps))
+        return LoadProgress(
+            self._wall_s, tuple(rows), tuple(users), tuple(steps), arrivals=tuple(arrivals)
+        )
 
     def _offset_s(self) -> float:
         return self._clock.monotonic_s() - self._started_s
 
-    def _write_second(self, second: int, steps: list[SearchStep]) -> list[LoadRow]:
-        rows: list[LoadRow] = []
+    def _write_second(
+        self, second: int, steps: list[SearchStep]
+    ) -> tuple[list[LoadRow], ArrivalSecond]:
         asked = self._asked
-        if asked is not None and second >= asked.step.start_s and not _over(asked):
+        offered = asked is not None and second >= asked.step.start_s and not _over(asked)
+        if asked is not None and offered:
             if not asked.written:
                 steps.append(asked.step)
                 self._write_step(asked.step)
-            rows = self._offer_second(asked, second)
+            rows, arrivals = self._offer_second(asked, second)
+        else:
+            done = min(self._waiting, self._server.capacity_per_s)
+            rows, arrivals = [], ArrivalSecond(completed=self._complete(done))
         written = [[row.endpoint, row.outcome, sorted(row.latency_us.items())] for row in rows]
         self._write({"kind": "rows", "second": second, "users": 1, "rows": written})
-        rate = 0.0 if asked is None or not rows else asked.step.rate_per_s
+        counts = asdict(arrivals)
+        late = sorted(counts.pop("late_us").items())
+        self._write({"kind": "arrivals", "second": second, **counts, "late": late})
+        rate = asked.step.rate_per_s if asked is not None and offered else 0.0
         busy = rate > self._server.generator_max_per_s
         account = {"cpu_ratio": 0.99 if busy else 0.1, "lag_s": 0.001, "rss_bytes": 80_000_000}
         self._write({"kind": "generator", "second": second, **account})
-        return rows
+        return rows, arrivals
 
-    def _offer_second(self, asked: _Asked, second: int) -> list[LoadRow]:
+    def _offer_second(self, asked: _Asked, second: int) -> tuple[list[LoadRow], ArrivalSecond]:
         """The arrivals of one second of a step."""
         rate, server = asked.step.rate_per_s, self._server
         due = round(rate * (asked.written + 1)) - round(rate * asked.written)
         asked.written += 1
         refused = round(due * max(0.0, 1 - server.fails_above_per_s / rate))
-        before = asked.waiting
-        asked.waiting = max(0.0, before + due - refused - server.capacity_per_s)
-        mean_wait_s = (before + asked.waiting) / 2 / server.capacity_per_s
+        before = self._waiting
+        self._waiting += due - refused
+        done = self._complete(min(self._waiting, server.capacity_per_s))
+        mean_wait_s = (before + self._waiting) / 2 / server.capacity_per_s
         bucket = bucket_of(server.latency_us + round(mean_wait_s * 1e6))
-        ended = due - round(asked.waiting - before)
-        arrivals = {"offered": due, "started": due, "waited": 0, "dropped": 0, "completed": ended}
-        self._write({"kind": "arrivals", "second": second, **arrivals, "late": [[0, due]]})
         counted = {"success": due - refused, "http_5xx": refused}
-        return [
+        rows = [
             LoadRow(second, ENDPOINT, outcome, {bucket: number})
             for outcome, number in counted.items()
             if number
         ]
+        completed = done + refused
+        return rows, ArrivalSecond(due, due, completed=completed, late_us={0: due})
+
+    def _complete(self, number: float) -> int:
+        """So many requests end; whole ones are counted, and none is lost."""
+        before = math.ceil(self._waiting)
+        self._waiting -= number
+        return before - math.ceil(self._waiting)
 
     def _end_step(self, steps: list[SearchStep]) -> None:
         """Close a step whose requests have ended, or are waited for no longer."""
         asked = self._asked
         if asked is None or not _over(asked):
             return
-        drained_s = asked.waiting / self._server.capacity_per_s
         step = asked.step
-        if self._offset_s() < step.start_s + step.duration_s + min(drained_s, self._drain_s):
+        late = self._offset_s() >= step.start_s + step.duration_s + self._drain_s
+        if self._waiting and not late:
             return
-        left = 0
-        if drained_s > self._drain_s:
-            left = round(asked.waiting - self._drain_s * self._server.capacity_per_s)
+        left = math.ceil(self._waiting)
         steps.append(replace(step, ended=True, in_flight=left))
         self._write({"kind": "step-end", "number": step.number, "in_flight": left})
         self._asked = None

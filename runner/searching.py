@@ -16,6 +16,7 @@ from runner.analysis.searched import DoneStep, Searched, search_again, settings_
 from runner.analysis.steps import SearchSettings, Step
 from runner.analysis.words import count, figure
 from runner.errors import LoadError
+from runner.model.experiment import SEARCH_PAUSE_S
 from runner.model.recording import SearchStep
 from runner.ports import LoadJob, LoadProgress
 from runner.progress import Conduct
@@ -30,6 +31,9 @@ END_BOUND_S = 10.0
 
 WRITE_BOUND_S = 5.0
 """How long the record of a step that is over is waited for; what is missing then, is missing."""
+
+DRAIN_BOUND_S = 30.0
+"""How long it is waited for the target to finish what it was asked in a step, after its end."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class SearchUnderWay:
     _since_s: float = 0.0
     _carried: SearchStep | None = None
     _written_s: float = 0.0
+    _under_way: int = 0
 
     @classmethod
     def of(cls, run: Conduct, job: LoadJob) -> SearchUnderWay | None:
@@ -63,7 +68,11 @@ class SearchUnderWay:
         """
         for second, _ in progress.users:
             self._written_s = max(self._written_s, second + 1.0)
+        for _, one in progress.arrivals:
+            self._under_way += one.offered - one.dropped - one.completed
         for carried in progress.steps:
+            if not carried.ended:
+                self._under_way = 0  # What was lost, as with a worker, is not waited for twice.
             self._carried = carried
             self._enter("ended" if carried.ended else "begun", offset_s)
         if self.over:
@@ -76,7 +85,7 @@ class SearchUnderWay:
                 raise self._late(f"did not begin within {BEGIN_BOUND_S:g} s")
             case "begun" if waited_s > self._longest_s():
                 raise self._late(f"did not end within {self._longest_s():g} s")
-            case "ended" if self._is_written() or waited_s > WRITE_BOUND_S:
+            case "ended" if self._is_quiet(waited_s):
                 self._ask(offset_s)
             case _:
                 pass
@@ -84,14 +93,24 @@ class SearchUnderWay:
     def _enter(self, state: Literal["asked", "begun", "ended"], offset_s: float) -> None:
         self._state, self._since_s = state, offset_s
 
-    def _is_written(self) -> bool:
-        """Whether the second after the step is on record, and so all of the step."""
+    def _is_quiet(self, waited_s: float) -> bool:
+        """Whether all of the step is on record and the target has nothing more to do."""
         carried = self._carried
-        return carried is not None and self._written_s > carried.start_s + carried.duration_s
+        # The second after it is on record, and so all of the step.
+        written = carried is not None and self._written_s > carried.start_s + carried.duration_s
+        if not written:
+            return waited_s > WRITE_BOUND_S
+        return self._under_way <= 0 or waited_s > DRAIN_BOUND_S
 
     def _longest_s(self) -> float:
         grace_s = self.run.plan.experiment.load.stop_timeout
         return self.settings.step_s + grace_s + END_BOUND_S
+
+    def _too_late(self, offset_s: float) -> bool:
+        """Whether another step would not come to its end within the plan."""
+        load = self.run.plan.experiment.load
+        needed_s = self.settings.step_s + SEARCH_PAUSE_S
+        return offset_s + needed_s + load.stop_timeout > self.run.plan.duration_s
 
     def _late(self, what: str) -> LoadError:
         step = self.run.step
@@ -103,10 +122,12 @@ class SearchUnderWay:
         known = search_again(self.run.folder.read_load(), self.settings)
         if known.steps:
             self._note(known.steps[-1], known)
-        step = None if known.torn else known.due
+        step = None if known.torn or self._too_late(offset_s) else known.due
         self.run.step = step
         if step is None:
             said = known.torn or known.answer.sentence
+            if known.due is not None:
+                said = f"the time is over before the search is. {said}"
             self.run.journal.write("search", "answer", "note", said)
             self.job.finish()
             self.over = True

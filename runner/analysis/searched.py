@@ -7,7 +7,7 @@ while it is under way and years later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.analysis.breakpoint import BreakingPoint, Search
@@ -31,6 +31,10 @@ LATE_QUANTILE = 0.95
 
 LATE_SECONDS_RATIO = 0.1
 """How much of a step the generator may be late, beyond two seconds."""
+
+UNREST_RATIO = 0.01
+"""Requests of an earlier step that may still be under way when a step begins, as a share of its
+own."""
 
 SOUND_FIT_RATIO = 0.95
 """A curve that explains less of the throughput than this explains nothing."""
@@ -106,7 +110,8 @@ def search_again(load: LoadRecord, settings: SearchSettings) -> Searched:
             break
         if not carried.ended:
             break
-        result = step_result(load, carried, settings.criteria)
+        before = steps[-1].carried if steps else None
+        result = step_result(load, carried, settings.criteria, before)
         search.add(result)
         steps.append(DoneStep(step, carried, result))
     due = None if torn else search.next_step()
@@ -139,13 +144,16 @@ def _loads(steps: Sequence[DoneStep], settings: SearchSettings) -> list[tuple[fl
 # -- one step --------------------------------------------------------------------------------------
 
 
-def step_result(load: LoadRecord, step: SearchStep, criteria: Criteria) -> StepResult:
+def step_result(
+    load: LoadRecord, step: SearchStep, criteria: Criteria, before: SearchStep | None = None
+) -> StepResult:
     """What ``step`` saw, with latencies from when each request was due.
 
     Args:
         load: The record; all of the step's seconds must be written.
         step: The step as it was carried out.
         criteria: Says how late a send may be.
+        before: The step before it, whose requests should have ended.
     """
     seconds = seconds_of(step.start_s, step.start_s + step.duration_s)
     arrivals = [load.arrivals.get(second, ArrivalSecond()) for second in seconds]
@@ -162,6 +170,7 @@ def step_result(load: LoadRecord, step: SearchStep, criteria: Criteria) -> StepR
     seen = [sum(counts.values()) + bad for counts, bad in zip(latency_us, failed, strict=True)]
     # Where one arrival makes several requests, arrivals cannot tell how many were due.
     several = sum(seen) > sum(one.offered for one in arrivals)
+    problem = _problem(load, seconds, arrivals, criteria) or _unrest(load, step, before)
     return StepResult(
         rate_per_s=step.rate_per_s,
         seconds=tuple(
@@ -176,7 +185,7 @@ def step_result(load: LoadRecord, step: SearchStep, criteria: Criteria) -> StepR
             )
         ),
         dropped=sum(one.dropped for one in arrivals),
-        generator_problem=_problem(load, seconds, arrivals, criteria),
+        generator_problem=problem,
     )
 
 
@@ -187,6 +196,22 @@ def _levels(arrivals: Sequence[ArrivalSecond]) -> list[int]:
         level = max(0, level + one.offered - one.dropped - one.completed)
         levels.append(level)
     return levels
+
+
+def _unrest(load: LoadRecord, step: SearchStep, before: SearchStep | None) -> str:
+    """Whether the target was still busy with the step before; empty when it was idle."""
+    if before is None:
+        return ""
+    left = under_way(load.arrivals, seconds_of(before.start_s, step.start_s))
+    if left <= max(1.0, UNREST_RATIO * step.rate_per_s * step.duration_s):
+        return ""
+    return f"{count(left, 'request')} of the step before had not ended"
+
+
+def under_way(arrivals: Mapping[int, ArrivalSecond], seconds: Iterable[int]) -> int:
+    """Arrivals of ``seconds`` that are neither done nor given up by their end."""
+    known = (arrivals[second] for second in seconds if second in arrivals)
+    return max(0, sum(one.offered - one.dropped - one.completed for one in known))
 
 
 def _problem(

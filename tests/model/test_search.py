@@ -99,9 +99,10 @@ def test_one_wrong_objective_is_one_mistake() -> None:
 
 
 def test_the_longest_search_leaves_time_between_steps() -> None:
-    """Goal: no step is cut off. Method: 34 steps of 20 s, each with 5 s to end in and 3 s rest."""
+    """Goal: no step is cut off. Method: 34 steps of 20 s, each with 10 s to
+    finish what is left of it, 5 s to end in and 3 s rest."""
     plan = make_plan(Experiment.model_validate(experiment()))
-    assert plan.duration_s == 34 * (20 + 5 + 3)
+    assert plan.duration_s == 34 * (20 + 10 + 5 + 3)
     assert plan.max_in_flight == 4000
 
 
