@@ -101,6 +101,6 @@ def _meaning(objective: Objective) -> object:
     bound = objective.bound
     return (
         (bound.sli, bound.statistic, bound.operator, bound.value),
-        (objective.of, objective.service, objective.effective_source),
+        (objective.of, objective.service, objective.effective_source, objective.stage),
         frozenset(objective.during),
     )

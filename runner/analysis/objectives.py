@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.analysis.checks import has_pods
+from runner.analysis.profile import phases_judged
 from runner.analysis.recovery import Recovery
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, phase_label
@@ -76,7 +77,7 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
     else:
         parts = [
             _phase_part(objective, phase, evidence)
-            for phase in evidence.recording.plan.phases_named(*objective.during)
+            for phase in phases_judged(objective, evidence.recording.plan)
         ]
         if parts:
             parts += _absent_parts(objective, evidence.recording.plan)
@@ -152,6 +153,7 @@ def _not_judged(objective: Objective) -> Finding:
         if objective.bound.sli == "recovery"
         else (f"{' or '.join(objective.during)} phase")
     )
+    what += "" if objective.stage is None else f" in stage {objective.stage}"
     return _finding(
         objective,
         verdict=missing,
@@ -193,8 +195,9 @@ def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple
         known_s = evidence.table.recorded_s - phase.start_s
         verdict = Verdict(objective.on_missing)
         reason = f"the load ended after {figure(known_s, 's')} of {figure(phase.duration_s, 's')}"
+    stage = "" if objective.stage is None else f", stage {objective.stage}"
     part = Part(
-        label=phase_label(evidence.recording.plan, phase),
+        label=phase_label(evidence.recording.plan, phase) + stage,
         start_s=phase.start_s,
         end_s=phase.end_s,
         verdict=verdict,

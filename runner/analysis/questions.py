@@ -87,5 +87,6 @@ def _promised_p95_s(objectives: Sequence[Objective]) -> float | None:
         if (one.bound.sli, one.bound.statistic) == ("latency", "p95")
         and one.effective_source == "client"
         and one.of is None
+        and one.stage is None
     ]
     return min(bounds, default=None)

@@ -115,8 +115,7 @@ def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]
         if (recovery and phase.name == "recovery") or (
             not recovery and phase.name in objective.during
         ):
-            about = objective.of or objective.service
-            lines.append(objective.objective + (f" of {about}" if about else ""))
+            lines.append(objective.title)
     return lines
 
 

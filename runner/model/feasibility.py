@@ -236,6 +236,15 @@ def _one_objective(
     index: int, objective: Objective, present: set[PhaseName], experiment: Experiment
 ) -> list[Mistake]:
     mistakes = []
+    stages = len(experiment.load.stages)
+    if objective.stage is not None and objective.stage > stages:
+        mistakes.append(
+            Mistake(
+                ("objectives", index, "stage"),
+                f"there is no stage {objective.stage} in this experiment; accepted: "
+                + (f"1 to {stages}" if stages else "no 'stage', because the load has none"),
+            )
+        )
     if objective.bound.sli == "recovery" and not experiment.faults:
         mistakes.append(
             Mistake(

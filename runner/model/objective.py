@@ -224,6 +224,11 @@ class Objective(Model):
         description="Whose view: 'client' (the load) or 'mesh' (Prometheus). Default: client, "
         "and mesh where a service or saturation is judged.",
     )
+    stage: int | None = Field(
+        default=None,
+        ge=1,
+        description="Only in this stage of the load, of which the first is 1; as the load sees it.",
+    )
     warn: str | None = Field(
         default=None,
         description="A stricter bound: missing it is a warning, not a failure.",
@@ -299,6 +304,19 @@ class Objective(Model):
             raise ValueError("'of' names an endpoint of the load; use 'service' for the mesh")
         return value
 
+    @field_validator("stage")
+    @classmethod
+    def _stage_is_the_loads(cls, value: int | None, info: ValidationInfo) -> int | None:
+        bound = _bound_in(info)
+        if value is None or bound is None:
+            return value
+        if bound.sli in ("recovery", "breaking-point"):
+            raise ValueError(f"{bound.sli} is not judged by stages; drop 'stage'")
+        mesh = info.data.get("service") is not None or info.data.get("source") == "mesh"
+        if mesh or bound.sli.startswith("saturation"):
+            raise ValueError("stages are judged as the load sees them, not the mesh; drop 'stage'")
+        return value
+
     @property
     def bound(self) -> Bound:
         """The parsed comparison."""
@@ -306,9 +324,10 @@ class Objective(Model):
 
     @property
     def title(self) -> str:
-        """What a reader calls it: its text, with its endpoint or service."""
+        """What a reader calls it: its text, with its endpoint or service, and its stage."""
         subject = self.of or self.service
-        return f"{self.objective} of {subject}" if subject else self.objective
+        stage = "" if self.stage is None else f" in stage {self.stage}"
+        return f"{self.objective} of {subject}{stage}" if subject else f"{self.objective}{stage}"
 
     @property
     def warn_value(self) -> float:
@@ -349,5 +368,6 @@ def promises(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
         for objective in objectives
         if objective.effective_source == "client"
         and objective.bound.sli in ("latency", "errors")
+        and objective.stage is None
         and {"baseline", "recovery"} & set(objective.during)
     )

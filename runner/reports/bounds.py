@@ -41,7 +41,7 @@ def bounds_of(findings: Iterable[Finding]) -> tuple[DrawnBound, ...]:
     """The objectives among ``findings`` that charts can show."""
     found = []
     for finding in findings:
-        text, _, subject = finding.title.partition(" of ")
+        text, _, subject = finding.title.partition(" in stage ")[0].partition(" of ")
         if finding.kind != "objective":
             continue
         try:
