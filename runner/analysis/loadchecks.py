@@ -8,14 +8,16 @@ looked at here.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from runner.analysis.arrivalchecks import MORE_POWER, rate_delivered
 from runner.analysis.checks import Check
 from runner.analysis.windows import LoadTable, phase_label, seconds_of
 from runner.analysis.words import count, figure
 from runner.model.evaluation import Finding, Verdict
-from runner.model.plan import Phase, Plan
-from runner.model.recording import GeneratorSecond, Recording
+from runner.model.plan import Phase
+from runner.model.recording import SHAPE_ENDED, GeneratorSecond, Recording
+from runner.model.units import format_duration
 
 RUN_FINISHED = "run-finished"
 """The check from which many others follow where it is not met."""
@@ -64,12 +66,14 @@ def load_delivered(recording: Recording, table: LoadTable) -> Finding:
     for phase in plan.phases:
         if phase.name == "warmup":
             continue
-        ratio, sentence = _user_deviation(plan, phase, table)
+        ratio, sentence = _user_deviation(recording, phase, table)
         if abs(ratio) >= abs(worst_ratio):
             worst_ratio, text, where = ratio, sentence, phase_label(plan, phase)
     if not text:
         return check.unproven("Nobody counted users after the warmup, or there was no time for it.")
     delivered = abs(worst_ratio) <= LOAD_TOLERANCE_RATIO
+    if delivered and any(SHAPE_ENDED in note for note in recording.load.notes):
+        return check.warned(_ended_early(recording))
     return Finding(
         kind="validity",
         check=check.name,
@@ -106,15 +110,31 @@ def _record_problem(recording: Recording, table: LoadTable) -> str:
     return ""
 
 
-def _user_deviation(plan: Plan, phase: Phase, table: LoadTable) -> tuple[float, str]:
+def _ended_early(recording: Recording) -> str:
+    """That a locustfile's shape did not last as long as the load, and what to do."""
+    plan = recording.plan
+    last = max((second for second, users in recording.load.wanted.items() if users), default=0)
+    written_s = (last + 1) / plan.time_scale
+    return (
+        f"The locustfile's load shape ended {figure(last + 1.0, 's')} after its start, and nobody "
+        f"was running in the rest of the planned {figure(plan.duration_s, 's')}; set the load's "
+        f"duration to {format_duration(float(round(written_s)))}."
+    )
+
+
+def _user_deviation(recording: Recording, phase: Phase, table: LoadTable) -> tuple[float, str]:
     """How far the mean of the running users is outside of what was planned, and a sentence."""
+    plan = recording.plan
     # The users of the last second are counted at its end, when they are being stopped already.
     end_s = min(phase.end_s, plan.duration_s - 1.0)
     actual = table.mean_users(phase.start_s, end_s)
     seconds = seconds_of(phase.start_s, end_s)
     if actual is None or not seconds:
         return 0.0, ""
-    low, high = _planned_users(plan, seconds)
+    bounds = _planned_users(recording, seconds)
+    if bounds is None:
+        return 0.0, ""
+    low, high = bounds
     nearest = min(max(actual, low), high)
     ratio = (actual - nearest) / nearest if nearest else float(actual > 0)
     text = (
@@ -124,17 +144,35 @@ def _user_deviation(plan: Plan, phase: Phase, table: LoadTable) -> tuple[float, 
     return ratio, text
 
 
-def _planned_users(plan: Plan, seconds: range) -> tuple[float, float]:
-    """Bounds of the mean of planned users; each second may lead or lag by one."""
+def _planned_users(recording: Recording, seconds: range) -> tuple[float, float] | None:
+    """Bounds of the mean of planned users; each second may lead or lag by one.
+
+    A locustfile's own shape plans while it runs: what it wanted is on record. None without that.
+    """
+    plan = recording.plan
     last_s = math.nextafter(plan.duration_s, 0.0)
+    own = plan.experiment.load.model == "own"
+    wanted = _without_holes(recording.load.wanted) if own else []
+    if own and not wanted:
+        return None
 
     def at(second: int) -> float:
+        if own:  # counted at the ends of seconds
+            return float(wanted[min(max(second - 1, 0), len(wanted) - 1)])
         return plan.users_at(min(max(float(second), 0.0), last_s))
 
     around = [(at(s - 1), at(s), at(s + 1), at(s + 2)) for s in seconds]
     low = sum(min(values) for values in around) / len(around)
     high = sum(max(values) for values in around) / len(around)
     return low, high
+
+
+def _without_holes(wanted: Mapping[int, int]) -> list[int]:
+    """Second by second; one that is not on record is as the one before it."""
+    users: list[int] = []
+    for second in range(max(wanted, default=-1) + 1):
+        users.append(wanted.get(second, users[-1] if users else 0))
+    return users
 
 
 def load_recorded(recording: Recording, table: LoadTable) -> Finding:
@@ -145,8 +183,9 @@ def load_recorded(recording: Recording, table: LoadTable) -> Finding:
     users = f"{count(lost, 'user')} had to be ended in the middle of a request"
     if lost > LOST_RATIO * (sent + lost):
         return check.unproven(f"{users}, and nobody knows how it would have ended.", float(lost))
-    if recording.load.notes:
-        return check.warned(f"The load generator remarks: {recording.load.notes[0].rstrip('.')}.")
+    notes = [note for note in recording.load.notes if SHAPE_ENDED not in note]  # told elsewhere
+    if notes:
+        return check.warned(f"The load generator remarks: {notes[0].rstrip('.')}.")
     if lost:
         return check.warned(f"{users}.", float(lost))
     return check.passed("No request was broken off, and the generator has nothing to remark.")

@@ -199,6 +199,10 @@ class SearchStep:
     in_flight: int = 0
 
 
+SHAPE_ENDED = "the locustfile's load shape ended"
+"""How the note begins that tells of a shape which ended long before the load."""
+
+
 WorkerWord = Literal["joined", "lost", "back", "late"]
 
 
