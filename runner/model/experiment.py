@@ -154,8 +154,11 @@ class Search(Model):
 
     @property
     def longest_s(self) -> float:
-        """Seconds that all steps take at most, without what is between them."""
-        return self.step * self.max_steps
+        """Seconds that all steps take at most, with half a step's length for what they leave.
+
+        A target that was asked for half as much again as it can do needs that long to finish.
+        """
+        return 1.5 * self.step * self.max_steps
 
 
 class Load(Model):
