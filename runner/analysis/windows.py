@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.analysis.arrivalfigures import arrival_figures, in_flight
 from runner.analysis.stats import statistic_s
-from runner.model.evaluation import LoadFigures
+from runner.model.evaluation import ArrivalFigures, LoadFigures, ServiceTimes
 from runner.model.histogram import Counts, merge_into, merged
 from runner.model.plan import Phase, Plan
 from runner.model.recording import LoadRecord
@@ -89,19 +90,24 @@ class LoadTable:
 
     Attributes:
         frame: Columns ``second``, ``endpoint``, ``outcome``, ``requests`` and ``latency_us`` (the
-            histogram); rows of one key are not merged, they add up.
+            histogram), in the open model also ``service_us``; rows of one key are not merged,
+            they add up.
         users: Second to running users.
         recorded_s: Offset up to which there is a record, at most the planned end.
     """
 
     def __init__(self, record: LoadRecord, plan: Plan) -> None:
-        self.frame = _frame(record)
+        self.is_open = plan.experiment.load.is_open
+        self.frame = _frame(record, with_service=self.is_open)
         self.users = record.users
         last = max((row.second for row in record.rows), default=-1)
         last = max(last, max(record.users, default=-1))
         self.recorded_s = min(float(last + 1), plan.duration_s)
         self._fault_starts = frozenset(fault.start_s for fault in plan.faults)
         self._known: dict[tuple[int, int, str | None], Slice] = {}
+        self._service: dict[tuple[int, int, str], Counts] = {}
+        self._arrivals = record.arrivals
+        self._in_flight = in_flight(record.arrivals)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -119,6 +125,26 @@ class LoadTable:
                 rows = rows[rows["endpoint"] == endpoint]
             self._known[key] = _slice(rows, max(0.0, length_s))
         return self._known[key]
+
+    def service(self, start_s: float, end_s: float, endpoint: str | None = None) -> Counts:
+        """Histogram of microseconds from the send, of successes in ``[start_s, end_s)``.
+
+        Open model only. Of all endpoints it is the sum of those of each, so that no row is added
+        up twice.
+        """
+        if endpoint is None:
+            return merged(self.service(start_s, end_s, one) for one in self.endpoints)
+        seconds = self._seconds(start_s, end_s)
+        key = (seconds.start, seconds.stop, endpoint)
+        if key not in self._service:
+            rows = self._rows(seconds)
+            wanted = (rows["endpoint"] == endpoint) & (rows["outcome"] == "success")
+            self._service[key] = merged(rows.loc[wanted, "service_us"])
+        return self._service[key]
+
+    def arrivals(self, start_s: float, end_s: float) -> ArrivalFigures:
+        """What became of the arrivals of ``[start_s, end_s)``; open model only."""
+        return arrival_figures(self._arrivals, self._in_flight, self._seconds(start_s, end_s))
 
     def mean_users(self, start_s: float, end_s: float) -> float | None:
         """Mean of the running users over the recorded seconds of a window."""
@@ -203,22 +229,37 @@ def _figures(table: LoadTable, plan: Plan, phase: Phase, endpoint: str) -> LoadF
         p95_s=statistic_s(seen.latency_us, "p95"),
         p99_s=statistic_s(seen.latency_us, "p99"),
         max_s=statistic_s(seen.latency_us, "max"),
+        service=_service_times(table, phase, endpoint) if table.is_open else None,
+        arrivals=table.arrivals(phase.start_s, phase.end_s)
+        if table.is_open and not endpoint
+        else None,
     )
 
 
-def _frame(record: LoadRecord) -> pd.DataFrame:
+def _service_times(table: LoadTable, phase: Phase, endpoint: str) -> ServiceTimes:
+    counts = table.service(phase.start_s, phase.end_s, endpoint or None)
+    return ServiceTimes(
+        p50_s=statistic_s(counts, "p50"),
+        p95_s=statistic_s(counts, "p95"),
+        p99_s=statistic_s(counts, "p99"),
+    )
+
+
+def _frame(record: LoadRecord, *, with_service: bool) -> pd.DataFrame:
     import pandas as pd
 
     rows = sorted(record.rows, key=lambda row: row.second)
-    return pd.DataFrame(
-        {
-            "second": pd.Series([row.second for row in rows], dtype="int64"),
-            "endpoint": pd.Categorical([row.endpoint for row in rows]),
-            "outcome": pd.Categorical([row.outcome for row in rows]),
-            "requests": pd.Series([row.count for row in rows], dtype="int64"),
-            "latency_us": pd.Series([row.latency_us for row in rows], dtype="object"),
-        }
-    )
+    columns = {
+        "second": pd.Series([row.second for row in rows], dtype="int64"),
+        "endpoint": pd.Categorical([row.endpoint for row in rows]),
+        "outcome": pd.Categorical([row.outcome for row in rows]),
+        "requests": pd.Series([row.count for row in rows], dtype="int64"),
+        "latency_us": pd.Series([row.latency_us for row in rows], dtype="object"),
+    }
+    if with_service:  # No copies: where both are the same, it is the same histogram.
+        times = [row.latency_us if row.service_us is None else row.service_us for row in rows]
+        columns["service_us"] = pd.Series(times, dtype="object")
+    return pd.DataFrame(columns)
 
 
 def _slice(rows: pd.DataFrame, length_s: float) -> Slice:

@@ -83,11 +83,45 @@ class Finding(Model):
     parts: Items[Part] = ()
 
 
+class ServiceTimes(Model):
+    """Latencies from the send, in seconds over successful requests."""
+
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+
+
+class ArrivalFigures(Model):
+    """What became of the arrivals of one phase, in the open model.
+
+    Attributes:
+        offered: Arrivals that were due.
+        started: Those that were given to a user.
+        waited: Those of them that had to wait for a user, because all were busy.
+        dropped: Those that were given up, because no user came free in time.
+        completed: Arrivals whose task ended in this phase.
+        peak_in_flight: Most arrivals that were started and not completed, as counted at the end
+            of each second.
+    """
+
+    offered: int = 0
+    started: int = 0
+    waited: int = 0
+    dropped: int = 0
+    completed: int = 0
+    peak_in_flight: int = 0
+
+
 class LoadFigures(Model):
     """Load figures of one window: a phase, or an endpoint in a phase.
 
     Latencies are seconds over *successful* requests: a refusal in a millisecond must not make
-    latency look better.
+    latency look better. In the open model they are response times, from when a request was due.
+
+    Attributes:
+        users: Mean number of running users; in the open model, of users in the pool.
+        service: The same latencies from the send; open model only.
+        arrivals: What became of the arrivals; of whole phases in the open model only.
     """
 
     label: str
@@ -106,6 +140,8 @@ class LoadFigures(Model):
     p95_s: float | None = None
     p99_s: float | None = None
     max_s: float | None = None
+    service: ServiceTimes | None = None
+    arrivals: ArrivalFigures | None = None
 
 
 class SignalFigures(Model):
