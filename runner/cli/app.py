@@ -24,6 +24,7 @@ _COMMANDS = {
     "validate": ("experiments:validate_command", "Check experiment files."),
     "plan": ("experiments:plan_command", "Show what a run would do, and when."),
     "run": ("run:run_command", "Run an experiment: load, faults, signals, verdict, report."),
+    "worker": ("crew:worker_command_line", "Make a share of the load of a run elsewhere."),
     "evaluate": ("judge:evaluate_command", "Judge a recorded run again."),
     "report": ("judge:report_command", "Render the report of a run again."),
     "heal": ("care:heal_command", "Remove faults that a run left behind."),

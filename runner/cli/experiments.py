@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from runner.analysis.words import load_size
+from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import as_records, doubts_of, say_doubts
-from runner.cli.onward import LocustCommand, generator_of
+from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
 from runner.model.plan import make_plan
@@ -116,10 +117,16 @@ def _validated(path: Path, *, talk: bool) -> dict[str, Any]:
 @click.command("plan", cls=LocustCommand)
 @click.argument("name", metavar="EXPERIMENT")
 @time_scale_option
+@crew_options
 @experiments_option
 @output_option
 def plan_command(
-    name: str, time_scale: float, experiments: Path, output: str, arguments: tuple[str, ...]
+    name: str,
+    time_scale: float,
+    experiments: Path,
+    output: str,
+    arguments: tuple[str, ...],
+    **crew: Any,
 ) -> None:
     """Show what a run would do, and when, without touching anything.
 
@@ -132,7 +139,7 @@ def plan_command(
       seatrial plan payment-abort --time-scale 0.1
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale, generator_of(source, arguments))
+    plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
     from runner.cli.timeline import show_plan
 
     show_plan(source, plan, output)

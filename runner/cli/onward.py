@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import click
 
-from runner.load.arguments import check_arguments
-from runner.model.plan import GeneratorPlan
-from runner.source import Source
-
 
 class LocustCommand(click.Command):
     """A command whose callback gets ``arguments``: the words after ``--``, which are Locust's.
@@ -25,16 +21,6 @@ class LocustCommand(click.Command):
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- LOCUST ARGUMENTS]"]
-
-
-def generator_of(source: Source, arguments: tuple[str, ...]) -> GeneratorPlan:
-    """The generator that makes the load of ``source`` and is given ``arguments``.
-
-    Raises:
-        UsageError: When they fight the plan.
-    """
-    check_arguments(arguments, source.experiment.load.model)
-    return GeneratorPlan(arguments=arguments)
 
 
 def words_onward(context: click.Context) -> tuple[str, ...]:

@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
+from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
-from runner.cli.onward import LocustCommand, generator_of, words_onward
+from runner.cli.onward import LocustCommand, words_onward
 from runner.cli.options import (
     config_option,
     experiments_option,
@@ -77,6 +78,7 @@ _RECORDED_PACKAGES = (
 )
 @click.option("--keep", is_flag=True, help="Leave a sandbox up that this run started.")
 @time_scale_option
+@crew_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing.")
 @experiments_option
 @results_option
@@ -94,6 +96,7 @@ def run_command(
     config: Path,
     output: str,
     arguments: tuple[str, ...],
+    **crew: Any,
 ) -> int:
     """Run an experiment: load, faults, signals, verdict, report.
 
@@ -108,7 +111,7 @@ def run_command(
       seatrial run normal -- --tags checkout --exclude-tags slow
     """
     source = load_experiment(find_experiment(name, experiments))
-    plan = plan_of(source, time_scale, generator_of(source, arguments))
+    plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
     if dry_run:
         from runner.cli.timeline import show_plan
 

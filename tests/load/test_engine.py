@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from runner.errors import LoadError
-from runner.load.engine import RIDE_ALONG, LocustEngine, child_environment, locust_argv
+from runner.load.commandline import (
+    RIDE_ALONG,
+    child_environment,
+    find_locustfile,
+    locust_argv,
+)
+from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import TargetInfo
@@ -52,9 +58,9 @@ def test_the_command_line_says_everything(tmp_path: Path) -> None:
     """Goal: nothing is left to Locust's defaults or files. Method: the whole list of arguments."""
     locustfile = tmp_path / "a.py"
     assert locust_argv("python", locustfile, plan_for("a.py"), TARGET) == [
-        *("python", "-P", "-m", "locust", "-f", f"{RIDE_ALONG},{locustfile}", "--headless"),
-        *("-H", "http://127.0.0.1:8080", "--stop-timeout", "2", "--exit-code-on-error", "0"),
-        *("--only-summary", "--loglevel", "INFO"),
+        *("python", "-P", "-m", "locust", "-f", f"{RIDE_ALONG},{locustfile}", "--loglevel", "INFO"),
+        *("--headless", "-H", "http://127.0.0.1:8080", "--stop-timeout", "2"),
+        *("--exit-code-on-error", "0", "--only-summary"),
     ]
 
 
@@ -104,7 +110,7 @@ def test_the_file_that_was_checked_is_the_file_that_runs(
         folder.mkdir()
         (folder / "shop.py").touch()
     monkeypatch.chdir(here)
-    assert LocustEngine([beside, here])._find("shop.py") == beside / "shop.py"
+    assert find_locustfile("shop.py", [beside, here]) == beside / "shop.py"
     assert LocustEngine([tmp_path])._find("shop.py") == here / "shop.py"
 
 
