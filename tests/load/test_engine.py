@@ -111,7 +111,7 @@ def test_the_file_that_was_checked_is_the_file_that_runs(
         (folder / "shop.py").touch()
     monkeypatch.chdir(here)
     assert find_locustfile("shop.py", [beside, here]) == beside / "shop.py"
-    assert LocustEngine([tmp_path])._find("shop.py") == here / "shop.py"
+    assert find_locustfile("shop.py", [tmp_path]) == here / "shop.py"
 
 
 def test_a_folder_that_holds_a_record_is_refused(run: RunDir) -> None:
