@@ -44,6 +44,15 @@ REFUSED: dict[str, str] = {
 SHAPES_OWN = frozenset(["-u", "--users", "-r", "--spawn-rate", "-t", "--run-time"])
 """What a load shape of the locustfile's own may read from Locust's options, and so is handed on."""
 
+_REPORTS = {
+    "--csv": True,
+    "--html": True,
+    "--json-file": True,
+    "--csv-full-history": False,
+    "--json": False,
+}
+"""Options that ask for Locust's own reports, and whether a value follows."""
+
 _WHY = {option: why for options, why in REFUSED.items() for option in options.split()}
 
 _VARIABLES = """
@@ -79,6 +88,26 @@ def check_arguments(arguments: Iterable[str], model: LoadModel = "users") -> Non
             accepted="Locust's other options (such as --tags and --exclude-tags), user classes, "
             "and the options that the locustfile adds",
         )
+
+
+def for_worker(arguments: Iterable[str]) -> tuple[str, ...]:
+    """``arguments`` without those that ask for reports: workers would write over the master's."""
+    kept: list[str] = []
+    skipping = False
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return (*kept, word, *words)
+        if word.startswith("-") and word != "-":
+            option, _, value = word.partition("=")
+            skipping = option in _REPORTS and not value and _REPORTS[option]
+            if option in _REPORTS:
+                continue
+        elif skipping:
+            skipping = False
+            continue
+        kept.append(word)
+    return tuple(kept)
 
 
 def _option(word: str) -> str:

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runner.load.shape import Share, class_to_start
 
@@ -107,7 +108,7 @@ class Approach:
         return self._from + math.copysign(min(moved, abs(way)), way)
 
 
-class Crew:
+class Roster:
     """Which class each user is of, in the order of their start; who came last leaves first.
 
     Args:
@@ -142,7 +143,7 @@ class Crew:
         return Counter(self._names[share.index :: share.count])
 
 
-def choose_shape(shapes: Mapping[str, object], ours: Iterable[str]) -> object:
+def choose_shape(shapes: Mapping[str, Any], ours: Iterable[str]) -> Any:
     """The one shape of the locustfile's own.
 
     Args:

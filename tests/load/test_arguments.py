@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from runner.errors import UsageError
-from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments
+from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments, for_worker
 
 _ALLOWED = """
 --tags -T --exclude-tags -E --config --config-users --csv --csv-full-history --html --json
@@ -99,3 +99,16 @@ def test_all_that_is_refused_is_named_at_once() -> None:
         check_arguments(["-u", "5", "-r", "1", "-u", "6"])
     lines = refused.value.message.splitlines()[1:]
     assert [line.split(":")[0].strip() for line in lines] == ["-u", "-r"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("--tags a b --csv out MyUser --html=x.html -L DEBUG", "--tags a b MyUser -L DEBUG"),
+        ("--json --csv-full-history --json-file x --csv=y A B", "A B"),
+        ("--my-file x --html y -- --csv z", "--my-file x -- --csv z"),
+        ("--json MyUser", "MyUser"),
+    ],
+)
+def test_workers_write_no_reports(given: str, kept: str) -> None:
+    assert for_worker(given.split()) == tuple(kept.split())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.load.ownshape import Approach, Crew, Wish, choose_shape, read_tick
+from runner.load.ownshape import Approach, Roster, Wish, choose_shape, read_tick
 from runner.load.shape import Share
 
 
@@ -112,27 +112,27 @@ def test_due_changes_only_where_it_was_foretold(wishes: list[tuple[float, int, f
 
 def test_new_users_are_of_the_classes_that_are_wanted_and_the_last_leave_first() -> None:
     """Goal: Locust's meaning of user_classes. Method: A, then B, then nothing said, then fewer."""
-    crew = Crew({"A": 1, "B": 1}, {})
-    crew.allow(["A"])
-    assert crew.wanted(3, Share()) == {"A": 3}
-    crew.allow(["B"])
-    assert crew.wanted(8, Share()) == {"A": 3, "B": 5}
-    crew.allow(None)
-    assert crew.wanted(9, Share()) == {"A": 3, "B": 6}
-    assert crew.wanted(2, Share()) == {"A": 2}
+    roster = Roster({"A": 1, "B": 1}, {})
+    roster.allow(["A"])
+    assert roster.wanted(3, Share()) == {"A": 3}
+    roster.allow(["B"])
+    assert roster.wanted(8, Share()) == {"A": 3, "B": 5}
+    roster.allow(None)
+    assert roster.wanted(9, Share()) == {"A": 3, "B": 6}
+    assert roster.wanted(2, Share()) == {"A": 2}
 
 
 def test_weights_and_fixed_counts_hold() -> None:
-    crew = Crew({"A": 3, "B": 1}, {"Admin": 1})
-    assert crew.wanted(9, Share()) == {"Admin": 1, "A": 6, "B": 2}
-    assert Crew({}, {"Admin": 2}).wanted(5, Share()) == {"Admin": 2}
+    roster = Roster({"A": 3, "B": 1}, {"Admin": 1})
+    assert roster.wanted(9, Share()) == {"Admin": 1, "A": 6, "B": 2}
+    assert Roster({}, {"Admin": 2}).wanted(5, Share()) == {"Admin": 2}
 
 
 def test_shares_add_up_to_what_one_process_would_run() -> None:
     def wanted(share: Share) -> Counter[str]:
-        crew = Crew({"A": 3, "B": 1}, {"Admin": 1})
-        crew.wanted(14, share)
-        return crew.wanted(9, share)
+        roster = Roster({"A": 3, "B": 1}, {"Admin": 1})
+        roster.wanted(14, share)
+        return roster.wanted(9, share)
 
     alone = wanted(Share())
     assert sum((wanted(Share(index, 3)) for index in range(3)), Counter()) == alone
