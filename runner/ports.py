@@ -14,7 +14,14 @@ from typing import Protocol
 
 from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
-from runner.model.recording import ClockAnchor, LoadRow, SearchStep, Signals, TargetInfo
+from runner.model.recording import (
+    ArrivalSecond,
+    ClockAnchor,
+    LoadRow,
+    SearchStep,
+    Signals,
+    TargetInfo,
+)
 
 
 class Clock(Protocol):
