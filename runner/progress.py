@@ -115,6 +115,8 @@ class Conduct:
     def take_in(self, progress: LoadProgress) -> None:
         """Count what the load generator has newly written."""
         self.live.add(progress.rows, progress.users, self.offset_s)
+        self.live.arrivals.add(progress.arrivals)
+        self.live.remarks.extend(progress.remarks)
 
     def show(self, activity: str) -> None:
         """Tell the watcher; one that fails is not asked again, and changes nothing else."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from runner.analysis.livearrivals import LiveArrivals
 from runner.analysis.stats import statistic_s
 from runner.model.guard import LOAD_WINDOW_S
 from runner.model.histogram import merged, quantile_us
@@ -86,6 +87,8 @@ class LiveLoad:
         heard_s: Offset at which the generator last wrote anything.
         answered_s: Offset at which an answer last came in; None before the first.
         unanswered: Requests that have ended without an answer since then.
+        arrivals: What became of arrivals, in the open model.
+        remarks: Sentences of the generator about what went wrong in it, in order.
     """
 
     users: int = 0
@@ -94,6 +97,8 @@ class LiveLoad:
     heard_s: float = 0.0
     answered_s: float | None = None
     unanswered: int = 0
+    arrivals: LiveArrivals = field(default_factory=LiveArrivals)
+    remarks: list[str] = field(default_factory=list)
     _came: deque[tuple[float, LoadRow]] = field(default_factory=deque)
     _heard: deque[float] = field(default_factory=lambda: deque([0.0]))
 
