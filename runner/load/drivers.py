@@ -18,7 +18,8 @@ from runner.load.pool import Pool, hold_tasks
 from runner.load.population import Population, cast_of
 from runner.load.recorder import Recorder
 from runner.load.shape import Share, next_change_s, users_due
-from runner.model.arrivals import Line, Schedule, lines_of, next_number, share_of
+from runner.load.turns import Turns
+from runner.model.arrivals import Line, Schedule, lines_of, share_of
 from runner.model.plan import Plan
 
 _MIN_STEP_S = 0.002
@@ -139,12 +140,11 @@ class RateDriver:
         self._cast = cast_of(runner)
         self._schedule = Schedule(lines_of(plan.stages))
         self._open_end = plan.experiment.load.model == "search"
-        self._shares = [Share()]
-        self._next = 1
+        self._turns = Turns(self._schedule)
+        self._share = Share()
         self._workers = workers
-        size = max(1, share_of(plan.max_in_flight, 0, workers))
         self._pool = Pool(
-            size,
+            plan.max_in_flight,
             plan.experiment.load.max_wait,
             self._start_user,
             clock.offset_s,
@@ -165,7 +165,9 @@ class RateDriver:
         return self._population.interrupted
 
     def assign(self, share: Share) -> None:
-        self._shares.append(share)
+        self._turns.assign(share)
+        self._share = share
+        self._pool.size = max(1, share_of(self._plan.max_in_flight, share.index, share.count))
 
     def add(self, line: Line) -> None:
         """Continue the schedule with ``line``."""
@@ -201,7 +203,7 @@ class RateDriver:
             due_s = self._due_s(now_s)
             while due_s is not None and due_s <= now_s:
                 self._pool.arrive(due_s)
-                self._next += self._shares[0].count
+                self._turns.take()
                 due_s = self._due_s(now_s)
             if due_s is None and now_s >= self._end_s():
                 self._pool.drop_all()
@@ -225,20 +227,12 @@ class RateDriver:
 
     def _due_s(self, now_s: float) -> float | None:
         """When this process's next arrival is due; None when none is known."""
-        due_s = self._schedule.due_s(self._next)
-        # The share changes at an arrival's due moment, not at ours: no arrival falls between two.
-        while len(self._shares) > 1 and self._shares[1].from_s <= (
-            now_s if due_s is None else due_s
-        ):
-            self._shares.pop(0)
-            share = self._shares[0]
-            first = self._schedule.first_from(share.from_s)
-            self._next = next_number(first, share.index, share.count)
-            due_s = self._schedule.due_s(self._next)
+        due_s = self._turns.due_s(now_s)
         return None if due_s is None or due_s >= self._plan.duration_s else due_s
 
     def _start_user(self) -> bool:
-        number = self._population.size
+        # Numbered over all processes, so that together they run the mix that one would run.
+        number = self._share.index + self._share.count * self._population.size
         name = self._cast.class_of(number)
         if name is None:
             return False

@@ -61,7 +61,8 @@ class Pool:
         offset_s: Callable[[], float],
         recorder: Recorder,
     ) -> None:
-        self._size = size
+        self.size = size
+        """Most users."""
         self._max_wait_s = max_wait_s
         self._start_user = start_user
         self._offset_s = offset_s
@@ -82,7 +83,7 @@ class Pool:
                 seat.due_s = due_s
                 get_hub().loop.run_callback(seat.waiter.switch, None)
                 return
-        full = self.members >= self._size
+        full = self.members >= self.size
         if not full and self._start_user():
             self.members += 1
         else:

@@ -91,7 +91,11 @@ class Schedule:
 
     def first_from(self, offset_s: float) -> int:
         """Number of the first arrival that is due at ``offset_s`` or later."""
-        return max(1, math.ceil(self._by(offset_s) - _NOISE))
+        number = max(1, math.floor(self._by(offset_s)) - 1)
+        # Exactly by what due_s says: two who split the arrivals at an offset must agree on each.
+        while (due_s := self.due_s(number)) is not None and due_s < offset_s:
+            number += 1
+        return number
 
     def _by(self, offset_s: float) -> float:
         index = bisect_right(self._lines, offset_s, key=lambda line: line.start_s) - 1
