@@ -20,8 +20,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from runner.analysis.live import Window
+from runner.analysis.livearrivals import LiveArrivals
 from runner.analysis.windows import phase_label
-from runner.analysis.words import figure
+from runner.analysis.words import count, figure
 from runner.cli.hearing import Patient
 from runner.cli.tables import console, make_table, safe
 from runner.ports import Clock
@@ -36,6 +38,7 @@ RUNNING = "running"
 _REFRESH_PER_S = 4
 _BAR_WIDTH = 30
 _WIDTHS = (6, 10, 8, 7, 13)
+_OPEN_WIDTHS = (10, 9, 8, 7, 13)
 """Columns that stand still while figures change; the first is as wide as the plan's phases."""
 
 _MOST = 20
@@ -68,6 +71,7 @@ class View:
         self._begun_s = 0.0
         self._said = ""
         self._shown: tuple[object, ...] = ()
+        self._remarked = 0
 
     def __enter__(self) -> View:
         self._line(f"run {self._run.run_id} -> {self._run.path}")
@@ -106,6 +110,10 @@ class View:
         self._last, self._seen_s = status, now_s
         if status.activity == RUNNING:
             self._ran = status
+        remarks = status.load.remarks if status.load else []
+        for remark in remarks[self._remarked :]:
+            self._line(f"load generator: {remark}")
+        self._remarked = len(remarks)
         if self._live is None:
             self._plain(status)
 
@@ -152,13 +160,14 @@ def plain_line(status: Status) -> str:
         return f"{status.activity} ..."
     if status.activity != RUNNING:
         return f"{fmt.clock_offset(offset_s)}  {status.activity} ..."
-    window = status.load.window(offset_s)
+    window, arrivals = status.load.window(offset_s), status.load.arrivals
     where = _phase(status) or status.activity
+    started = f"arrivals={fmt.rate(arrivals.rate_per_s(offset_s))}"
+    users = [f"users={status.load.users}", fmt.rate(window.rate_per_s)]
     parts = [
         fmt.clock_offset(offset_s),
         where if status.step is None else f"step {where} ({status.step.why})",
-        f"users={status.load.users}",
-        fmt.rate(window.rate_per_s),
+        *([started, f"in-flight={arrivals.in_flight}"] if _is_open(status) else users),
         f"p95={fmt.seconds(window.latency_s(0.95))}",
         f"errors={fmt.percent(window.error_ratio)}",
     ]
@@ -166,6 +175,8 @@ def plain_line(status: Status) -> str:
         parts.append(f"faults={','.join(status.active_faults)}")
     if status.healing_faults:
         parts.append(f"healing {','.join(status.healing_faults)}")
+    if arrivals.dropped:
+        parts.append(f"dropped={arrivals.dropped}")
     parts += [f"guard {guard}" for guard in status.near_guards]
     return "  ".join([*parts, _left(status, offset_s)])
 
@@ -176,9 +187,13 @@ def closing_line(status: Status) -> str:
         return "load: none"
     done, whole = fmt.span(round(_offset_s(status) or 0.0)), fmt.span(status.plan.duration_s)
     requests, failed = fmt.count(status.load.requests), fmt.count(status.load.failures)
+    dropped = status.load.arrivals.dropped
+    sent = f"{requests} requests, {failed} failed"
+    if dropped:
+        sent += f", {count(dropped, 'arrival')} dropped"
     if status.plan.experiment.load.search is not None:  # It ends when it knows enough.
-        return f"load: {done}, {requests} requests, {failed} failed"
-    return f"load: {done} of {whole}, {requests} requests, {failed} failed"
+        return f"load: {done}, {sent}"
+    return f"load: {done} of {whole}, {sent}"
 
 
 def live_frame(status: Status, *, busy_s: float = 0.0, said: str = "") -> RenderableType:
@@ -195,6 +210,8 @@ def live_frame(status: Status, *, busy_s: float = 0.0, said: str = "") -> Render
         lines.append(_time_line(status, offset_s))
         if status.phase is not None:
             lines.append(live_table(status))
+        if status.load.arrivals.dropped:
+            lines.append(safe(_dropped(status), "bold red"))
         lines += [safe(f"guard {guard}", "bold red") for guard in status.near_guards]
     if status.activity != RUNNING:
         waited = f" {fmt.span(int(busy_s))}" if busy_s >= 1 else ""
@@ -224,12 +241,13 @@ def _left(status: Status, offset_s: float) -> str:
 def live_table(status: Status) -> Table:
     """The load's last seconds, the phase, and the faults that are in place."""
     first = "Phase" if status.step is None else "Step"
-    headers = (first, "Users", "Requests/s", "p95", "Errors", "Active faults")
-    table = make_table(*headers, right=(1, 2, 3, 4))
+    load = ("Arrivals/s", "In flight") if _is_open(status) else ("Users", "Requests/s")
+    table = make_table(first, *load, "p95", "Errors", "Active faults", right=(1, 2, 3, 4))
+    widths = _OPEN_WIDTHS if _is_open(status) else _WIDTHS
     labels = [len(phase_label(status.plan, phase)) for phase in status.plan.phases]
     if status.step is not None:
         labels.append(_MOST)
-    for column, width in zip(table.columns, (min(max(labels), _MOST), *_WIDTHS), strict=True):
+    for column, width in zip(table.columns, (min(max(labels), _MOST), *widths), strict=True):
         column.min_width = width
     table.columns[0].max_width = _MOST
     offset_s = _offset_s(status)
@@ -240,13 +258,40 @@ def live_table(status: Status) -> Table:
     healing = [f"healing {fault}" for fault in status.healing_faults]
     table.add_row(
         safe(_phase(status) or fmt.NOTHING, "bold"),
-        fmt.count(status.load.users),
-        fmt.rate(window.rate_per_s),
+        *_load_cells(status, window, offset_s),
         fmt.seconds(window.latency_s(0.95)),
         safe(fmt.percent(window.error_ratio), "red" if failing else ""),
         safe(", ".join([*status.active_faults, *healing]) or fmt.NOTHING, "yellow"),
     )
     return table
+
+
+def _load_cells(status: Status, window: Window, offset_s: float) -> tuple[Text, Text]:
+    """How much load there is: users and requests per second, or arrivals.
+
+    Their number in flight stands out where no more may be.
+    """
+    if status.load is None or not _is_open(status):
+        users = 0 if status.load is None else status.load.users
+        return safe(fmt.count(users)), safe(fmt.rate(window.rate_per_s))
+    arrivals = status.load.arrivals
+    full = arrivals.in_flight >= status.plan.max_in_flight
+    return (
+        safe(fmt.rate(arrivals.rate_per_s(offset_s))),
+        safe(fmt.count(arrivals.in_flight), "red" if full else ""),
+    )
+
+
+def _is_open(status: Status) -> bool:
+    return status.plan.experiment.load.is_open
+
+
+def _dropped(status: Status) -> str:
+    arrivals = status.load.arrivals if status.load else LiveArrivals()
+    return (
+        f"dropped {fmt.count(arrivals.dropped)} of {count(arrivals.offered, 'arrival')}: "
+        f"all {status.plan.max_in_flight:,} users (max_in_flight) were busy"
+    )
 
 
 def _phase(status: Status) -> str:
