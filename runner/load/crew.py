@@ -45,8 +45,14 @@ _GO_IN_S = 0.5
 _SHARE_IN_S = 0.5
 _LOOK_S = 0.2
 _READY_LIMIT_S = 120.0
+_STALL_S = 1.0
+"""A master that slept for so much longer than it wanted to has heard nobody, and blames nobody."""
+
 _MASTER_SILENCE_S = 5.0
 """A worker that hears nothing from its master for this long ends its load."""
+
+_MASTER_SLOW_S = 60.0
+"""The same before there is a load: setup code in a locustfile may keep a master busy."""
 
 
 class Crew:
@@ -67,6 +73,8 @@ class Crew:
         self._gathering: Gathering | None = None
         self._clock = LoadClock()
         self._going = False
+        self._stopping = False
+        self._left = False
         for kind, listener in (
             (READY_MESSAGE, self._on_ready),
             (REPORT_MESSAGE, self._on_report),
@@ -112,13 +120,17 @@ class Crew:
             raise RuntimeError("the crew was not sent off")
         load = self._plan.experiment.load
         bound_s = self._plan.duration_s + load.stop_timeout + _READY_LIMIT_S
-        told = False
-        while gathering.working and self._clock.offset_s() < bound_s:
-            if stop.is_set() and not told:
-                told = True
+        looked_s = self._clock.offset_s()
+        while gathering.working and (now_s := self._clock.offset_s()) < bound_s:
+            if now_s - looked_s > _STALL_S:
+                gathering.excuse(now_s - looked_s)
+            looked_s = now_s
+            if stop.is_set() and not self._stopping:
+                self._stopping = True
                 self._tell_all(STOP_MESSAGE)
-                bound_s = self._clock.offset_s() + _MASTER_SILENCE_S
-            if gathering.silent(self._clock.offset_s()) and gathering.working:
+                bound_s = now_s + _MASTER_SILENCE_S
+            left, self._left = self._left, False
+            if gathering.silent(now_s) or left:
                 self._share_out(gathering)
             gevent.sleep(_LOOK_S)
         for name in gathering.working:
@@ -173,10 +185,14 @@ class Crew:
 
     def _on_done(self, environment: Any, msg: Any, **_: Any) -> None:
         name = self._names.get(msg.node_id)
-        if name is not None and self._gathering is not None:
-            self._gathering.done(
-                name, complete=msg.data["complete"], interrupted=msg.data["interrupted"]
-            )
+        if name is None or self._gathering is None:
+            return
+        complete = msg.data["complete"]
+        if not complete and not self._stopping and name in self._gathering.working:
+            # It left by itself: a locustfile may say so, in one process of several.
+            self._gathering.lose(name, self._clock.offset_s())
+            self._left = True
+        self._gathering.done(name, complete=complete, interrupted=msg.data["interrupted"])
 
 
 class Worker:
@@ -204,6 +220,8 @@ class Worker:
             runner.register_message(kind, listener)
         self._hear = runner.handle_message
         runner.handle_message = self._hear_but_no_orders
+        self._heard_s: float | None = None
+        self._listening = True
         gevent.spawn(self._watch_master)
 
     def stop(self) -> None:
@@ -211,10 +229,12 @@ class Worker:
         if self._generator is not None:
             self._generator.stop()
 
-    def report(self) -> None:
-        """Send what was recorded, and not yet sent."""
-        if self._generator is not None:
-            self._generator.report()
+    def leave(self) -> None:
+        """The process ends: what was recorded, and not yet sent, is sent now."""
+        generator = self._generator
+        if generator is not None and generator.clock.started and not generator.over:
+            generator.report()
+            self._send_done(generator)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
         self._environment.runner.send_message(kind, data)
@@ -224,8 +244,12 @@ class Worker:
 
         It knows of no user: whenever a worker comes or goes, it would have everybody leave.
         """
-        if msg.type != "spawn" or self._generator is None:
-            self._hear(msg)
+        self._listening = False  # a test_start of the locustfile may take its time in here
+        try:
+            if msg.type != "spawn" or self._generator is None:
+                self._hear(msg)
+        finally:
+            self._listening, self._heard_s = True, time.monotonic()
 
     def _on_plan(self, environment: Any, msg: Any, **_: Any) -> None:
         gevent.spawn(self._prepare, msg.data)
@@ -254,6 +278,9 @@ class Worker:
         if generator is None:
             return
         generator.follow(in_s)
+        self._send_done(generator)
+
+    def _send_done(self, generator: Generator) -> None:
         done = {"complete": generator.complete, "interrupted": generator.interrupted}
         self._send(DONE_MESSAGE, done)
 
@@ -285,8 +312,11 @@ class Worker:
         """Nobody must keep a target under load for a master that is gone."""
         while True:
             gevent.sleep(1.0)
-            heard = self._environment.runner.last_heartbeat_timestamp
-            if heard is not None and time.time() - heard > _MASTER_SILENCE_S:
+            if self._heard_s is None or not self._listening:
+                continue
+            going = self._generator is not None and self._generator.clock.started
+            limit_s = _MASTER_SILENCE_S if going else _MASTER_SLOW_S
+            if time.monotonic() - self._heard_s > limit_s:
                 logger.error("the master is silent: the load is ended")
                 self._orphaned()
                 return

@@ -72,9 +72,10 @@ class Gathering:
 
     @property
     def reported_s(self) -> int:
-        """Up to which second everybody who is there has reported."""
-        there = [worker.upto_second for worker in self._workers.values() if not worker.lost]
-        return min(there, default=self._written)
+        """Up to which second everybody who is there, and not done, has reported."""
+        there = [worker for worker in self._workers.values() if not worker.lost]
+        slow = [worker.upto_second for worker in there if not worker.done]
+        return min(slow or [max((w.upto_second for w in there), default=self._written)])
 
     def open(self, wall_s: float) -> None:
         """Begin the record: offset 0 is at Unix time ``wall_s``."""
@@ -114,7 +115,8 @@ class Gathering:
         """``name`` says that all of its users have left."""
         worker = self._workers.get(name)
         if worker is not None:
-            worker.done, worker.complete = True, complete
+            worker.done, worker.complete = True, complete and not worker.lost
+            self.write()
         self.interrupted += interrupted
 
     def back(self, name: str, now_s: float) -> None:
@@ -126,6 +128,11 @@ class Gathering:
     def tell(self, second: int, name: str, what: WorkerWord) -> None:
         """Write down what became of a worker."""
         self._writer.worker(second, name, what)
+
+    def excuse(self, stalled_s: float) -> None:
+        """Nobody could be heard for so long: that is nobody's silence."""
+        for worker in self._workers.values():
+            worker.heard_s += stalled_s
 
     def silent(self, now_s: float) -> list[str]:
         """Workers that have fallen silent since the last look; they are lost from now on."""

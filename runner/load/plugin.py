@@ -119,6 +119,8 @@ class Ride:
         """Close the record; on ``quit``."""
         if self._alone is not None and not self._alone.over:
             self._alone.report()
+        if self._worker is not None:
+            self._worker.leave()
         if self._lead is not None:
             self._lead.close()
 
