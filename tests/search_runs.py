@@ -21,13 +21,13 @@ SEARCH = {
 }
 
 
-def search_experiment(*objectives: Any, **search: Any) -> Experiment:
+def search_experiment(*objectives: Any, locustfile: str = "shop.py", **search: Any) -> Experiment:
     """A search from 50/s to 1600/s, with changes in ``search``."""
     return Experiment.model_validate(
         {
             "name": "searching",
             "description": "At which rate does it give in?",
-            "load": {"locustfile": "shop.py", "search": {**SEARCH, **search}},
+            "load": {"locustfile": locustfile, "search": {**SEARCH, **search}},
             "objectives": list(objectives) or ["breaking-point >= 200/s"],
         }
     )
