@@ -6,14 +6,15 @@ import shlex
 from typing import TYPE_CHECKING
 
 from runner.analysis.windows import phase_label
-from runner.analysis.words import load_size
+from runner.analysis.words import count, load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
-from runner.model.plan import Phase, Plan, PlannedFault
+from runner.model.plan import GeneratorPlan, Phase, Plan, PlannedFault
 from runner.reports import format as fmt
+from runner.reports.openmodel import RESPONSE_TIME, pool_sentence
 from runner.source import Source
 
 if TYPE_CHECKING:
@@ -45,8 +46,12 @@ def print_plan(plan: Plan) -> None:
     )
     if plan.generator.arguments:
         out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
+    if plan.generator.crew:
+        out.print(safe(_crew(plan.generator)))
     out.print()
     out.print(_load(plan))
+    if experiment.load.is_open:
+        out.print(f"{pool_sentence(plan)}\n{RESPONSE_TIME}\n")
     phases = make_table("Phase", "From", "To", "Length", "Objectives judged", title="Phases")
     for phase in plan.phases:
         phases.add_row(
@@ -73,6 +78,16 @@ def print_plan(plan: Plan) -> None:
         out.print(safe(describe_guard(guard)))
 
 
+def _crew(generator: GeneratorPlan) -> str:
+    """Which processes make the load, where it is not one."""
+    here = f"{count(generator.workers, 'worker')} on this machine" if generator.workers else ""
+    there = ""
+    if generator.remote_workers:
+        where = f"{generator.bind_host}:{generator.bind_port}"
+        there = f"{count(generator.remote_workers, 'worker')} awaited on {where}"
+    return f"Made by {' and '.join(filter(None, (here, there)))}"
+
+
 def _load(plan: Plan) -> Table:
     """What the load does, stage by stage where it has stages."""
     load = plan.experiment.load
@@ -94,7 +109,7 @@ def _load(plan: Plan) -> Table:
         before, after = f"{stage.users_from}", f"{stage.users_to}"
         speed = f"{stage.spawn_rate:g}/s "
         if of_rate:
-            before, after, speed = f"{stage.rate_from:g}", f"{stage.rate_to:g}", ""
+            before, after, speed = f"{stage.rate_from:.9g}", f"{stage.rate_to:.9g}", ""
         ramp = f"{speed}until {fmt.clock_offset(stage.ramp_end_s)}"
         if before == after or stage.ramp_end_s == stage.start_s:
             ramp = "hold"
