@@ -84,7 +84,7 @@ class LocustEngine:
         command = worker_command(self._python, locustfile, host, port, generator.arguments)
         for number in range(1, generator.workers + 1):
             worker_log = log.with_name(f"{log.stem}-worker-{number}{log.suffix}")
-            self._start(command, worker_log, env)
+            job.workers.append(self._start(command, worker_log, env))
         return job
 
     def stop(self, grace_s: float) -> None:
@@ -116,19 +116,29 @@ class LocustJob:
         self._child = child
         self._reader = reader
         self._asked = asked
+        self.workers: list[ChildProcess] = []
+        """Workers on this machine, in order."""
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
     def poll(self) -> int | None:
-        return self._child.poll()
+        """The exit code; before the start of the load also that of a worker, which it awaits."""
+        code, fallen = self._child.poll(), self._fallen()
+        if code is None and fallen is not None:
+            return self.workers[fallen].poll() or 1
+        return code
 
     def stop(self, grace_s: float) -> None:
         self._child.stop(grace_s)
 
     def tail(self, lines: int) -> str:
-        return self._child.tail(lines)
+        fallen = self._fallen()
+        if fallen is None:
+            return self._child.tail(lines)
+        said = self.workers[fallen].tail(max(1, lines - 1))
+        return f"worker {fallen + 1} ended before the load had begun:\n{said}"
 
     def progress(self) -> LoadProgress:
         return self._reader.progress()
@@ -138,6 +148,13 @@ class LocustJob:
 
     def finish(self) -> None:
         self._ask({"finish": True})
+
+    def _fallen(self) -> int | None:
+        """Index of a worker that ended before the load began; once it has, the record tells."""
+        if self._reader.started:
+            return None
+        ended = (index for index, worker in enumerate(self.workers) if worker.poll() is not None)
+        return next(ended, None)
 
     def _ask(self, what: dict[str, Any]) -> None:
         """Add a line in one write, so that the generator never reads half of it."""

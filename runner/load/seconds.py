@@ -159,6 +159,11 @@ class SecondsReader:
         self._started_wall_s: float | None = None
         self._steps: dict[int, SearchStep] = {}
 
+    @property
+    def started(self) -> bool:
+        """Whether the load had begun when last looked."""
+        return self._started_wall_s is not None
+
     def progress(self) -> LoadProgress:
         """What is new; a torn last line waits for the rest of it.
 
