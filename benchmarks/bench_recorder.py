@@ -7,8 +7,8 @@ error   Values of several distributions go through the recorder, the file and it
         are compared with the exact ones of the same values (nearest rank).
 cost    Locust's ``request`` event with nobody listening, with Locust's own statistics, and with
         ours, in nanoseconds; and ours as a part of what a whole request costs either client.
-day     A synthetic soak of that length: memory of worker and supervisor, and the folder of the run
-        (``longday.py``).
+day     A synthetic soak of that length: memory of worker, master and supervisor, and the folder of
+        the run (``longday.py``).
 """
 
 from __future__ import annotations

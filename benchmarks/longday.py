@@ -1,10 +1,10 @@
 """A synthetic day of load, fed as fast as it goes: what it takes in memory, on disk and in time.
 
-Two processes, one after the other. The worker's feeds recorder and writer with the shop's mix,
-second by second. The supervisor's conducts a soak over that record, as a run does it, on the
-project's own doubles of a target and of a clock that goes a second at a time: it reads the record
-as it "grows", watches a guard, and at the end reads all of it back, judges it, and writes the
-reports. Memory is the resident set.
+A worker hears Locust's events, fired with the shop's mix second by second, and reports to a master
+as Locust's workers do; the master writes the record. After that, a supervisor conducts a soak over
+that record, as a run does it, on the project's own doubles of a target and of a clock that goes a
+second at a time: it reads the record as it "grows", watches a guard, and at the end reads all of it
+back, judges it, and writes the reports. Each is a process of its own; memory is the resident set.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgpack
 import numpy as np
 import psutil
 
 from runner.catalog import evaluate_run, report_run
 from runner.conductor import conduct
+from runner.load.gathering import Gathering
 from runner.load.recorder import Recorder
+from runner.load.reporting import Report, from_message, to_message
 from runner.load.seconds import SECONDS_FILE, SecondsReader, SecondsWriter
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
@@ -35,6 +38,7 @@ from runner.ports import LoadJob, LoadProgress
 from runner.store import RunDir, Store
 from runner.testing import EPOCH_S, FakeClock, FakeLoad, FakeSignals, FakeWorld
 
+SPAWN = multiprocessing.get_context("spawn")
 MIB = 1 << 20
 GOAL_MIB = 120
 MOST_POINTS = 600
@@ -49,35 +53,73 @@ FAILING = 0.0005
 SECOND = re.compile(rb'"second":(\d+)')
 
 
-def work(path: Path, hours: float, rate: float, told: Any) -> None:
-    """A worker's day."""
-    rng = np.random.default_rng(1)
-    recorder, writer, process = Recorder(), SecondsWriter(path, time.time), psutil.Process()
-    writer.start(0.0)
-    memory, spent_s, requests = [rss_mib()], 0.0, 0
+def work(to_master: Any, hours: float, rate: float, told: Any) -> None:
+    """A worker's day: Locust's events, as a client fires them, and a report each second."""
+    from locust.env import Environment
+
+    from runner.load.listener import Listener, LoadClock
+    from runner.load.locust_stats import FedStatistics
+    from runner.load.locust_upkeep import prune_stats
+
+    environment: Any = Environment()
+    environment.parsed_options = None
+    environment.create_local_runner()
+    rng, recorder, clock = np.random.default_rng(1), Recorder(), LoadClock()
+    clock.start()
+    Listener(recorder, clock, open_model=False).listen(environment.events)
+    statistics, fire = FedStatistics(environment), environment.events.request.fire
+    began_wall_s = clock.started_wall_s or 0.0
+    memory, spent_s, requests, process = [rss_mib()], 0.0, 0, psutil.Process()
     for second in range(int(hours * 3600)):
         numbers = rng.poisson([rate * share for *_, share, _ in MIX])
+        events = []
         for (method, name, _, median_s), number in zip(MIX, numbers, strict=True):
-            values = (1e6 * median_s * rng.lognormal(0, 0.4, number)).astype(int).tolist()
+            values = (1000 * median_s * rng.lognormal(0, 0.4, number)).tolist()
             failed = (rng.random(number) < FAILING).tolist()
-            requests += len(values)
-            began = time.process_time()
-            for value, bad in zip(values, failed, strict=True):
-                if bad:
-                    recorder.record(
-                        second, method, name, value, outcome="http_5xx", text="HTTP 503"
-                    )
-                else:
-                    recorder.record(second, method, name, value)
-            spent_s += time.process_time() - began
+            kind = {"request_type": method, "name": name, "response": None, "context": {}}
+            kind |= {"start_time": began_wall_s + second + 0.5, "url": name, "response_length": 57}
+            events += [
+                kind | {"response_time": ms, "exception": "HTTP 503" if bad else None}
+                for ms, bad in zip(values, failed, strict=True)
+            ]
+        requests += len(events)
         began = time.process_time()
-        writer.rows(recorder.drain(), second + 1, int(rate))
-        writer.generator(second, 0.1234, 0.000123, process.memory_info().rss)
+        for event in events:
+            fire(**event)
+        batch = recorder.drain(second + 1)
+        statistics.feed(batch, began_wall_s)
+        if second % 10 == 9:
+            prune_stats(environment.stats, began_wall_s + second + 1)
+        rss_bytes = process.memory_info().rss
+        report = Report(second + 1, int(rate), batch, 0, 0.1234, 0.000123, rss_bytes)
+        message = msgpack.dumps(to_message(report))
         spent_s += time.process_time() - began
+        to_master.send_bytes(message)
         if second % 3600 == 3599:
             memory.append(rss_mib())
+    to_master.send_bytes(b"")
+    counted = environment.stats.num_requests
+    told.send((memory, spent_s, requests, counted))
+
+
+def lead(from_worker: Any, path: Path, told: Any) -> None:
+    """A master's day: the reports of a worker, written down."""
+    writer = SecondsWriter(path, time.time)
+    gathering = Gathering(writer)
+    gathering.open(0.0)
+    gathering.join("worker", 0.0)
+    memory, second, spent_s = [rss_mib()], 0, 0.0
+    while message := from_worker.recv_bytes():
+        began = time.process_time()
+        gathering.add("worker", from_message(msgpack.loads(message, strict_map_key=False)), second)
+        spent_s += time.process_time() - began
+        second += 1
+        if second % 3600 == 0:
+            memory.append(rss_mib())
+    gathering.done("worker", complete=True, interrupted=0)
+    gathering.close()
     writer.end(complete=True, interrupted=0)
-    told.send((memory, spent_s, requests))
+    told.send((memory, spent_s))
 
 
 class Paced(FakeClock):
@@ -225,12 +267,18 @@ def packed_mib(path: Path) -> float:
         return packed.tell() / MIB
 
 
-def in_a_process(target: Any, *args: Any) -> Any:
-    spawn = multiprocessing.get_context("spawn")
-    told, teller = spawn.Pipe(duplex=False)
-    child = spawn.Process(target=target, args=(*args, teller))
+def begin(target: Any, *args: Any) -> tuple[Any, Any]:
+    """Start a process; with it, where it will say what it has found."""
+    told, teller = SPAWN.Pipe(duplex=False)
+    child = SPAWN.Process(target=target, args=(*args, teller))
     child.start()
     teller.close()
+    return child, told
+
+
+def end(process: tuple[Any, Any]) -> Any:
+    """What a process has found."""
+    child, told = process
     try:
         return told.recv()
     finally:
@@ -242,25 +290,34 @@ def day(hours: float, rate: float) -> dict[str, Any]:
     print(f"\n{hours:g} h at {rate:g} requests/s, fed as fast as it goes", flush=True)
     with tempfile.TemporaryDirectory() as name:
         source = Path(name, SECONDS_FILE)
-        worker_mib, worker_s, requests = in_a_process(work, source, hours, rate)
+        from_worker, to_master = SPAWN.Pipe(duplex=False)
+        worker = begin(work, to_master, hours, rate)
+        master = begin(lead, from_worker, source)
+        to_master.close()
+        worker_mib, worker_s, requests, counted = end(worker)
+        master_mib, master_s = end(master)
         size_mib, small_mib = source.stat().st_size / MIB, packed_mib(source)
-        supervisor_mib, steps, most_mib, verdict, whole_mib = in_a_process(
-            supervise, source, Path(name, "results"), hours, rate
-        )
+        supervisor = begin(supervise, source, Path(name, "results"), hours, rate)
+        supervisor_mib, steps, most_mib, verdict, whole_mib = end(supervisor)
+    if counted != requests:
+        raise SystemExit(f"Locust's statistics have {counted} of {requests} requests")
     met = "met" if whole_mib < GOAL_MIB else "MISSED"
     print(f"  requests {requests:,d}, verdict {verdict}")
     print(f"  {'memory in MiB':40} {'start':>8} {'1 h':>8} {'end':>8}")
     print(f"  {'worker':40} {spelled(worker_mib)}")
+    print(f"  {'master':40} {spelled(master_mib)}")
     print(f"  {'supervisor, while the load runs':40} {spelled(supervisor_mib)}")
     for what, mib, seconds in steps:
         print(f"  {'supervisor, after: ' + what:40} {'':17} {mib:8.1f}   {seconds:6.1f} s of CPU")
     print(f"  {'supervisor, most':40} {'':17} {most_mib:8.1f}")
     print(f"  run folder {whole_mib:.1f} MiB   goal {GOAL_MIB}: {met}")
     print(f"  {SECONDS_FILE} {size_mib:.1f} MiB; by gzip -6 it would be {small_mib:.1f}")
-    print(f"  CPU of the worker per request {1e6 * worker_s / requests:.2f} us")
+    share = f"worker {1e6 * worker_s / requests:.2f}, master {1e6 * master_s / requests:.2f}"
+    print(f"  CPU per request in us: {share}")
     return {
         "requests": requests,
         "worker_mib": worker_mib,
+        "master_mib": master_mib,
         "supervisor_mib": supervisor_mib,
         "supervisor_steps": steps,
         "supervisor_most_mib": most_mib,
@@ -268,6 +325,7 @@ def day(hours: float, rate: float) -> dict[str, Any]:
         "gzip_mib": small_mib,
         "folder_mib": whole_mib,
         "worker_us": 1e6 * worker_s / requests,
+        "master_us": 1e6 * master_s / requests,
     }
 
 
