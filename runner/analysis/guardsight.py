@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from runner.analysis.guards import ANSWER_LATE_S, SETTLE_S
 from runner.analysis.words import figure
+from runner.model.experiment import SEARCH_PAUSE_S
 from runner.model.feasibility import Mistake
 from runner.model.guard import Guard
 from runner.model.plan import Plan
@@ -29,6 +30,9 @@ def _doubts(guard: Guard, plan: Plan) -> Iterator[tuple[str, str]]:
     late = _too_late(guard, plan)
     if late:
         yield "", late
+    pause = _pause_of_search(guard, plan)
+    if pause:
+        yield "for", pause
     match guard.kind:
         case "load":
             fixed = _foregone(guard)
@@ -54,6 +58,18 @@ def _too_late(guard: Guard, plan: Plan) -> str:
     return (
         f"this guard can never act: its grace of {guard.grace:g}s, {figures}and its 'for' of "
         f"{guard.for_:g}s are {needed_s:g}s, but the load ends at {plan.duration_s:g}s"
+    )
+
+
+def _pause_of_search(guard: Guard, plan: Plan) -> str:
+    """Why ``guard`` would take what is between the steps of a search for trouble; empty if not."""
+    load = plan.experiment.load
+    pause_s = load.stop_timeout + SEARCH_PAUSE_S
+    if load.search is None or guard.kind == "promql" or guard.for_ > pause_s:
+        return ""
+    return (
+        f"'for' is {guard.for_:g}s, and between two steps of the search nobody may send for "
+        f"{pause_s:g}s, which looks like silence; accepted: more than that"
     )
 
 

@@ -8,8 +8,9 @@ import pytest
 from builders import plan_of
 
 from runner.analysis.foresight import doubts_about
+from runner.model.experiment import SEARCH_PAUSE_S, Experiment
 from runner.model.guard import Guard
-from runner.model.plan import Plan
+from runner.model.plan import Plan, make_plan
 
 DELAY = {"kind": "http-delay", "service": "order-api", "at": "20s", "duration": "10s"}
 
@@ -87,3 +88,24 @@ def test_a_query_that_is_empty_when_all_is_well_ends_a_healthy_run(promql: str, 
     assert [loc for loc, _ in found] == ([("guards", 0, "promql")] if said else [])
     assert all(said in message for _, message in found)
     assert doubts(plan, promql=promql, abort_when="> 5", on_missing="ignore") == []
+
+
+@pytest.mark.parametrize(
+    ("guard", "longer_s", "told"),
+    [
+        ({"abort_when": "silent"}, 0, True),
+        ({"abort_when": "errors > 5%"}, 0, True),
+        ({"abort_when": "silent"}, 1, False),
+        ({"abort_when": "> 5", "promql": "up"}, 0, False),
+    ],
+)
+def test_the_pauses_of_a_search_look_like_silence(
+    guard: dict[str, str], longer_s: int, told: bool
+) -> None:
+    """Goal: no abort between two steps. Method: 5 s for what is under way, and the pause."""
+    pause_s = 5 + SEARCH_PAUSE_S
+    search = {"from": "10/s", "to": "100/s", "until": ["errors < 1%"]}
+    asked = {"name": "x", "description": "?", "load": {"locustfile": "x", "search": search}}
+    plan = make_plan(Experiment.model_validate({**asked, "objectives": ["errors < 1%"]}))
+    found = [said for _, said in doubts(plan, **guard, **{"for": f"{pause_s + longer_s:g}s"})]
+    assert [f"nobody may send for {pause_s:g}s" in said for said in found] == [True] * told
