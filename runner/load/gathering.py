@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.load.recorder import Recorder
+from runner.load.recorder import MAX_ENDPOINTS, Recorder, overflow_note
 from runner.load.reporting import Report
 from runner.load.seconds import SecondsWriter
 from runner.model.recording import WorkerWord
@@ -93,6 +93,8 @@ class Gathering:
     def add(self, name: str, report: Report, now_s: float) -> bool:
         """Take in a report; whether its sender is still part of this generator."""
         self._recorder.add(report.batch)  # these requests were sent, whoever sent them
+        if self._recorder.overflowed:
+            self.note(overflow_note(MAX_ENDPOINTS))
         for text in report.notes:
             self.note(text if name == ALONE else f"worker {name}: {text}")
         worker = self._workers.get(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.load.outcomes import classify
 from runner.load.pool import intended
-from runner.load.recorder import MAX_ENDPOINTS, OTHER_ENDPOINT, Recorder
+from runner.load.recorder import MAX_ENDPOINTS, Recorder, overflow_note
 
 logger = logging.getLogger("seatrial.load")
 
@@ -114,7 +114,7 @@ class Listener:
     def news(self) -> tuple[str, ...]:
         """Sentences that are new since the last look."""
         if self._recorder.overflowed:
-            self.note(f"more than {MAX_ENDPOINTS} endpoints: the rest is {OTHER_ENDPOINT}")
+            self.note(overflow_note(MAX_ENDPOINTS))
         news, self._news = self._news, []
         return tuple(news)
 

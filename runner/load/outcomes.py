@@ -153,4 +153,5 @@ def _clean(text: str) -> str:
 
 
 def _cut(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate travels nowhere
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

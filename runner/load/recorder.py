@@ -24,6 +24,11 @@ FailureKey = tuple[str, str, str]
 """Endpoint, outcome, text."""
 
 
+def overflow_note(limit: int) -> str:
+    """What the reader of a record must know when there were more endpoints than ``limit``."""
+    return f"more than {limit} endpoints: the rest is {OTHER_ENDPOINT}"
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of the arrivals of one second; see ``runner.model.recording.ArrivalSecond``."""
@@ -186,7 +191,9 @@ class Recorder:
         self._dropped += batch.dropped
 
     def _endpoint(self, method: str, name: str) -> str:
-        endpoint = self._book(f"{method} {name}", 1)
+        # Half a surrogate can be had in Python, and neither be sent nor written.
+        plain = f"{method} {name}".encode("utf-8", "replace").decode("utf-8")
+        endpoint = self._book(plain, 1)
         if endpoint != OTHER_ENDPOINT:
             self._names[method, name] = endpoint
         return endpoint
