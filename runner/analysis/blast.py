@@ -45,7 +45,7 @@ class Window:
 
     Attributes:
         index: Index of the phase or plateau in the signals.
-        label: What a reader calls it.
+        label: When, for a reader: ``at 500 users``, ``with 01-http-abort``.
     """
 
     index: int
@@ -99,15 +99,15 @@ def affected_by_fault(
     before = max(calm, key=lambda phase: phase.duration_s)
     found = () if signals is None else signals.phases
     windows = [
-        Window(phase.index, " + ".join(phase.faults), phase.start_s, phase.end_s)
+        Window(phase.index, f"with {' + '.join(phase.faults)}", phase.start_s, phase.end_s)
         for phase in during
     ]
-    calm_window = Window(before.index, "baseline", before.start_s, before.end_s)
+    calm_window = Window(before.index, "in the baseline", before.start_s, before.end_s)
     return _compare(question, signals, found, calm_window, windows)
 
 
 def _of(plateau: Plateau) -> Window:
-    return Window(plateau.index, plateau.name, plateau.from_s, plateau.end_s)
+    return Window(plateau.index, f"at {plateau.name}", plateau.from_s, plateau.end_s)
 
 
 def _compare(
@@ -178,7 +178,7 @@ def _impact(table: Table, service: str, calm: Window, window: Window) -> Impact:
     for seen, where in ((before, calm), (now, window)):
         why = _lacks(seen)
         if why:
-            return Impact("unknown", f"{why} with {where.label}", window)
+            return Impact("unknown", f"{why} {where.label}", window)
     if before is None or now is None or before.value is None or now.value is None:
         return Impact("unknown", "no data", window)
     reasons: list[str] = []
@@ -193,12 +193,10 @@ def _impact(table: Table, service: str, calm: Window, window: Window) -> Impact:
         reasons.append(f"p95 {figure(was.value or 0.0, 's')} → {figure(is_now.value or 0.0, 's')}")
         rise += slow
     if reasons:
-        text = f"{', '.join(reasons)} with {window.label}"
+        text = f"{', '.join(reasons)} {window.label}"
         return Impact("affected", text, window, rise, now.value, now.samples)
     if slow is None:
-        return Impact(
-            "unknown", f"no latency with {window.label}", window, 0.0, now.value, now.samples
-        )
+        return Impact("unknown", f"no latency {window.label}", window, 0.0, now.value, now.samples)
     return Impact("unharmed", "", window, 0.0, now.value, now.samples)
 
 

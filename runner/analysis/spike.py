@@ -89,7 +89,7 @@ def back_to_normal(table: LoadTable, spike: Spike, plan: Plan) -> Finding:
             "short to tell."
         )
     normal = (
-        f"Normal is what {spike.before.name} had before: in {band.window_s} s, a p95 up to "
+        f"Normal is as before it, at {spike.before.name}: in {band.window_s} s, a p95 up to "
         f"{figure(band.p95_s, 's')} and errors up to {figure(band.error_ratio, 'ratio')}."
     )
     first = first_lasting(holding, band.window_s)
@@ -177,13 +177,13 @@ def seen_in_stages(table: LoadTable, stages: Sequence[Plateau], spike: Spike | N
         ]
         reason = (
             f"{figure(top.error_ratio or 0.0, 'ratio')} of {count(top.requests, 'request')} failed "
-            f"with {spike.top.name}; {' and '.join(rest)}. {_latencies(reached, seen)}"
+            f"at {spike.top.name}; {' and '.join(rest)}. {_latencies(reached, seen)}"
         )
         return question.answered(reason, top.error_ratio, "ratio", parts)
     worst = max(reached, key=lambda one: seen[one.index].error_ratio or 0.0)
     highest = seen[worst.index].error_ratio or 0.0
     if highest:
-        errors = f"Errors were highest with {worst.name}: {figure(highest, 'ratio')} of requests."
+        errors = f"Errors were highest at {worst.name}: {figure(highest, 'ratio')} of requests."
     else:
         errors = "No request failed in any stage."
     return question.answered(f"{errors} {_latencies(reached, seen)}", highest, "ratio", parts)
@@ -191,7 +191,7 @@ def seen_in_stages(table: LoadTable, stages: Sequence[Plateau], spike: Spike | N
 
 def _latencies(reached: Sequence[Plateau], seen: dict[int, Slice]) -> str:
     known = [(one, statistic_s(seen[one.index].latency_us, "p95")) for one in reached]
-    texts = {one.level: f"{figure(p95, 's')} with {one.name}" for one, p95 in known if p95}
+    texts = {one.level: f"{figure(p95, 's')} at {one.name}" for one, p95 in known if p95}
     if not texts:
         return "No request succeeded."
     ends = [texts[level] for level in dict.fromkeys((min(texts), max(texts)))]

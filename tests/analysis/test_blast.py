@@ -42,7 +42,7 @@ def test_the_affected_are_named_with_what_rose() -> None:
     """Errors of one service rose to 4 %; the other one stayed as it was."""
     finding = spiked({(PEAK, ORDERS): (0.04, 0.041)})
     assert finding.reason.startswith(
-        "Affected: order-api (errors 0.1 % → 4 % with 500 users). Not affected: product-api."
+        "Affected: order-api (errors 0.1 % → 4 % at 500 users). Not affected: product-api."
     )
     assert states(finding) == {ORDERS: "affected", PRODUCTS: "not affected"}
     assert [one.observed for one in finding.parts] == [0.04, 0.001]
@@ -94,7 +94,7 @@ def test_no_data_is_never_not_affected(window: int, changed: Any, why: str) -> N
     users = {BEFORE: "50 users", PEAK: "500 users"}[window]
     finding = spiked(signals=_with(signals, changed.model_copy(update={"phase": window})))
     assert states(finding)[ORDERS] == "not known"
-    assert f"Not known: order-api ({why} with {users})." in finding.reason
+    assert f"Not known: order-api ({why} at {users})." in finding.reason
     assert "Affected: none that is known. Not affected: product-api." in finding.reason
 
 
@@ -129,7 +129,7 @@ def test_rising_load_is_compared_with_its_first_stage() -> None:
     signals = mesh_of(plan, {(1, ORDERS): (0.02, 0.04), (2, ORDERS): (0.3, 0.04)})
     finding = answer_to("affected-by-load", recorded(plan, signals=signals))
     assert finding.title == "Which services did more load affect?"
-    assert "Affected: order-api (errors 0.1 % → 30 % with 300 users)." in finding.reason
+    assert "Affected: order-api (errors 0.1 % → 30 % at 300 users)." in finding.reason
 
 
 def test_a_fault_in_the_spike_leaves_no_answer() -> None:

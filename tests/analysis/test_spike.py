@@ -44,8 +44,8 @@ def test_back_at_once() -> None:
     finding = back()
     assert (finding.verdict, finding.observed, finding.unit) == (Verdict.PASS, 0.0, "s")
     assert finding.reason == (
-        "At once, as soon as the load was back at 50 users. Normal is what 50 users had before: in "
-        "5 s, a p95 up to 30 ms and errors up to 0.73 %."
+        "At once, as soon as the load was back at 50 users. Normal is as before it, at 50 users: "
+        "in 5 s, a p95 up to 30 ms and errors up to 0.73 %."
     )
 
 
@@ -110,7 +110,7 @@ def test_windows_are_longer_where_requests_are_few() -> None:
 
 
 def test_failures_of_the_spike_by_stage() -> None:
-    """A hundredth fails with 500 users: figure, stages beside it, and every stage as a part."""
+    """A hundredth fails at 500 users: figure, stages beside it, and every stage as a part."""
     plan = staged_plan(*SPIKE)
 
     def rows(second: int) -> Sequence[LoadRow]:
@@ -121,8 +121,8 @@ def test_failures_of_the_spike_by_stage() -> None:
     finding = answer_to("seen-in-stages", recorded(plan, rows))
     assert (finding.title, finding.observed) == ("How many requests failed in the spike?", 0.01)
     assert finding.reason == (
-        "1 % of 15,000 requests failed with 500 users; 0 % before it and 0 % after it. Latency p95 "
-        "was 20 ms with 50 users and 80.1 ms with 500 users."
+        "1 % of 15,000 requests failed at 500 users; 0 % before it and 0 % after it. Latency p95 "
+        "was 20 ms at 50 users and 80.1 ms at 500 users."
     )
     assert [(one.label, one.start_s, one.observed, one.samples) for one in finding.parts] == [
         ("50 users", 0.0, 0.0, 3000),
