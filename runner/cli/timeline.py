@@ -41,8 +41,10 @@ def print_plan(plan: Plan) -> None:
         out.print(
             safe(f"REHEARSAL: every duration is multiplied by {plan.time_scale:g}.", "bold yellow")
         )
+    most = "at most " if experiment.load.search is not None else ""
     out.print(
-        f"{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, seed {plan.seed}"
+        f"{most}{fmt.span(plan.duration_s)} of load from {experiment.load.locustfile}, "
+        f"seed {plan.seed}"
     )
     if plan.generator.arguments:
         out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
