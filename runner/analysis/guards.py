@@ -28,6 +28,9 @@ HEARD_S = 2.5
 ANSWER_LATE_S = 1.5
 """An answer is written with its second's others, and read a moment later."""
 
+LOOK_EVERY_S = 1.0
+"""Where nothing new has come in, a figure is good for that long: a minute of load is a lot."""
+
 _NEAR_TITLE = 48
 
 Ask = Callable[[str], Reading]
@@ -62,6 +65,16 @@ class GuardWatch:
     breached_s: float = 0.0
     saw: str = ""
     ask_at_s: float = 0.0
+    _look: Look = field(default_factory=lambda: Look(None))
+    _look_of: tuple[float, float] = (-1.0, -1.0)
+
+    def look(self, load: LiveLoad, now_s: float) -> Look:
+        """What the guard sees in ``load`` now."""
+        heard_s, looked_s = self._look_of
+        if heard_s != load.heard_s or now_s - looked_s >= LOOK_EVERY_S:
+            self._look = load_look(self.guard, load, now_s)
+            self._look_of = (load.heard_s, now_s)
+        return self._look
 
     def rest(self) -> None:
         """Begin anew: the condition does not hold, or nothing is to be expected."""
@@ -120,11 +133,12 @@ class Guards:
                 continue
             if guard.kind == "silent":
                 expected = self.plan.expects_load(now_s)
+                look = load_look(guard, load, now_s)
             else:
                 if now_s < guard.grace + guard.window + SETTLE_S:
                     continue
                 expected = _figure_expected(self.plan, guard, now_s)
-            look = load_look(guard, load, now_s)
+                look = watch.look(load, now_s)
             if not expected:
                 watch.rest()
             elif reason := watch.tripped(look, now_s):

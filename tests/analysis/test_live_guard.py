@@ -197,3 +197,15 @@ def test_guards_rest_where_no_load_is_planned(text: str, left_s: float) -> None:
     for tenth in range(int(left_s * 10), 410):
         assert watched.tripped(LiveLoad(), tenth / 10, nobody) is None
         assert watched.near(tenth / 10) == (), tenth
+
+
+def test_a_figure_is_worked_out_when_something_is_new() -> None:
+    """Goal: ten looks in a second cost one. Method: the very same look, or another."""
+    load, watch = come(10, lambda s: [row(s, "success", 10)]), GuardWatch(guard("errors > 1%"))
+    first = watch.look(load, 10.0)
+    assert watch.look(load, 10.9) is first
+    assert watch.look(load, 11.0) is not first
+    before = watch.look(load, 11.1)
+    feed(load, 11.2, row(11, "http_5xx", 40))
+    assert before == Look(False, "last seen 0 %")
+    assert watch.look(load, 11.2) == Look(True, "last seen 50 %")
