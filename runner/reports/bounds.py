@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
 from runner.model.objective import Bound, parse_bound
+from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 
@@ -61,6 +62,18 @@ def load_marks(drawn: Sequence[DrawnBound], sli: str) -> tuple[BoundMark, ...]:
         for one in drawn
         if (one.bound.sli, one.source, one.subject) == (sli, "client", "")
         for mark in _marks(one, {part.start_s for part in one.parts if part.verdict == "fail"})
+    )
+
+
+def in_flight_mark(recording: Recording) -> BoundMark:
+    """The bound of arrivals in flight; missed when any had to wait for a user, or was dropped."""
+    plan = recording.plan
+    return BoundMark(
+        label=f"≤ {fmt.count(plan.max_in_flight)}",
+        value=float(plan.max_in_flight),
+        above=False,
+        windows=((0.0, plan.duration_s),),
+        missed=any(one.waited or one.dropped for one in recording.load.arrivals.values()),
     )
 
 

@@ -1,29 +1,34 @@
 """What the charts show: lines on one grid of time, bounds, and a sentence on each. No drawing.
 
-All charts of a run share one grid of at most :data:`MOST_POINTS` steps, so that they can be read
-one below the other and the page does not grow with the length of the run. Where a step holds more
-than one value, the worst is shown (of traffic the mean): a chart must not smooth a fault away.
+All charts of a run share one grid of time. Where a step of it holds more than one value, the worst
+is shown (of traffic the mean): a chart must not smooth a fault away.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
 from runner.model.evaluation import Evaluation
 from runner.model.histogram import merge_into, quantile_us
-from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, LoadRecord, Recording, Signals, SignalSeries
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.bounds import BoundMark, DrawnBound, bounds_of, load_marks, service_marks
+from runner.reports.bounds import (
+    BoundMark,
+    DrawnBound,
+    bounds_of,
+    in_flight_mark,
+    load_marks,
+    service_marks,
+)
+from runner.reports.grid import Grid, Line
+from runner.reports.loadlines import arrival_lines, in_flight_line, load_kind, users_lines
+from runner.reports.openmodel import RESPONSE_TIME, SERVICE_TIME
 from runner.reports.text import Shown
-
-MOST_POINTS = 240
-_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
-_EDGE_TOLERANCE_S = 1e-6
 
 LINE_NAMES = {
     "http_4xx": "4xx",
@@ -49,35 +54,6 @@ _SIGNALS: dict[str, tuple[str, str, dict[str, str]]] = {
 """Golden signal, or replicas: title, unit, and indicator to the name of its line."""
 
 _LOWEST_IS_WORST = ("replicas.ready",)
-
-
-class Grid(Model):
-    """Steps of equal length from the start of the load to its planned end."""
-
-    step_s: float
-    count: int
-    duration_s: float
-
-    @property
-    def centers_s(self) -> tuple[float, ...]:
-        """The middle of each step; the last one may be shorter."""
-        return tuple(
-            round((index * self.step_s + min((index + 1) * self.step_s, self.duration_s)) / 2, 3)
-            for index in range(self.count)
-        )
-
-    def index_of(self, offset_s: float) -> int | None:
-        """The step that holds ``offset_s``; the planned end belongs to the last one."""
-        if offset_s < -_EDGE_TOLERANCE_S or offset_s > self.duration_s + _EDGE_TOLERANCE_S:
-            return None
-        return max(0, min(self.count - 1, int((offset_s + _EDGE_TOLERANCE_S) // self.step_s)))
-
-
-class Line(Model):
-    """One line of a chart: a value for each step of the grid, None where there was none."""
-
-    name: str
-    values: Items[float | None]
 
 
 class Chart(Model):
@@ -108,15 +84,6 @@ class ChartGroup(Model):
     charts: Items[Chart] = Field(default=())
 
 
-def grid_of(plan: Plan, signals: Signals | None) -> Grid:
-    """The finest grid that is not finer than the signals and has few enough steps."""
-    steps = [1.0, *(series.step_s for series in (signals.series if signals else ()))]
-    least_s = max(*steps, plan.duration_s / MOST_POINTS)
-    step_s = next((float(s) for s in _STEPS_S if s >= least_s - _EDGE_TOLERANCE_S), least_s)
-    count = max(1, math.ceil(plan.duration_s / step_s - _EDGE_TOLERANCE_S))
-    return Grid(step_s=step_s, count=count, duration_s=plan.duration_s)
-
-
 def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> Items[ChartGroup]:
     """The charts of the load, then those of each service."""
     bounds = bounds_of(evaluation.findings)
@@ -138,41 +105,27 @@ def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> It
 
 
 def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -> ChartGroup:
-    counts, latencies, recorded = _load_steps(recording.load, grid)
-    totals = [sum(counts[name][i] for name in OUTCOMES) for i in range(grid.count)]
-    lengths = [
-        min((i + 1) * grid.step_s, grid.duration_s) - i * grid.step_s for i in range(grid.count)
-    ]
-
-    def per_step(value: Callable[[int], float | None]) -> tuple[float | None, ...]:
-        return tuple(value(i) if i < recorded else None for i in range(grid.count))
-
-    traffic = [
-        Line(
-            name=LINE_NAMES.get(name, name),
-            values=per_step(lambda i, n=counts[name]: n[i] / lengths[i]),  # type: ignore[misc]
+    charts = [*_request_charts(recording, grid), _generator_or_users(recording, grid)]
+    note = (
+        f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests were "
+        "sent. Latency is that of successful requests."
+    )
+    bounds = {key: load_marks(drawn, key) for key, *_ in charts}
+    if load_kind(recording) == "arrivals":
+        charts = [one for one in charts if one[0] != "users"]
+        charts += [
+            ("arrivals", "Arrivals", "per_s", arrival_lines(recording, grid)),
+            ("in-flight", "Arrivals in flight", "count", [in_flight_line(recording, grid)]),
+        ]
+        bounds["in-flight"] = (in_flight_mark(recording),)
+        note = (
+            f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests "
+            f"were due. {RESPONSE_TIME} {SERVICE_TIME} Latency is that of successful requests."
         )
-        for name in OUTCOMES
-        if any(counts[name])
-    ]
-    latency = [
-        Line(name=name, values=per_step(lambda i, q=ratio: _quantile_s(latencies[i], q)))  # type: ignore[misc]
-        for name, ratio in _QUANTILES.items()
-    ]
-    errors = per_step(
-        lambda i: (totals[i] - counts["success"][i]) / totals[i] if totals[i] else None
-    )
-    charts = (
-        ("latency", "Latency", "s", latency),
-        ("traffic", "Requests by outcome", "per_s", traffic),
-        ("errors", "Errors", "ratio", [Line(name="errors", values=errors)]),
-        _generator_or_users(recording, grid),
-    )
     return ChartGroup(
         id="load",
         title="As the users saw it",
-        note=f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests "
-        "were sent. Latency is that of successful requests.",
+        note=note,
         charts=tuple(
             _chart(
                 f"load-{key}",
@@ -181,7 +134,7 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
                 title=title,
                 subject="the load",
                 unit=unit,
-                bounds=load_marks(drawn, key),
+                bounds=bounds.get(key, ()),
                 missing="The load generator recorded nothing.",
             )
             for key, title, unit, lines in charts
@@ -189,7 +142,49 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
     )
 
 
-def _generator_or_users(recording: Recording, grid: Grid) -> tuple[str, str, str, list[Line]]:
+_LoadChart = tuple[str, str, str, list[Line]]
+"""Key, title, unit and lines of a chart of the load."""
+
+
+def _request_charts(recording: Recording, grid: Grid) -> list[_LoadChart]:
+    """Latency, traffic and errors."""
+    is_open = load_kind(recording) == "arrivals"
+    seen = _load_steps(recording.load, grid, with_service=is_open)
+    totals = [sum(seen.counts[name][i] for name in OUTCOMES) for i in range(grid.count)]
+
+    def per_step(value: Callable[[int], float | None]) -> tuple[float | None, ...]:
+        return tuple(value(i) if i < seen.recorded else None for i in range(grid.count))
+
+    def quantiles(latencies: Sequence[dict[int, int]], ratio: float) -> tuple[float | None, ...]:
+        return per_step(lambda i: _quantile_s(latencies[i], ratio))
+
+    lengths_s = [end_s - start_s for start_s, end_s in grid.edges_s]
+
+    def per_second(counts: Sequence[int]) -> tuple[float | None, ...]:
+        return per_step(lambda i: counts[i] / lengths_s[i])
+
+    latency = [
+        Line(name=name, values=quantiles(seen.latencies, ratio))
+        for name, ratio in _QUANTILES.items()
+    ]
+    if is_open:
+        latency.append(Line(name="service p95", values=quantiles(seen.service, 0.95)))
+    traffic = [
+        Line(name=LINE_NAMES.get(name, name), values=per_second(seen.counts[name]))
+        for name in OUTCOMES
+        if any(seen.counts[name])
+    ]
+    errors = per_step(
+        lambda i: (totals[i] - seen.counts["success"][i]) / totals[i] if totals[i] else None
+    )
+    return [
+        ("latency", "Latency", "s", latency),
+        ("traffic", "Requests by outcome", "per_s", traffic),
+        ("errors", "Errors", "ratio", [Line(name="errors", values=errors)]),
+    ]
+
+
+def _generator_or_users(recording: Recording, grid: Grid) -> _LoadChart:
     """How the generator fared, where that is on record; else the users, as on the timeline."""
     spent = recording.load.generator
     if not spent:
@@ -207,32 +202,27 @@ def _generator_or_users(recording: Recording, grid: Grid) -> tuple[str, str, str
     )
 
 
-def users_lines(recording: Recording, grid: Grid) -> list[Line]:
-    """Planned users and those that ran, in each step.
+@dataclass(frozen=True, slots=True)
+class _LoadSteps:
+    """What was seen in each step of the grid.
 
-    A record has the users at the *end* of its second: those of the whole second are the mean of
-    that and of the second's before.
+    Attributes:
+        counts: Requests by outcome.
+        latencies: Histograms of successes.
+        service: The same from the send; empty where nobody asked for it.
+        recorded: Number of steps with a record.
     """
-    last_s = math.nextafter(grid.duration_s, 0.0)
-    planned = tuple(recording.plan.users_at(min(at_s, last_s)) for at_s in grid.centers_s)
-    ran: list[list[float]] = [[] for _ in range(grid.count)]
-    counted = recording.load.users
-    at_start = {-1: recording.plan.users_at(0.0)}
-    for second, users in counted.items():
-        index = grid.index_of(float(second))
-        if index is not None:
-            before = counted.get(second - 1, at_start.get(second - 1, users))
-            ran[index].append((before + users) / 2)
-    actual = tuple(sum(known) / len(known) if known else None for known in ran)
-    return [Line(name="planned", values=planned), Line(name="running", values=actual)]
+
+    counts: dict[str, list[int]]
+    latencies: list[dict[int, int]]
+    service: list[dict[int, int]]
+    recorded: int
 
 
-def _load_steps(
-    load: LoadRecord, grid: Grid
-) -> tuple[dict[str, list[int]], list[dict[int, int]], int]:
-    """Requests by outcome, histograms of successes, and the number of steps with a record."""
+def _load_steps(load: LoadRecord, grid: Grid, *, with_service: bool) -> _LoadSteps:
     counts: dict[str, list[int]] = {name: [0] * grid.count for name in OUTCOMES}
     latencies: list[dict[int, int]] = [{} for _ in range(grid.count)]
+    service: list[dict[int, int]] = [{} for _ in range(grid.count)]
     recorded = 0
     for second in load.users:
         index = grid.index_of(float(second))
@@ -245,7 +235,10 @@ def _load_steps(
         counts.setdefault(row.outcome, [0] * grid.count)[index] += row.count
         if row.outcome == "success":
             merge_into(latencies[index], row.latency_us)
-    return counts, latencies, recorded
+            if with_service:
+                sent = row.latency_us if row.service_us is None else row.service_us
+                merge_into(service[index], sent)
+    return _LoadSteps(counts, latencies, service, recorded)
 
 
 def _quantile_s(counts: dict[int, int], ratio: float) -> float | None:

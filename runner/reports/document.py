@@ -15,8 +15,9 @@ from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.charts import ChartGroup, Grid, chart_groups, grid_of
+from runner.reports.charts import ChartGroup, chart_groups
 from runner.reports.faults import FaultStory, fault_stories
+from runner.reports.grid import Grid, grid_of
 from runner.reports.rows import (
     WORDS,
     AnswerRow,

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.reports import format as fmt
 from runner.reports.bounds import BoundMark
-from runner.reports.charts import Chart, Line
+from runner.reports.charts import Chart
 from runner.reports.document import Document
+from runner.reports.grid import Line
 from runner.reports.timeline import FaultSpan, ticks_s
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _VARIABLES = (
 )
 COLOURS = {name: f"#0102{number:02x}" for number, name in enumerate(_VARIABLES, start=1)}
 
-_STYLES: dict[str, tuple[str, float, str]] = {
+_STYLES: dict[str, tuple[str, float, Any]] = {
     "p50": ("sky", 1.3, "-"),
     "p95": ("blue", 1.8, "-"),
     "p99": ("violet", 1.2, "-"),
@@ -58,6 +59,10 @@ _STYLES: dict[str, tuple[str, float, str]] = {
     "ready": ("blue", 1.6, "-"),
     "planned": ("muted", 1.2, "--"),
     "running": ("blue", 1.6, "-"),
+    "started": ("blue", 1.6, "-"),
+    "dropped": ("red", 1.6, "-"),
+    "in flight": ("blue", 1.6, "-"),
+    "service p95": ("grey", 1.3, (0, (1.2, 1.2))),
 }
 """Name of a line to colour, width and dashes: the same in every chart of every report."""
 

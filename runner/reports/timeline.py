@@ -1,4 +1,4 @@
-"""The run from left to right: phases, faults and users over time. Pure; no markup."""
+"""The run from left to right: phases, faults and load over time. Pure; no markup."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from runner.model.plan import Plan
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.charts import Grid, Line, users_lines
+from runner.reports.grid import Grid, Line
+from runner.reports.loadlines import LoadKind, load_kind, load_lines
 from runner.reports.rows import Number, number, window
 from runner.reports.text import Shown
 
@@ -50,6 +51,10 @@ class Timeline(Model):
     """The run from left to right.
 
     Attributes:
+        counted: What the load is counted in: users, or arrivals per second.
+        load: The load as planned, as it was, and what was dropped of it.
+        highest: The highest value of the line of what was.
+        scale: The highest value of all lines.
         ended_percent: Where the load ended, if before its planned end; else None.
     """
 
@@ -57,18 +62,20 @@ class Timeline(Model):
     duration: str
     phases: Items[PhaseSpan]
     faults: Items[FaultSpan]
-    users: Items[Line]
-    users_max: Number
+    counted: LoadKind
+    load: Items[Line]
+    highest: Number
+    scale: float
     ticks: Items[tuple[float, str]]
     ended_percent: float | None = None
     ended_text: Shown = ""
 
 
 def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Timeline:
-    """The timeline of ``recording``, with its users on ``grid``."""
+    """The timeline of ``recording``, with its load on ``grid``."""
     plan = recording.plan
-    users = users_lines(recording, grid)
-    highest = max((v for line in users for v in line.values if v is not None), default=0.0)
+    counted, load = load_kind(recording), load_lines(recording, grid)
+    tops = [max((v for v in line.values if v is not None), default=0.0) for line in load]
     ended_s = ended_early_s(recording)
     return Timeline(
         ended_percent=None if ended_s is None else _percent(ended_s, plan),
@@ -92,8 +99,10 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
             _fault_span(number_, fault, recording)
             for number_, fault in enumerate(evaluation.faults, start=1)
         ),
-        users=tuple(users),
-        users_max=number(highest, "count"),
+        counted=counted,
+        load=tuple(load),
+        highest=number(tops[1], "count" if counted == "users" else "per_s"),
+        scale=max(tops) or 1.0,
         ticks=tuple(
             (_percent(at_s, plan), fmt.clock_offset(at_s)) for at_s in ticks_s(plan.duration_s, 10)
         ),

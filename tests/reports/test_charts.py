@@ -12,15 +12,9 @@ from voyages import Voyage, plan_of, write_run
 from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
 from runner.model.recording import Signals, SignalSeries
 from runner.reports.bounds import bounds_of, load_marks, service_marks
-from runner.reports.charts import (
-    MOST_POINTS,
-    Chart,
-    Grid,
-    chart_groups,
-    grid_of,
-    on_grid,
-    users_lines,
-)
+from runner.reports.charts import Chart, chart_groups, on_grid
+from runner.reports.grid import MOST_POINTS, Grid, grid_of
+from runner.reports.loadlines import users_lines
 
 
 def series(*points: tuple[float, float | None], step_s: float = 1.0) -> SignalSeries:

@@ -110,7 +110,10 @@ def test_the_timeline_is_tiled_by_phases_and_carries_faults() -> None:
         (1, "pod-kill", 25.0, 12.5),
         (2, "http-abort", 65.0, 12.5),
     ]
-    assert line.users_max == Number(value=100.0, unit="count", text="100")
+    assert line.counted == "users"
+    assert [one.name for one in line.load] == ["planned", "running"]
+    assert line.highest == Number(value=100.0, unit="count", text="100")
+    assert line.scale == 100.0
     assert line.ticks[0] == (0.0, "00:00")
     assert line.ticks[-1] == (100.0, "01:00")
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from runner.reports.bounds import BoundMark
-from runner.reports.charts import LINE_NAMES, Chart, Line
+from runner.reports.charts import LINE_NAMES, Chart
+from runner.reports.grid import Line
 from runner.reports.html import palette
 from runner.reports.plots import COLOURS, WIDTH, draw, settings, standalone, to_svg
 from runner.reports.timeline import FaultSpan
