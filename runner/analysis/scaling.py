@@ -146,7 +146,7 @@ def _why(name: str, one: Replicas, around: Surroundings) -> str:
     scaler = around.autoscaler_of(name)
     ready = ""
     if one.fewest_ready is not None and one.fewest_ready < one.first:
-        ready = f", of which at times only {one.fewest_ready} were ready"
+        ready = f", at times with only {one.fewest_ready} ready"
     if scaler is not None:
         return f"{ready}: the autoscaler may use {scaler.lowest} to {scaler.highest}"
     if around.autoscalers is None:

@@ -94,8 +94,8 @@ def test_pod_that_was_gone_for_a_while() -> None:
         autoscalers=None,
     )
     assert finding.reason == (
-        "order-api stayed at 2, of which at times only 1 were ready; whether there is an "
-        "autoscaler is not known."
+        "order-api stayed at 2, at times with only 1 ready; whether there is an autoscaler is not "
+        "known."
     )
 
 
