@@ -149,7 +149,7 @@ class Guards:
         """Guards whose condition holds now, each such as ``errors > 60%: 12 of 30 s``."""
         holding = [(w.guard, w.since_s) for w in self.watches if w.since_s is not None]
         return tuple(
-            f"{_shortened(guard.title)}: {now_s - since_s:.0f} of {guard.for_:g} s"
+            f"{_shortened(guard.title)}: {min(now_s - since_s, guard.for_):.0f} of {guard.for_:g} s"
             for guard, since_s in holding
         )
 

@@ -136,3 +136,11 @@ def test_of_several_series_the_worst_counts(text: str, expected: Look) -> None:
 )
 def test_a_query_is_told_in_the_unit_of_its_bound(text: str, value: float, saw: str) -> None:
     assert reading_look(parse_threshold(text), number(value)) == Look(True, saw)
+
+
+def test_a_guard_that_waits_for_its_next_answer_is_not_over_time() -> None:
+    """Goal: no "4 of 3 s". Method: a breach at 2 s, and the next question only at 4.2 s."""
+    source = Source(lambda _: number(9.0), takes_s=1.0)
+    watched = guards(query("a", **{"for": "1s"}), query("b", **{"for": "1s"}))
+    assert source.follow(watched, 4.1) is None
+    assert watched.near(source.now_s)[0] == "a > 5: 1 of 1 s"
