@@ -23,7 +23,13 @@ SHORTEST_MESH_PHASE_S = 5.0
 
 def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
     """Sentences on what ``plan`` cannot answer, each with its place in the experiment's file."""
-    return (*_short_phases(plan), *_recoveries(plan), *guard_doubts(plan), *_twice(plan))
+    return (
+        *_short_phases(plan),
+        *_recoveries(plan),
+        *_beyond_breaking(plan),
+        *guard_doubts(plan),
+        *_twice(plan),
+    )
 
 
 def _short_phases(plan: Plan) -> Iterator[Mistake]:
@@ -47,6 +53,27 @@ def _mesh_needed(phase: Phase, plan: Plan) -> str:
         if mesh and phase.name in objective.during:
             return repr(objective.objective)
     return ""
+
+
+def _beyond_breaking(plan: Plan) -> Iterator[Mistake]:
+    """Objectives that a search cannot meet: it goes on until the target gives in."""
+    search = plan.experiment.load.search
+    if search is None:
+        return
+    for index, objective in enumerate(plan.experiment.objectives):
+        bound = objective.bound
+        if bound.sli == "breaking-point" and not bound.holds(search.end):
+            yield Mistake(
+                ("objectives", index),
+                f"this search ends at {search.end:g}/s, so that {objective.objective!r} can be "
+                "missed, but not met",
+            )
+        elif bound.sli in ("latency", "errors", "traffic"):
+            yield Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} is judged over the whole search, which goes beyond the "
+                "breaking point; what must hold at a rate stands in 'until'",
+            )
 
 
 def _recoveries(plan: Plan) -> Iterator[Mistake]:

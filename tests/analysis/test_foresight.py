@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from builders import ABORT, KILL, plan_of
+from search_runs import search_experiment
 
 from runner.analysis.foresight import doubts_about
-from runner.model.plan import Plan
+from runner.model.plan import Plan, make_plan
 
 
 def doubts(plan: Plan) -> list[tuple[Any, str]]:
@@ -64,3 +65,20 @@ def test_the_same_objective_twice_is_told_at_the_second() -> None:
     ((loc, said),) = doubts(plan_of("latency.p95 < 500ms", other, same))
     assert loc == ("objectives", 2)
     assert "says the same as objective 1" in said
+
+
+def test_what_a_search_cannot_meet_is_said_beforehand() -> None:
+    """Goal: no ten minutes for an objective beyond the last rate, or one on what is overloaded."""
+    asked = ("breaking-point >= 200/s", "breaking-point > 1600/s", "errors < 5%")
+    assert doubts(make_plan(search_experiment(*asked))) == [
+        (
+            ("objectives", 1),
+            "this search ends at 1600/s, so that 'breaking-point > 1600/s' can be missed, but not "
+            "met",
+        ),
+        (
+            ("objectives", 2),
+            "'errors < 5%' is judged over the whole search, which goes beyond the breaking point; "
+            "what must hold at a rate stands in 'until'",
+        ),
+    ]
