@@ -179,7 +179,7 @@ def bench(arguments: Sequence[str]) -> int:
     names = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
     options = arguments[len(names) :]
     files = sorted((ROOT / "benchmarks").glob("bench_*.py"))
-    known = {file.stem.removeprefix("bench_"): file for file in files}
+    known = {file.stem.removeprefix("bench_").replace("_", "-"): file for file in files}
     unknown = [name for name in names if name not in known]
     if unknown or (options and len(names) != 1):
         what = f"no benchmark {unknown[0]!r}" if unknown else "options go to one benchmark"

@@ -245,24 +245,24 @@ def test_benchmarks_go_by_name_and_one_takes_options(
         return 0
 
     (tmp_path / "benchmarks").mkdir()
-    for name in ("bench_one.py", "bench_two.py", "shared.py"):
+    for name in ("bench_one_more.py", "bench_two.py", "shared.py"):
         (tmp_path / "benchmarks" / name).touch()
     monkeypatch.setattr(dev, "ROOT", tmp_path)
     monkeypatch.setattr(dev, "setup", lambda **_: None)
     monkeypatch.setattr(dev, "run", run)
     assert dev.main(["bench"]) == 0
-    assert dev.main(["bench", "two", "one"]) == 0
-    assert dev.main(["bench", "one", "--pairs", "3", "-v"]) == 0
+    assert dev.main(["bench", "two", "one-more"]) == 0
+    assert dev.main(["bench", "one-more", "--pairs", "3", "-v"]) == 0
     assert dev.main(["bench", "three"]) == 2
     assert dev.main(["bench", "--pairs", "3"]) == 2
-    assert dev.main(["bench", "one", "two", "--pairs", "3"]) == 2
-    files = [("bench_one.py",), ("bench_two.py",)]
-    assert ran == [*files, *files[::-1], ("bench_one.py", "--pairs", "3", "-v")]
+    assert dev.main(["bench", "one-more", "two", "--pairs", "3"]) == 2
+    files = [("bench_one_more.py",), ("bench_two.py",)]
+    assert ran == [*files, *files[::-1], ("bench_one_more.py", "--pairs", "3", "-v")]
     said = capsys.readouterr().err.splitlines()
     assert "no benchmark 'three'" in said[0]
     assert said[1] == said[2]
     assert said[1].endswith(
-        "options go to one benchmark: bench [NAME …], or bench NAME OPTION …; names: one, two"
+        "options go to one benchmark: bench [NAME …], or bench NAME OPTION …; names: one-more, two"
     )
 
 
