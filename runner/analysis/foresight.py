@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.analysis.guardsight import guard_doubts
+from runner.analysis.loadsteps import steady_from_s
+from runner.analysis.profile import plateaus, spike_of, varied
 from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
+from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
 from runner.model.feasibility import Mistake, edge_of
@@ -26,6 +29,7 @@ def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
     return (
         *_short_phases(plan),
         *_recoveries(plan),
+        *_spikes(plan),
         *_beyond_breaking(plan),
         *guard_doubts(plan),
         *_twice(plan),
@@ -108,6 +112,27 @@ def _unwatched(index: int, seen: list[tuple[PlannedFault, float]], end: str) -> 
         ("objectives", index),
         f"the recovery from {fault.id} is watched for {left_s:g}s only, until the next fault or "
         f"the end{others}; {end}",
+    )
+
+
+def _spikes(plan: Plan) -> Iterator[Mistake]:
+    """What is too short to tell when all was normal again after a spike."""
+    spike = spike_of(varied(plateaus(plan)))
+    if spike is None:
+        return
+    before_s = spike.before.end_s - steady_from_s(spike.before)
+    least_s = float(FEWEST_WINDOWS * SHORTEST_WINDOW_S)
+    if before_s < least_s:
+        yield _unanswered(f"the steady time before the spike lasts {before_s:.3g}s", least_s)
+    after_s, least_s = spike.after.end_s - spike.after.start_s, float(SHORTEST_WINDOW_S)
+    if after_s < least_s:
+        yield _unanswered(f"the time after the spike lasts {after_s:.3g}s", least_s)
+
+
+def _unanswered(what: str, least_s: float) -> Mistake:
+    return Mistake(
+        ("load", "stages"),
+        f"{what} only; when all is back to normal cannot be told from less than {least_s:g}s",
     )
 
 

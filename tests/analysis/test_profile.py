@@ -6,6 +6,7 @@ import pytest
 from builders import plan_of
 from staged import SPIKE, staged_plan
 
+from runner.analysis.foresight import doubts_about
 from runner.analysis.profile import plateaus, rising, spike_of, varied
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
@@ -83,3 +84,24 @@ def test_spike_doubles_and_comes_back(
 def test_rising_ends_where_the_load_falls() -> None:
     found = rising(plateaus(staged_plan((10, 1), (10, 2), (10, 3), (10, 2), (10, 9))))
     assert [one.level for one in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (SPIKE, []),
+        (
+            ((12, 50), (30, 500), (60, 50)),
+            ["the steady time before the spike lasts 9.6s only", "less than 15s"],
+        ),
+        (((60, 50), (30, 500), (4, 50)), ["the time after the spike lasts 4s only", "than 5s"]),
+        (((12, 50), (30, 90), (4, 50)), []),  # no spike
+    ],
+)
+def test_spike_that_is_too_short_to_answer_is_foreseen(
+    stages: tuple[tuple[float, int], ...], said: list[str]
+) -> None:
+    found = [one for one in doubts_about(staged_plan(*stages)) if "back to normal" in one.message]
+    assert len(found) == bool(said)
+    for text in said:
+        assert text in found[0].message
