@@ -45,7 +45,8 @@ def rate_delivered(recording: Recording) -> Finding:
         if planned < 1:
             continue
         started = sum(one.started for one in _within(recording, phase))
-        ratio = started / planned
+        # One that is due at the very edge of a phase may be started on either side of it.
+        ratio = min(1.0, (started + 1) / planned)
         if ratio < worst:
             worst, where = ratio, phase_label(plan, phase)
             text = (
@@ -78,6 +79,8 @@ def arrivals_kept(recording: Recording) -> Finding:
     seconds = [one for phase in _judged(plan) for one in _within(recording, phase)]
     offered = sum(one.offered for one in seconds)
     dropped, waited = (sum(getattr(one, name) for one in seconds) for name in ("dropped", "waited"))
+    if not offered:
+        return check.unproven("No arrival is on record after the warmup.")
     busy = f"all {plan.max_in_flight:,} users (max_in_flight) were busy"
     if dropped > DROPPED_RATIO * offered:
         return check.unproven(
