@@ -204,6 +204,8 @@ def _lacks(seen: PhaseSignal | None) -> str:
     """Why an error ratio tells nothing; empty when it does."""
     if seen is None or seen.state == "error":
         return "no data"
+    if seen.warnings:
+        return "partial data"
     if seen.state == "gaps":
         return "too few figures"
     if seen.value is None or not seen.samples:

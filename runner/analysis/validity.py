@@ -76,6 +76,10 @@ def signals_complete(recording: Recording, objectives: Sequence[Objective]) -> F
     return check.passed("Prometheus answered for the whole run, without a gap.")
 
 
+_ANSWERS_ONLY = ("replicas.", "pool.")
+"""Signals that answers rest on, and no verdict: without them, there are fewer answers."""
+
+
 def _signal_problem(recording: Recording, objectives: Sequence[Objective]) -> str:
     signals = recording.signals
     if signals is None:
@@ -88,6 +92,8 @@ def _signal_problem(recording: Recording, objectives: Sequence[Objective]) -> st
         return f"{signals.scrape_gaps[0].rstrip('.')}{also}."
     items: list[PhaseSignal | SignalSeries] = [*signals.phases, *signals.series]
     for item in items:
+        if item.sli.startswith(_ANSWERS_ONLY):
+            continue
         if item.warnings:
             return f"Prometheus warned about {item.sli}: {item.warnings[0].rstrip('.')}."
         if item.state == "error":

@@ -86,6 +86,10 @@ def test_few_failures_are_luck() -> None:
         (signal(0, "errors", ORDERS, 0.0, state="error"), "no data"),
         (signal(0, "errors", ORDERS, 0.0, state="gaps"), "too few figures"),
         (signal(0, "errors", ORDERS, 0.0, samples=19.0), "too few requests"),
+        (
+            signal(0, "errors", ORDERS, 0.0).model_copy(update={"warnings": ("partial",)}),
+            "partial data",
+        ),
     ],
 )
 def test_no_data_is_never_not_affected(window: int, changed: Any, why: str) -> None:

@@ -26,7 +26,14 @@ from builders import (
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
 from runner.model.plan import Plan
-from runner.model.recording import ClockAnchor, Effect, FaultRecord, LoadRow, Recording
+from runner.model.recording import (
+    ClockAnchor,
+    Effect,
+    FaultRecord,
+    LoadRow,
+    Recording,
+    SignalSeries,
+)
 
 DELAY = {"kind": "http-delay", "service": SERVICE, "at": "20s", "duration": "10s", "delay": "1s"}
 
@@ -367,3 +374,24 @@ def test_rows_after_the_planned_end_do_not_stretch_the_run() -> None:
     assert sum(one.requests for one in evaluation.phases) == 60 * 100
     assert evaluation.phases[-1].end_s == 60.0
     assert evaluate(recording_of(plan, healthy)).verdict is evaluation.verdict
+
+
+def test_signals_that_only_answers_rest_on_are_no_condition() -> None:
+    """Prometheus refused to tell of a pool; nothing that is judged needs it."""
+    plan = plan_of(faults=[ABORT])
+    refused = SignalSeries(
+        sli="pool.connections",
+        service=SERVICE,
+        unit="count",
+        query="q",
+        step_s=1.0,
+        state="error",
+        points=(),
+        message="too many samples",
+    )
+    for sli, verdict in (("pool.connections", Verdict.PASS), ("traffic", Verdict.INCONCLUSIVE)):
+        series = (refused.model_copy(update={"sli": sli}),)
+        signals = signals_of(plan).model_copy(update={"series": series})
+        judged = evaluate(recording_of(plan, signals=signals)).findings
+        (found,) = [one for one in judged if one.check == "signals-complete"]
+        assert found.verdict is verdict
