@@ -180,15 +180,16 @@ def _draw_marks(axes: Axes, chart: SearchChart, top: float) -> None:
                     zorder=2,
                     label="_",
                 )
-    for mark, value in known:
-        if value > top:
-            axes.annotate(
-                f"↑ {fmt.seconds(value)}",
-                (mark.rate_per_s, top),
-                xytext=(-5, -2),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=8,
-                color=COLOURS["muted"],
-            )
+    beyond = [(value, mark.rate_per_s) for mark, value in known if value > top]
+    if beyond:  # The highest only: the others are close to it, and stand in the table.
+        value, rate = max(beyond)
+        axes.annotate(
+            f"↑ {fmt.seconds(value)}",
+            (rate, top),
+            xytext=(2, -6),
+            textcoords="offset points",
+            ha="right" if rate == chart.marks[-1].rate_per_s else "left",
+            va="top",
+            fontsize=8,
+            color=COLOURS["muted"],
+        )
