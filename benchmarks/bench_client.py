@@ -1,6 +1,7 @@
 """Requests per second of one core: the fast client beside FastHttpUser, HttpUser, wrk and k6.
 
-    python3 dev.py bench client [--pairs 5] [--seconds 3] [--users 50] [--json FILE]
+    python3 dev.py bench client [--pairs 5] [--seconds 3] [--users 50] [--patience 120]
+                                [--json FILE]
 
 The first three are runs of the load engine: the real Locust as a child, with our plug-in and its
 full recording, and ``locustfiles/shop.py`` with its headers and bodies, but for its base class and
@@ -58,6 +59,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="measured ones of a trial")
     parser.add_argument("--users", type=int, default=50)
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds in all to wait for a quiet machine"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     trials: dict[str, Callable[..., Window]] = {
@@ -68,9 +72,11 @@ def main() -> None:
     windows: dict[str, list[Window]] = {name: [] for name in trials}
     with loopback.server() as target, tempfile.TemporaryDirectory() as folder:
         loopback.stay_on_client_core()
+        patience = loopback.Patience(args.patience)
         for number in range(args.pairs):
             for name in list(trials)[:: -1 if number % 2 else 1]:
-                windows[name].append(trials[name](target, Path(folder), args))
+                trial = partial(trials[name], target, Path(folder), args)
+                windows[name].append(patience.calmly(trial))
                 loopback.show(name, windows[name][-1])
     report(windows, args.json)
 
@@ -80,22 +86,22 @@ def missing(trials: dict[str, Any]) -> str:
 
 
 def report(windows: dict[str, list[Window]], path: Path | None) -> None:
-    print(f"\nthe fast client beside others (median of pairs, range); {loopback.machine()}")
+    print("\nthe fast client beside others: median and range, of quiet pairs if there are three")
+    print(loopback.machine())
     figures: dict[str, Any] = {"machine": loopback.machine(), "goal": GOAL}
     figures["windows"] = {name: [w._asdict() for w in found] for name, found in windows.items()}
     swift = windows["swift"]
     for name, others in windows.items():
         if name == "swift":
             continue
-        rate = loopback.ratios([w.rate for w in swift], [w.rate for w in others])
-        of_core = loopback.ratios([w.cpu_us for w in others], [w.cpu_us for w in swift])
-        met = f"   goal {GOAL:g}: {loopback.goal(of_core['median'] >= GOAL)}"
+        rate, cpu = loopback.rate_ratios(swift, others), loopback.cpu_ratios(others, swift)
+        met = f"   goal {GOAL:g}: {loopback.goal(cpu['median'] >= GOAL)}"
         print(
-            f"{name:>9}: {of_core['median']:5.2f} x per second of CPU"
-            f" ({of_core['least']:.2f} to {of_core['most']:.2f}),"
+            f"{name:>9}: {cpu['median']:5.2f} x per second of CPU"
+            f" ({cpu['least']:.2f} to {cpu['most']:.2f}, {cpu['pairs']} of {cpu['of']} pairs),"
             f" {rate['median']:5.2f} x by the clock{met if name == 'fast' else ''}"
         )
-        figures[name] = {"per_cpu_second": of_core, "by_the_clock": rate}
+        figures[name] = {"per_cpu_second": cpu, "by_the_clock": rate}
     if path:
         path.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """What riding along costs: one worker with our plug-in and recorder beside Locust alone and Taurus.
 
     python3 dev.py bench load [--pairs 5] [--seconds 4] [--users 50] [--client fast]
-                                    [--taurus | --bzt PATH] [--json FILE]
+                              [--taurus | --bzt PATH] [--patience 120] [--json FILE]
 
 All drive the same locustfile: ``locustfiles/shop.py`` without its waiting time, its users on
 Locust's FastHttpUser. See ``loopback.py`` for who has which core and how it is counted. What
@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,9 @@ def main() -> None:
     parser.add_argument("--client", choices=["fast", "swift", "requests"], default="fast")
     parser.add_argument("--taurus", action="store_true", help="install and measure Taurus, too")
     parser.add_argument("--bzt", type=Path, help="the bzt of an environment that exists")
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds in all to wait for a quiet machine"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     print(f"{loopback.machine()}; locust {version('locust')}, gevent {version('gevent')}; ", end="")
@@ -129,35 +133,39 @@ def main() -> None:
         target = stack.enter_context(loopback.server())
         loopback.stay_on_client_core()
         windows: dict[str, list[Window]] = {name: [] for name in trials}
+        patience = loopback.Patience(args.patience)
         for number in range(args.pairs):
             for name in list(trials)[:: -1 if number % 2 else 1]:
-                windows[name].append(trials[name](target))
+                windows[name].append(patience.calmly(partial(trials[name], target)))
                 loopback.show(name, windows[name][-1])
     report(windows, args.json)
 
 
 def report(windows: dict[str, list[Window]], path: Path | None) -> None:
-    print(f"\nours beside others (median of pairs, range); {loopback.machine()}")
+    print("\nours beside others: median and range, of quiet pairs if there are three")
+    print(loopback.machine())
     figures: dict[str, Any] = {"machine": loopback.machine()}
     figures["windows"] = {name: [w._asdict() for w in found] for name, found in windows.items()}
     own = windows["ours"]
     for name, others in windows.items():
         if name == "ours":
             continue
-        rate = loopback.ratios([w.rate for w in own], [w.rate for w in others])
-        cpu = loopback.ratios([w.cpu_us for w in own], [w.cpu_us for w in others])
+        rate, cpu = loopback.rate_ratios(own, others), loopback.cpu_ratios(own, others)
         figures[name] = {"rate": rate, "cpu_per_request": cpu}
         least = BARE_RATE if name == "locust alone" else TAURUS_RATE
         met = f"goal {least:g}: {loopback.goal(rate['median'] >= least)}"
         print(f"{name:>14}: rate {spelled(rate)} x   {met}")
         met = f"goal {BARE_CPU:g}: {loopback.goal(cpu['median'] <= BARE_CPU)}"
-        print(f"{'':>14}  CPU per request {spelled(cpu)} x   {met}")
+        print(
+            f"{'':>14}  CPU per request {spelled(cpu)} x   {met if name == 'locust alone' else ''}"
+        )
     if path:
         path.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
 
-def spelled(ratio: dict[str, float]) -> str:
-    return f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f})"
+def spelled(ratio: dict[str, Any]) -> str:
+    of = f"{ratio['pairs']} of {ratio['of']} pairs"
+    return f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f}, {of})"
 
 
 if __name__ == "__main__":

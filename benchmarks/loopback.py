@@ -1,23 +1,19 @@
-"""A fast server on the loopback, and load generators at work on it. For the benchmarks.
+"""Load generators at work on a fast server on the loopback. For the benchmarks.
 
-The server answers everything at once, as Envoy would put it, and counts: what a generator achieves
-is read off the server, the same way for all of them. Generators have one core, the server another,
-so that a generator's rate is that of one core. The processor time is that of the generator with all
-its children.
+What a generator achieves is read off the server, the same way for all of them. Generators have one
+core, the server another, so that a generator's rate is that of one core. The processor time is that
+of the generator with all its children; it can be trusted also where others use the machine, which
+rates by the clock cannot.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import platform
 import re
-import select
 import signal
-import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+from fastserver import BOUND_S, SERVER_CORE, Server, server
 
 from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
@@ -35,22 +32,16 @@ from runner.model.plan import make_plan
 from runner.model.recording import TargetInfo
 from runner.store import RunDir, Store
 
+__all__ = ["SERVER_CORE", "Server", "server"]
+
 ROOT = Path(__file__).resolve().parents[1]
-CLIENT_CORE, SERVER_CORE = 0, 1
+CLIENT_CORE = 0
 HOST = "api.c4ang.com"
-BOUND_S = 60.0
 LONG_S = 300
 """How long a generator is told to go on; it is ended when it was measured."""
 WARM_S = 1.0
+QUIET_RATIO, QUIET_ROUNDS = 0.15, 3
 STEP_S = 0.2
-
-BODY = b'{"service":"product-api","pod":"product-api-5d9c7","id":7}'
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-    b"x-envoy-upstream-service-time: 3\r\ndate: Sun, 09 Aug 2026 10:00:00 GMT\r\n"
-    b"server: istio-envoy\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
-)
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 CLIENTS = {
     "swift": "from runner.load.swift import SwiftHttpUser as FastHttpUser",
@@ -69,25 +60,6 @@ Shopper.wait_time = lambda self: 0
 """
 
 
-class Server(NamedTuple):
-    """The server.
-
-    Attributes:
-        counter: Shared with it; 8 bytes, the number of its answers.
-    """
-
-    pid: int
-    port: int
-    counter: mmap.mmap
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def answered(self) -> int:
-        return int(struct.unpack("Q", self.counter[:8])[0])
-
-
 class Window(NamedTuple):
     """One generator, for some seconds."""
 
@@ -99,71 +71,8 @@ class Window(NamedTuple):
     """How busy the generator was, of one core; children on other cores count, too."""
     server_ratio: float
     """How busy the server was, of its core: near 1 the figures are the server's."""
-
-
-def serve(port_to: int, shared: int) -> None:
-    """Answer every request at once, until killed. One thread, no framework: it must not be slow."""
-    os.sched_setaffinity(0, {SERVER_CORE})
-    counter = memoryview(mmap.mmap(shared, mmap.PAGESIZE)).cast("Q")
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listener.setblocking(False)
-    os.write(port_to, f"{listener.getsockname()[1]}\n".encode())
-    poll = select.epoll()
-    poll.register(listener, select.EPOLLIN)
-    lines: dict[int, socket.socket] = {}
-    waiting: dict[int, bytes] = {}
-    while True:
-        for number, _ in poll.poll():
-            if number == listener.fileno():
-                line, _ = listener.accept()
-                line.setblocking(False)
-                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                lines[line.fileno()] = line
-                poll.register(line, select.EPOLLIN)
-                continue
-            line = lines[number]
-            try:
-                data = line.recv(65536)
-                if data and number in waiting:
-                    data = waiting.pop(number) + data
-                if data and not whole(data):
-                    waiting[number] = data
-                elif data:
-                    line.send(ANSWER)
-                    counter[0] += 1
-            except OSError:
-                data = b""
-            if not data:
-                waiting.pop(number, None)
-                poll.unregister(number)
-                lines.pop(number).close()
-
-
-def whole(data: bytes) -> bool:
-    """Whether a request, the only one on its way, has come to its end."""
-    if data.startswith(b"GET"):
-        return data.endswith(b"\r\n\r\n")
-    end = data.find(b"\r\n\r\n")
-    found = LENGTH.search(data, 0, end + 2)
-    return end >= 0 and found is not None and len(data) - end - 4 >= int(found[1])
-
-
-@contextmanager
-def server() -> Iterator[Server]:
-    """A server of our own."""
-    read, write = os.pipe()
-    shared = os.memfd_create("answers")
-    os.ftruncate(shared, mmap.PAGESIZE)
-    argv = [sys.executable, __file__, str(write), str(shared)]
-    child = subprocess.Popen(argv, pass_fds=[write, shared])
-    try:
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            yield Server(child.pid, int(pipe.readline()), mmap.mmap(shared, mmap.PAGESIZE))
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait(BOUND_S)
-        os.close(shared)
+    others_ratio: float
+    """How busy everything else kept the machine, of one core."""
 
 
 def cpu_s(pid: int) -> float:
@@ -195,13 +104,26 @@ def measure(
         meanwhile()
         time.sleep(0.05)
     _pass(WARM_S, meanwhile)
-    first = (time.monotonic(), target.answered(), cpu_s(pid), cpu_s(target.pid))
+    first = _look(target, pid)
     _pass(seconds, meanwhile)
-    last = (time.monotonic(), target.answered(), cpu_s(pid), cpu_s(target.pid))
-    passed_s, answers, own_s, served_s = (b - a for a, b in zip(first, last, strict=True))
+    passed_s, answers, own_s, served_s, all_s = (
+        after - before for before, after in zip(first, _look(target, pid), strict=True)
+    )
     if not answers:
         raise SystemExit("the generator has stopped")
-    return Window(answers / passed_s, 1e6 * own_s / answers, own_s / passed_s, served_s / passed_s)
+    return Window(
+        rate=answers / passed_s,
+        cpu_us=1e6 * own_s / answers,
+        core_ratio=own_s / passed_s,
+        server_ratio=served_s / passed_s,
+        others_ratio=max(0.0, all_s - own_s - served_s) / passed_s,
+    )
+
+
+def _look(target: Server, pid: int) -> tuple[float, ...]:
+    machine_s = psutil.cpu_times()
+    busy_s = machine_s.user + machine_s.nice + machine_s.system
+    return time.monotonic(), target.answered(), cpu_s(pid), cpu_s(target.pid), busy_s
 
 
 def _pass(seconds: float, meanwhile: Callable[[], object]) -> None:
@@ -325,14 +247,38 @@ def shop_on(client: str, folder: Path) -> Path:
     return path
 
 
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """Median and range of the ratios of pairs."""
-    of_pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
+def quiet(*trials: Sequence[Window]) -> list[int]:
+    """Numbers of the rounds in which nothing else kept the machine busy.
+
+    All rounds, if fewer than :data:`QUIET_ROUNDS` were quiet.
+    """
+    rounds = list(range(len(trials[0])))
+    calm = [at for at in rounds if all(each[at].others_ratio < QUIET_RATIO for each in trials)]
+    return calm if len(calm) >= QUIET_ROUNDS else rounds
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float], rounds: Sequence[int]) -> dict[str, Any]:
+    """Median and range of the ratios of the pairs of some rounds."""
+    of_pairs = [ours[at] / theirs[at] for at in rounds]
     return {
         "median": statistics.median(of_pairs),
         "least": min(of_pairs),
         "most": max(of_pairs),
+        "pairs": len(of_pairs),
+        "of": len(ours),
     }
+
+
+def rate_ratios(ours: Sequence[Window], theirs: Sequence[Window]) -> dict[str, Any]:
+    """Our rates by theirs."""
+    rounds = quiet(ours, theirs)
+    return ratios([each.rate for each in ours], [each.rate for each in theirs], rounds)
+
+
+def cpu_ratios(ours: Sequence[Window], theirs: Sequence[Window]) -> dict[str, Any]:
+    """Our processor time per answer by theirs."""
+    rounds = quiet(ours, theirs)
+    return ratios([each.cpu_us for each in ours], [each.cpu_us for each in theirs], rounds)
 
 
 def machine() -> str:
@@ -342,17 +288,48 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, load {load}; {python}"
 
 
-def show(name: str, window: Window, note: str = "") -> None:
+def show(name: str, window: Window) -> None:
+    busy = (window.core_ratio, window.server_ratio, window.others_ratio)
+    shares = "   ".join(
+        f"{who} {share:4.0%}" for who, share in zip(("own", "server", "others"), busy, strict=True)
+    )
     print(
-        f"{name:>18} {window.rate:8.0f}/s {window.cpu_us:7.1f} us of CPU each"
-        f"   generator {window.core_ratio:4.0%}   server {window.server_ratio:4.0%}   {note}",
+        f"{name:>18} {window.rate:8.0f}/s {window.cpu_us:7.1f} us of CPU each   {shares}",
         flush=True,
     )
 
 
+class Patience:
+    """Waits for a quiet machine, and repeats what was disturbed, for so many seconds in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left_s = seconds
+
+    def calmly(self, trial: Callable[[], Window]) -> Window:
+        """A trial that was not disturbed; or the last one, when the patience is over."""
+        while True:
+            began_s = time.monotonic()
+            while self._left_s > time.monotonic() - began_s and others_now() > QUIET_RATIO:
+                pass
+            window = trial()
+            if window.others_ratio < QUIET_RATIO:
+                return window
+            self._left_s -= time.monotonic() - began_s
+            if self._left_s <= 0:
+                return window
+            show("(disturbed)", window)
+
+
+def others_now() -> float:
+    """How busy the machine is now, of one core; takes a moment in which nothing may run here."""
+    before, began_s = psutil.cpu_times(), time.monotonic()
+    time.sleep(0.5)
+    after = psutil.cpu_times()
+    busy_s = sum(
+        getattr(after, name) - getattr(before, name) for name in ("user", "nice", "system")
+    )
+    return float(busy_s / (time.monotonic() - began_s))
+
+
 def goal(met: bool) -> str:
     return "met" if met else "MISSED"
-
-
-if __name__ == "__main__":
-    serve(*map(int, sys.argv[1:]))
