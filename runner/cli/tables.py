@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.model.evaluation import Evaluation, Verdict
+from runner.model.evaluation import Evaluation, ServiceTimes, Verdict
 from runner.model.searchfigures import RateWord, SearchFigures
 from runner.reports import format as fmt
+from runner.reports.openmodel import RESPONSE_TIME, SERVICE_TIME
 from runner.reports.search import rate_text, verdict_word
 
 STYLES = {
@@ -126,6 +127,31 @@ def validity_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def latency_table(evaluation: Evaluation) -> Table:
+    """Response time beside service time, in each phase of a run with arrivals."""
+    heads = [f"{what} {name}" for what in ("Response", "Service") for name in _QUANTILES]
+    table = make_table("Phase", *heads, title="Latency", right=range(1, 7))
+    for phase in evaluation.phases:
+        sent = phase.service or ServiceTimes()
+        seen = (phase.p50_s, phase.p95_s, phase.p99_s, sent.p50_s, sent.p95_s, sent.p99_s)
+        table.add_row(safe(phase.label), *(fmt.seconds(value) for value in seen))
+    return table
+
+
+def arrivals_table(evaluation: Evaluation) -> Table:
+    """What became of arrivals, in each phase of a run with arrivals."""
+    heads = ("Offered", "Started", "Waited", "Dropped", "Completed", "Most in flight")
+    table = make_table("Phase", *heads, title="Arrivals", right=range(1, 7))
+    for phase in evaluation.phases:
+        if phase.arrivals is not None:
+            counts = phase.arrivals.model_dump()
+            cells = {name: safe(fmt.count(value)) for name, value in counts.items()}
+            if phase.arrivals.dropped:
+                cells["dropped"].stylize("red")
+            table.add_row(safe(phase.label), *cells.values())
+    return table
+
+
 def answers_table(evaluation: Evaluation) -> Table | None:
     """What was learned beside the verdict; None when nothing was asked."""
     table = make_table("Question", "Answer", title="Answers")
@@ -163,6 +189,7 @@ _RATE_STYLES: dict[RateWord, str] = {
     "generator-limited": STYLES[Verdict.INCONCLUSIVE],
 }
 _QUESTION_WIDTH = 36
+_QUANTILES = ("p50", "p95", "p99")
 _UNMET = (Verdict.INCONCLUSIVE, Verdict.FAIL)
 _FOLLOWS = ("load-delivered", "fault-injected", "fault-seen", "signals-complete")
 """Checks of validity that no run can meet that somebody ended before its time."""
@@ -182,6 +209,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
     out.print(validity_table(evaluation))
     if evaluation.search is not None and evaluation.search.rates:
         out.print(rates_table(evaluation.search))
+    elif any(phase.arrivals is not None for phase in evaluation.phases):
+        out.print(latency_table(evaluation))
+        out.print(f"{RESPONSE_TIME} {SERVICE_TIME}\n")
+        out.print(arrivals_table(evaluation))
     learned = answers_table(evaluation)
     if learned is not None:
         out.print(learned)

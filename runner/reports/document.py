@@ -18,6 +18,7 @@ from runner.reports import format as fmt
 from runner.reports.charts import ChartGroup, chart_groups
 from runner.reports.faults import FaultStory, fault_stories
 from runner.reports.grid import Grid, grid_of
+from runner.reports.openmodel import OpenModel, open_model
 from runner.reports.rows import (
     WORDS,
     AnswerRow,
@@ -66,6 +67,7 @@ class Document(Model):
     validity: Items[FindingRow]
     answers: Items[AnswerRow] = ()
     search: SearchStory | None = None
+    open_model: OpenModel | None = None
     notes: Items[Shown]
     timeline: Timeline
     grid: Grid
@@ -110,6 +112,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         validity=tuple(row for kind, row in findings if kind == "validity"),
         answers=tuple(answer_row(one) for one in evaluation.findings if one.kind == "answer"),
         search=None if evaluation.search is None else search_story(evaluation.search),
+        open_model=open_model(plan),
         notes=recording.load.notes[:MOST_NOTES],
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from runner.reports import format as fmt
 from runner.reports.document import Document
 from runner.reports.html import MARKS
+from runner.reports.openmodel import OpenModel
 from runner.reports.rows import AnswerRow, FindingRow, LoadRow, worst_first
 from runner.reports.search import SearchStory
 
@@ -38,6 +40,8 @@ def render_markdown(document: Document) -> str:
         blocks.append(_rates(document.search))
     if document.phases:
         blocks.append(_phases(document.phases))
+    if document.open_model is not None:
+        blocks += _arrivals(document.open_model, document.phases)
     facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
     blocks.append(facts)
     if document.command:
@@ -101,9 +105,35 @@ def _rates(search: SearchStory) -> str:
     )
 
 
+def _arrivals(model: OpenModel, rows: tuple[LoadRow, ...]) -> list[str]:
+    """What became of arrivals, phase by phase, and what the figures mean."""
+    said = md(f"{model.response_time} {model.service_time} {model.pool}")
+    counted = [(row.label, row.arrivals) for row in rows if row.arrivals is not None]
+    if not counted:
+        return [said]
+    table = _table(
+        ("Phase", "Offered", "Started", "Waited", "Dropped", "Completed", "Most in flight"),
+        [
+            (
+                md(label),
+                arrivals.offered.text,
+                arrivals.started.text,
+                arrivals.waited.text,
+                arrivals.dropped.text,
+                arrivals.completed.text,
+                arrivals.peak_in_flight.text,
+            )
+            for label, arrivals in counted
+        ],
+    )
+    return [table, said]
+
+
 def _phases(rows: tuple[LoadRow, ...]) -> str:
+    is_open = any(row.service is not None for row in rows)
+    service = ("Service p50", "Service p95", "Service p99") if is_open else ()
     return _table(
-        ("Phase", "Window", "Requests", "Rate", "Errors", "p50", "p95", "p99"),
+        ("Phase", "Window", "Requests", "Rate", "Errors", "p50", "p95", "p99", *service),
         [
             (
                 md(row.label),
@@ -114,7 +144,14 @@ def _phases(rows: tuple[LoadRow, ...]) -> str:
                 md(row.p50.text),
                 md(row.p95.text),
                 md(row.p99.text),
+                *(_service(row) if is_open else ()),
             )
             for row in rows
         ],
     )
+
+
+def _service(row: LoadRow) -> tuple[str, ...]:
+    times = row.service
+    found = () if times is None else (times.p50.text, times.p95.text, times.p99.text)
+    return tuple(md(text) for text in found) or (fmt.NOTHING,) * 3

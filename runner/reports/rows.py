@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runner.model.evaluation import FailureFigure, Finding, LoadFigures, Part, Verdict
+from runner.model.evaluation import (
+    ArrivalFigures,
+    FailureFigure,
+    Finding,
+    LoadFigures,
+    Part,
+    ServiceTimes,
+    Verdict,
+)
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.text import Shown
@@ -89,8 +97,32 @@ class AnswerRow(Model):
         return any(part.samples.value is not None for part in self.parts)
 
 
+class ServiceRow(Model):
+    """Latencies from the send."""
+
+    p50: Number
+    p95: Number
+    p99: Number
+
+
+class ArrivalRow(Model):
+    """What became of the arrivals of a phase."""
+
+    offered: Number
+    started: Number
+    waited: Number
+    dropped: Number
+    completed: Number
+    peak_in_flight: Number
+
+
 class LoadRow(Model):
-    """Load figures of a phase, or of an endpoint in a phase."""
+    """Load figures of a phase, or of an endpoint in a phase.
+
+    Attributes:
+        service: In the open model only.
+        arrivals: Of whole phases in the open model only.
+    """
 
     label: Shown
     phase: str
@@ -106,6 +138,8 @@ class LoadRow(Model):
     p99: Number
     highest: Number
     kinds: str
+    service: ServiceRow | None = None
+    arrivals: ArrivalRow | None = None
 
 
 class FailureRow(Model):
@@ -203,6 +237,20 @@ def load_row(figures: LoadFigures) -> LoadRow:
         p99=number(figures.p99_s, "s"),
         highest=number(figures.max_s, "s"),
         kinds=", ".join(f"{fmt.count(n)} {KINDS.get(name, name)}" for name, n in kinds.items()),
+        service=None if figures.service is None else _service_row(figures.service),
+        arrivals=None if figures.arrivals is None else _arrival_row(figures.arrivals),
+    )
+
+
+def _service_row(times: ServiceTimes) -> ServiceRow:
+    return ServiceRow(
+        p50=number(times.p50_s, "s"), p95=number(times.p95_s, "s"), p99=number(times.p99_s, "s")
+    )
+
+
+def _arrival_row(figures: ArrivalFigures) -> ArrivalRow:
+    return ArrivalRow(
+        **{name: number(value, "count") for name, value in figures.model_dump().items()}
     )
 
 
