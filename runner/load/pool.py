@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from gevent import get_hub, getcurrent
+from gevent import get_hub, getcurrent, sleep
 from gevent.hub import Waiter
 from locust import TaskSet, User
 from locust.exception import StopUser
@@ -29,6 +29,8 @@ from runner.load.recorder import Recorder
 
 _DUE = "seatrial_due"
 _BUSY = "seatrial_busy"
+_SERVED = "seatrial_served"
+_PAUSE_S = 1.0
 
 
 class _Seat:
@@ -125,6 +127,7 @@ class Pool:
         """The task of the current user has ended."""
         greenlet = getcurrent()
         setattr(greenlet, _BUSY, False)
+        setattr(greenlet, _SERVED, True)
         setattr(greenlet, _DUE, None)
         self.busy -= 1
         self._recorder.tally(int(self._offset_s())).completed += 1
@@ -164,6 +167,16 @@ def intended() -> tuple[float, int] | None:
     return due
 
 
+def _pause(user: Any) -> None:
+    """Who fails before he has an arrival, as one without tasks does, must not do so all the time.
+
+    Nothing else would run: he never waits.
+    """
+    user._state = LOCUST_STATE_WAITING  # noqa: SLF001
+    sleep(_PAUSE_S)
+    user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
+
+
 def hold_tasks(pool: Pool) -> Callable[[], None]:
     """Let every task of every user wait for an arrival, and none for its wait time.
 
@@ -185,10 +198,14 @@ def hold_tasks(pool: Pool) -> Callable[[], None]:
             pool.done()
 
     def wait_no_more(self: Any) -> None:
-        if getattr(getcurrent(), _BUSY, False):
+        greenlet = getcurrent()
+        if getattr(greenlet, _BUSY, False):
             wait(self)  # a task that thinks for a while
         elif self.user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001
             raise StopUser
+        elif not getattr(greenlet, _SERVED, False):
+            _pause(self.user)
+        setattr(greenlet, _SERVED, False)
 
     def undo() -> None:
         kind.execute_next_task, kind.wait = execute, wait
