@@ -52,6 +52,12 @@ class EndlessJob:
     def tail(self, lines: int) -> str:
         return "still here"
 
+    def offer(self, rate_per_s: float, duration_s: float) -> None:
+        self.job.offer(rate_per_s, duration_s)
+
+    def finish(self) -> None:
+        self.job.finish()
+
     def progress(self) -> LoadProgress:
         return LoadProgress(None) if self.silent else self.job.progress()
 

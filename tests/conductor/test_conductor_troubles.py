@@ -156,6 +156,12 @@ class BlindJob:
     def tail(self, lines: int) -> str:
         return self.job.tail(lines)
 
+    def offer(self, rate_per_s: float, duration_s: float) -> None:
+        self.job.offer(rate_per_s, duration_s)
+
+    def finish(self) -> None:
+        self.job.finish()
+
     def progress(self) -> LoadProgress:
         if self.world.clock.now_s >= self.from_s:
             raise self.error
