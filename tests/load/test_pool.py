@@ -1,115 +1,31 @@
 """The open model's pool of users: who gets an arrival, who waits, and what is counted.
 
-Real users of Locust in real greenlets, on a clock that stands still unless a test moves it.
+Real users of Locust in real greenlets.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gevent
-import gevent.event
 import pytest
-from gevent.pool import Group
+from hall import (
+    Hall,
+    SequentialTaskSet,
+    StopUser,
+    TaskSet,
+    constant,
+    hold_tasks,
+    intended,
+    quick,
+    settle,
+    stay,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.load.recorder import Recorder, Tally
+from runner.load.recorder import Tally
 from runner.model.histogram import bucket_of
-
-_before = os.environ.get("LOCUST_SKIP_MONKEY_PATCH")
-os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
-try:
-    from locust import SequentialTaskSet, TaskSet, User, constant
-    from locust.env import Environment
-    from locust.exception import StopUser
-
-    from runner.load.pool import Pool, hold_tasks, intended
-finally:
-    if _before is None:
-        del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
-    else:
-        os.environ["LOCUST_SKIP_MONKEY_PATCH"] = _before
-
-Work = Callable[[Any], object]
-
-
-class Hall:
-    """A pool whose users carry out ``work``, and who did what when."""
-
-    def __init__(self, work: Any, size: int = 3, max_wait_s: float = 10.0) -> None:
-        self.now_s = 0.0
-        self.recorder = Recorder()
-        self.log: list[Any] = []
-        self.users: list[User] = []
-        self.group = Group()
-        self.doors: list[gevent.event.Event] = []
-        self.environment = Environment()
-
-        class Doer(User):
-            tasks = [work]  # noqa: RUF012 - as Locust wants it
-            wait_time = constant(3600)
-
-        self.kind: Any = Doer
-        self.kind.hall = self
-        self.pool = Pool(size, max_wait_s, self.start, lambda: self.now_s, self.recorder)
-
-    def start(self) -> bool:
-        user: User = self.kind(self.environment)
-        self.users.append(user)
-        user.start(self.group)
-        return True
-
-    def warm(self, number: int) -> None:
-        for _ in range(number):
-            self.start()
-            self.pool.members += 1
-        settle()
-
-    def arrive(self, due_s: float, late_s: float = 0.0) -> None:
-        self.now_s = due_s + late_s
-        self.pool.arrive(due_s)
-        settle()
-
-    def open(self, index: int = 0) -> None:
-        """Let the task that has waited for longest go on."""
-        self.doors.pop(index).set()
-        settle()
-
-    @property
-    def total(self) -> Tally:
-        total = Tally()
-        batch = self.recorder.drain()
-        for tally in batch.arrivals.values():
-            total.add(tally)
-        self.recorder.add(batch)
-        return total
-
-    @property
-    def sums(self) -> dict[str, int]:
-        total = self.total
-        names = ("offered", "started", "waited", "dropped", "completed")
-        return {name: getattr(total, name) for name in names if getattr(total, name)}
-
-
-def settle() -> None:
-    for _ in range(8):
-        gevent.sleep(0)
-
-
-def stay(user: Any) -> None:
-    """A task that lasts until the test opens a door."""
-    door = gevent.event.Event()
-    user.hall.log.append(user.hall.users.index(user))
-    user.hall.doors.append(door)
-    door.wait()
-
-
-def quick(user: Any) -> None:
-    user.hall.log.append(user.hall.users.index(user))
-
 
 Open = Callable[..., Hall]
 
