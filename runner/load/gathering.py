@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.load.recorder import MAX_ENDPOINTS, Recorder, overflow_note
+from runner.load.recorder import MAX_ENDPOINTS, MAX_FAILURE_TEXTS, Batch, Recorder, overflow_note
 from runner.load.reporting import Report
 from runner.load.seconds import SecondsWriter
 from runner.model.recording import WorkerWord
@@ -166,12 +166,20 @@ class Gathering:
             second = self._written
             users = sum(worker.users.pop(second, 0) for worker in self._known_in(second))
             self._written += 1
-            self._writer.rows(self._recorder.drain(self._written), self._written, users)
+            self._put(self._recorder.drain(self._written), users)
 
     def close(self) -> None:
         """Write whatever is left, complete or not."""
         self.write()
-        self._writer.rows(self._recorder.drain(), self._written, self.users)
+        self._put(self._recorder.drain(), self.users)
+
+    def _put(self, batch: Batch, users: int) -> None:
+        self._writer.rows(batch, self._written, users)
+        if batch.dropped:
+            self.note(
+                f"more than {MAX_FAILURE_TEXTS} kinds of failure: of the others no text is kept, "
+                "and they are counted by outcome alone"
+            )
 
     def _known_in(self, second: int) -> list[_Worker]:
         return [worker for worker in self._workers.values() if second in worker.users]

@@ -194,6 +194,20 @@ def test_too_many_endpoints_of_all_workers_together_are_said(two: Gathered) -> N
     assert sum(row.count for row in two.record.rows if row.endpoint == "(other)") == 100
 
 
+def test_failures_whose_text_is_not_kept_are_said(two: Gathered) -> None:
+    """Goal: no silent loss. Method: one kind more than there is room for, over two workers."""
+    for name, first in (("1", 0), ("2", 150)):
+        texts = {(KEY, "error", f"kind {first + n}"): 1 for n in range(150)}
+        two.gathering.add(name, Report(1, 5, Batch(failures=texts)), 1.0)
+    two.close()
+    assert len(two.record.failures) == 200
+    assert two.record.dropped_failures == 100
+    assert two.record.notes == (
+        "more than 200 kinds of failure: of the others no text is kept, and they are counted by "
+        "outcome alone",
+    )
+
+
 def test_a_killed_generator_leaves_every_second_that_all_have_reported(two: Gathered) -> None:
     """Goal: as it comes, not at the end. Method: no close, and the tear in the last line."""
     for name in ("1", "2"):
