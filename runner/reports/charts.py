@@ -27,7 +27,6 @@ from runner.reports.bounds import (
 )
 from runner.reports.grid import Grid, Line
 from runner.reports.loadlines import arrival_lines, in_flight_line, load_kind, users_lines
-from runner.reports.openmodel import RESPONSE_TIME, SERVICE_TIME
 from runner.reports.text import Shown
 
 LINE_NAMES = {
@@ -120,7 +119,8 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
         bounds["in-flight"] = (in_flight_mark(recording),)
         note = (
             f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests "
-            f"were due. {RESPONSE_TIME} {SERVICE_TIME} Latency is that of successful requests."
+            "were due. Latency is that of successful requests, from the moment at which they were "
+            "due; service p95 is the same from their send."
         )
     return ChartGroup(
         id="load",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from openvoyages import OpenLoad
+
 from runner.analysis.evaluate import evaluate
 from runner.model.experiment import Experiment
 from runner.model.histogram import bucket_of
@@ -67,10 +69,18 @@ class Voyage:
         names: Endpoint to the name under which the load reports it.
         signals: Whether any were collected.
         recorded_s: Where the record of the load ends, if before the end of the load.
+        rate: Arrivals per second, instead of users.
+        pool: Most arrivals in flight.
+        stall_s: How long nobody is answered, in the middle of the run; open model only.
+        max_wait: How long an arrival waits.
     """
 
     length_s: float = 120.0
     users: int = 100
+    rate: float | None = None
+    pool: int | None = None
+    stall_s: float = 0.0
+    max_wait: str = "10s"
     kill: bool = True
     delay: bool = False
     abort: bool = True
@@ -108,20 +118,27 @@ def plan_of(voyage: Voyage) -> Plan:
         {
             "name": "shop-at-sea",
             "description": voyage.description,
-            "load": {
-                "locustfile": "shop.py",
-                "stages": [
-                    {"duration": f"{ramp_s}s", "users": voyage.users}
-                    | {"spawn_rate": voyage.users / ramp_s},
-                    {"duration": f"{length_s - ramp_s}s", "users": voyage.users},
-                ],
-            },
+            "load": _load(voyage, ramp_s),
             "warmup": f"{ramp_s}s",
             "faults": faults,
             "objectives": list(voyage.objectives),
         }
     )
     return make_plan(experiment).model_copy(update={"time_scale": voyage.time_scale})
+
+
+def _load(voyage: Voyage, ramp_s: float) -> dict[str, Any]:
+    rest_s = voyage.length_s - ramp_s
+    if voyage.rate is None:
+        ramp: dict[str, Any] = {"duration": f"{ramp_s}s", "users": voyage.users}
+        ramp |= {"spawn_rate": voyage.users / ramp_s}
+        hold: dict[str, Any] = {"duration": f"{rest_s}s", "users": voyage.users}
+        return {"locustfile": "shop.py", "stages": [ramp, hold]}
+    rate = f"{voyage.rate}/s"
+    ramp = {"duration": f"{ramp_s}s", "rate": rate, "ramp": f"{ramp_s}s"}
+    stages = [ramp, {"duration": f"{rest_s}s", "rate": rate}]
+    pool = {} if voyage.pool is None else {"max_in_flight": voyage.pool}
+    return {"locustfile": "shop.py", "stages": stages, "max_wait": voyage.max_wait, **pool}
 
 
 def write_run(root: Path, voyage: Voyage | None = None, *, evaluated: bool = True) -> RunDir:
@@ -204,7 +221,9 @@ def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> 
     lines: list[dict[str, Any]] = [{"kind": "start", "wall_s": WALL_S}]
     failures: dict[str, int] = {}
     recorded_s = int(min(plan.duration_s, voyage.recorded_s))
-    for second in range(recorded_s):
+    if voyage.rate is not None:
+        lines += _open_lines(plan, voyage, recorded_s, rng, failures)
+    for second in range(recorded_s if voyage.rate is None else 0):
         users = round(plan.users_at(second + 0.5))
         rows = []
         for endpoint, (share, median_s, service) in SHOP.items():
@@ -230,6 +249,35 @@ def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> 
         lines.append({"kind": "end", "wall_s": WALL_S + plan.duration_s, "complete": True})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (run.load_dir / "seconds.jsonl").write_text(text, encoding="utf-8")
+
+
+def _open_lines(
+    plan: Plan, voyage: Voyage, recorded_s: int, rng: random.Random, failures: dict[str, int]
+) -> list[dict[str, Any]]:
+    shares = [share for share, _, _ in SHOP.values()]
+
+    def answer(at_s: float) -> tuple[str, str, float]:
+        ((endpoint, (_, median_s, service)),) = rng.choices(list(SHOP.items()), shares)
+        now = weather(plan, service, at_s)
+        name = voyage.names.get(endpoint, endpoint)
+        if rng.random() < now.fails:
+            return name, "http_5xx", 0.004
+        delay_s = now.delay_s if rng.random() < now.delayed else 0.0
+        return name, "success", median_s * now.slower * math.exp(rng.gauss(0, 0.35)) + delay_s
+
+    middle_s = plan.duration_s / 2
+    load = OpenLoad(plan, answer, (middle_s, middle_s + voyage.stall_s), rng)
+    lines = []
+    for second in range(recorded_s):
+        rows, arrivals = load.of_second(second)
+        for name, outcome, response, _ in rows:
+            if outcome != "success":
+                failures[name] = failures.get(name, 0) + sum(n for _, n in response)
+        lines.append({"kind": "rows", "second": second, "users": plan.max_in_flight, "rows": rows})
+        lines.append({"kind": "arrivals", "second": second, **arrivals})
+        account = {"cpu_ratio": 0.2, "lag_s": 0.002, "rss_bytes": 80_000_000}
+        lines.append({"kind": "generator", "second": second, **account})
+    return lines
 
 
 def _write_faults(run: RunDir, plan: Plan) -> None:
@@ -272,7 +320,9 @@ def _value(plan: Plan, sli: str, service: str, at_s: float, noise: float) -> flo
         ((s, m) for s, m, owner in SHOP.values() if owner == service), (0.05, 0.012)
     )
     now = weather(plan, service, at_s)
-    traffic = plan.users_at(min(at_s, plan.duration_s - 0.001)) * share * (1 + 0.05 * noise)
+    moment_s = min(at_s, plan.duration_s - 0.001)
+    level = plan.users_at(moment_s) + plan.rate_at(moment_s)
+    traffic = level * share * (1 + 0.05 * noise)
     spread = {"latency.p50": 1.0, "latency.p95": 1.8, "latency.p99": 2.4}
     if sli in spread:
         slow = now.delay_s if now.delayed and sli != "latency.p50" else 0.0
