@@ -19,6 +19,7 @@ import gevent.event
 from runner.load.gathering import Gathering
 from runner.load.generator import Generator
 from runner.load.listener import LoadClock
+from runner.load.ownshape import Wish
 from runner.load.reporting import (
     DONE_MESSAGE,
     DROP_MESSAGE,
@@ -30,6 +31,7 @@ from runner.load.reporting import (
     REPORT_MESSAGE,
     SHARE_MESSAGE,
     STOP_MESSAGE,
+    WISH_MESSAGE,
     from_message,
     to_message,
 )
@@ -140,6 +142,11 @@ class Crew:
         values = [line.start_s, line.end_s, line.rate_from, line.rate_to]
         self._tell_all(LINE_MESSAGE, {"line": values})
 
+    def turn_to(self, wish: Wish, from_s: float) -> None:
+        classes = None if wish.classes is None else list(wish.classes)
+        values = [wish.users, wish.spawn_rate, classes]
+        self._tell_all(WISH_MESSAGE, {"wish": values, "from_s": from_s})
+
     def drop_waiting(self) -> None:
         self._tell_all(DROP_MESSAGE)
 
@@ -213,6 +220,7 @@ class Worker:
             (GO_MESSAGE, self._on_go),
             (SHARE_MESSAGE, self._on_share),
             (LINE_MESSAGE, self._on_line),
+            (WISH_MESSAGE, self._on_wish),
             (DROP_MESSAGE, self._on_drop),
             (FINISH_MESSAGE, self._on_finish),
             (STOP_MESSAGE, self._on_stop),
@@ -293,6 +301,12 @@ class Worker:
         if self._generator is not None:
             self._generator.add_line(Line(*msg.data["line"]))
 
+    def _on_wish(self, environment: Any, msg: Any, **_: Any) -> None:
+        if self._generator is not None:
+            users, spawn_rate, classes = msg.data["wish"]
+            names = None if classes is None else tuple(classes)
+            self._generator.turn_to(Wish(users, spawn_rate, names), msg.data["from_s"])
+
     def _on_drop(self, environment: Any, msg: Any, **_: Any) -> None:
         if self._generator is not None:
             self._generator.drop_waiting()
@@ -306,7 +320,13 @@ class Worker:
 
     def _orphaned(self) -> None:
         self.stop()
-        gevent.spawn_later(_MASTER_SILENCE_S, self._environment.runner.quit)
+        gevent.spawn(self._quit_soon)
+
+    def _quit_soon(self) -> None:
+        bound_s = time.monotonic() + _MASTER_SILENCE_S
+        while time.monotonic() < bound_s and not (self._generator is None or self._generator.over):
+            gevent.sleep(_LOOK_S)
+        self._environment.runner.quit()
 
     def _watch_master(self) -> None:
         """Nobody must keep a target under load for a master that is gone."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import gevent
 import gevent.event
 
+from runner.load.gathering import SILENCE_S
 from runner.load.listener import LoadClock
 from runner.load.pool import Pool, hold_tasks
 from runner.load.population import Population, cast_of
@@ -202,7 +203,10 @@ class RateDriver:
                 swept_s = now_s
             due_s = self._due_s(now_s)
             while due_s is not None and due_s <= now_s:
-                self._pool.arrive(due_s)
+                if self._workers > 1 and now_s - due_s > SILENCE_S:
+                    self._pool.give_up(due_s)  # who was silent for so long has lost his share
+                else:
+                    self._pool.arrive(due_s)
                 self._turns.take()
                 due_s = self._due_s(now_s)
             if due_s is None and now_s >= self._end_s():

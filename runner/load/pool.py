@@ -94,6 +94,11 @@ class Pool:
         if full:
             self.drop_old()
 
+    def give_up(self, due_s: float) -> None:
+        """An arrival that was due at ``due_s``, so long ago that it is not started any more."""
+        self._recorder.tally(int(due_s)).offered += 1
+        self._drop()
+
     def drop_old(self, now_s: float | None = None) -> None:
         """Give up arrivals that have waited for too long."""
         oldest_s = (self._offset_s() if now_s is None else now_s) - self._max_wait_s

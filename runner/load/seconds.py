@@ -161,8 +161,11 @@ class SecondsReader:
 
     @property
     def started(self) -> bool:
-        """Whether the load had begun when last looked."""
-        return self._started_wall_s is not None
+        """Whether the load has begun: its start is the first thing that is written."""
+        try:
+            return self._path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def progress(self) -> LoadProgress:
         """What is new; a torn last line waits for the rest of it.

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.load.engine import LocustEngine, LocustJob
 from runner.model.experiment import Experiment
-from runner.model.plan import make_plan
+from runner.model.plan import GeneratorPlan, make_plan
 from runner.model.recording import TargetInfo
 from runner.ports import LoadProgress
 from runner.store import RunDir, Store
@@ -58,13 +58,18 @@ def set_off(
     *,
     stop_timeout: str = "2s",
     environ: dict[str, str] | None = None,
+    workers: int = 0,
+    **more: object,
 ) -> Trip:
+    """Start Locust; ``more`` goes into the experiment's ``load``."""
     locustfile = folder / "users.py"
     locustfile.write_text(source, encoding="utf-8")
-    load = {"locustfile": str(locustfile), "stages": stages, "stop_timeout": stop_timeout}
+    load = {"locustfile": str(locustfile), "stages": stages, "stop_timeout": stop_timeout, **more}
     experiment = {"name": "trip", "description": "A trip.", "load": load}
     text = json.dumps(experiment | {"objectives": ["errors < 1%"]})
-    plan = make_plan(Experiment.model_validate_json(text))
+    plan = make_plan(
+        Experiment.model_validate_json(text), generator=GeneratorPlan(workers=workers)
+    )
     run = Store(folder / "results").create_run("trip", time.time())
     run.write_plan(plan, "")
     target = TargetInfo(
