@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.errors import LoadError
-from runner.load.arguments import OWN_VARIABLES
+from runner.load.arguments import OWN_VARIABLES, for_worker
 from runner.mistakes import closest
 from runner.model.plan import GeneratorPlan, Plan
 from runner.model.recording import TargetInfo
@@ -70,7 +70,7 @@ def worker_command(
         LoadError: When the locustfile's path cannot be given to Locust.
     """
     where = ("--worker", "--master-host", host, "--master-port", str(port))
-    return [*_locust(python, locustfile), *where, *arguments]
+    return [*_locust(python, locustfile), *where, *for_worker(arguments)]
 
 
 def _locust(python: str, locustfile: Path) -> list[str]:

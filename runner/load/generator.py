@@ -20,10 +20,12 @@ from runner.load.drivers import Driver, RateDriver, UsersDriver
 from runner.load.host_header import name_host
 from runner.load.listener import Listener, LoadClock
 from runner.load.locust_stats import FedStatistics
+from runner.load.ownshape import Wish
 from runner.load.population import Population
 from runner.load.recorder import Recorder
 from runner.load.reporting import Report
 from runner.load.shape import Share
+from runner.load.shapedriver import ShapeDriver
 from runner.model.arrivals import Line
 from runner.model.plan import Plan
 
@@ -110,6 +112,8 @@ class Generator:
             self._driver = RateDriver(
                 plan, runner, self.clock, population, self._recorder, workers=self._workers
             )
+        elif plan.experiment.load.model == "own":
+            self._driver = ShapeDriver(plan, runner, self.clock, population)
         else:
             self._driver = UsersDriver(plan, runner, self.clock, population)
         for share in self._shares:
@@ -150,6 +154,11 @@ class Generator:
         """In a search: continue the schedule."""
         if isinstance(self._driver, RateDriver):
             self._driver.add(line)
+
+    def turn_to(self, wish: Wish, from_s: float) -> None:
+        """With a shape of the locustfile's own: follow ``wish`` from ``from_s`` on."""
+        if isinstance(self._driver, ShapeDriver):
+            self._driver.turn_to(wish, from_s)
 
     def drop_waiting(self) -> None:
         """In a search: give up arrivals that have not begun."""
@@ -212,8 +221,13 @@ class Generator:
                 lag_s=lag_s,
                 rss_bytes=self._process.memory_info().rss if account else 0,
                 notes=self.listener.news(),
+                wanted=self._wanted(upto_second) if account else None,
             )
         )
+
+    def _wanted(self, second: int) -> int | None:
+        driver = self._driver
+        return driver.wanted_at(float(second)) if isinstance(driver, ShapeDriver) else None
 
     def _cpu_ratio(self) -> float:
         cpu_s, now_s = time.process_time(), time.monotonic()

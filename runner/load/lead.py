@@ -17,6 +17,8 @@ import gevent.event
 
 from runner.load.gathering import Gathering
 from runner.load.listener import LoadClock
+from runner.load.ownshape import Wish
+from runner.load.pilot import Pilot
 from runner.load.seconds import SECONDS_FILE, STEPS_ASKED_FILE, SecondsWriter
 from runner.model.arrivals import Line
 from runner.model.plan import Plan
@@ -31,6 +33,10 @@ class Hands(Protocol):
 
     def add_line(self, line: Line) -> None:
         """In a search: continue the schedule."""
+        ...
+
+    def turn_to(self, wish: Wish, from_s: float) -> None:
+        """With a shape of the locustfile's own: follow ``wish`` from ``from_s`` on."""
         ...
 
     def drop_waiting(self) -> None:
@@ -58,12 +64,16 @@ class Lead:
         self._writer = SecondsWriter(folder / SECONDS_FILE, time.time)
         self._steering: gevent.Greenlet | None = None
         self.gathering = Gathering(self._writer)
+        self.pilot: Pilot | None = None
+        """Who asks the locustfile's own shape, if that is followed."""
 
     def open(self, hands: Hands) -> None:
         """Write down that offset 0 is set, and begin to steer if there is something to steer."""
         self.gathering.open(self._clock.started_wall_s or time.time())
         if self._plan.experiment.load.model == "search":
             self._steering = gevent.spawn(self._steer, hands)
+        if self.pilot is not None:
+            self._steering = gevent.spawn(self.pilot.steer, hands)
 
     def close(self) -> None:
         """Write what is left, and the end, if the load had a start."""

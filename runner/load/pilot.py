@@ -76,6 +76,10 @@ class Pilot:
         if plan.rehearsal:
             _quicken(self._shape, plan.time_scale)
 
+    def count_by(self, users: Callable[[], int]) -> None:
+        """Let the shape see so many users; what Locust's master counts by itself is seconds old."""
+        self._shape.get_current_user_count = users
+
     def steer(self, followers: Followers) -> None:
         """Ask and tell until the shape is over; from offset 0 on."""
         gevent.sleep(max(0.0, -self._ahead_s - self._clock.offset_s()))

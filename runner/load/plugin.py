@@ -18,14 +18,17 @@ from typing import Any
 import gevent
 import gevent.event
 import locust
+from locust.argument_parser import get_parser
 from locust.runners import MasterRunner, WorkerRunner
 
+from runner.load.configured import Sources, refused, told
 from runner.load.crew import Crew, Worker
 from runner.load.gathering import ALONE
 from runner.load.generator import ABORT_GRACE_S, EXIT_LIMIT_S, Generator
 from runner.load.lead import Lead
 from runner.load.listener import LoadClock
 from runner.load.locust_upkeep import LineLimit, prune_stats
+from runner.load.pilot import WISH_AHEAD_S, Pilot
 from runner.model.plan import Plan
 
 logger = logging.getLogger("seatrial.load")
@@ -56,8 +59,6 @@ class Ride:
     def board(self, environment: Any, **_: Any) -> None:
         """Take the place of Locust's own timing, statistics and signals; on ``init``."""
         self._environment = environment
-        # A locust.conf that happens to lie around must not cut the plan short.
-        environment.parsed_options.run_time = None
         environment.stats.use_response_times_cache = False
         environment.stats.total.use_response_times_cache = False
         LineLimit.install()
@@ -67,8 +68,15 @@ class Ride:
             self._worker = Worker(environment, self._force_exit)
             return
         plan, folder = plan_from(self._environ)
+        kind = type(environment.runner).__name__
+        why = refused(environment.parsed_options, crew=bool(plan.generator.crew), runner=kind)
+        if why:
+            raise SystemExit(why)
         self._plan = plan
         environment.stop_timeout = plan.experiment.load.stop_timeout
+        if plan.experiment.load.model != "own":  # whose shape may look at it
+            # A locust.conf that happens to lie around must not cut the plan short.
+            environment.parsed_options.run_time = None
         if isinstance(environment.runner, MasterRunner):
             self._crew = Crew(environment.runner, plan, self._host)
             self._lead = Lead(plan, folder, self._clock)
@@ -83,6 +91,31 @@ class Ride:
             )
             self._clock = self._alone.clock
             self._lead = Lead(plan, folder, self._clock)
+        for text in told(_sources(), plan.experiment.load.model):
+            self._lead.gathering.note(text)
+        self._see_to_shapes(environment, plan, self._lead)
+
+    def _see_to_shapes(self, environment: Any, plan: Plan, lead: Lead) -> None:
+        """Follow the locustfile's own shape where the plan says so, else say that it is not used.
+
+        Raises:
+            SystemExit: When there is none to follow, or several.
+        """
+        if plan.experiment.load.model == "own":
+            try:
+                lead.pilot = Pilot(
+                    environment,
+                    plan,
+                    self._clock,
+                    note=lead.gathering.note,
+                    abandon=self.abandon,
+                    ahead_s=0.0 if self._crew is None else WISH_AHEAD_S,
+                )
+                if self._crew is not None:
+                    lead.pilot.count_by(lambda: lead.gathering.users)
+            except ValueError as error:
+                raise SystemExit(str(error)) from None
+            return
         own = type(environment.shape_class).__name__
         others = sorted(set(environment.available_shape_classes or ()) - {own, "Default"})
         if others:
@@ -91,7 +124,7 @@ class Ride:
                 "follows the experiment's stages"
             )
             logger.warning(text)
-            self._lead.gathering.note(text)
+            lead.gathering.note(text)
 
     def follow(self) -> None:
         """Carry out the plan; returns when every user has left."""
@@ -119,6 +152,11 @@ class Ride:
         """Close the record; on ``quit``."""
         if self._alone is not None and not self._alone.over:
             self._alone.report()
+            if self._lead and self._plan and self._clock.started and not self._stop.is_set():
+                at = f"{self._clock.offset_s():.0f} s of {self._plan.duration_s:g} s"
+                self._lead.gathering.note(
+                    f"Locust was ended from within at {at}: does the locustfile call runner.quit()?"
+                )
         if self._worker is not None:
             self._worker.leave()
         if self._lead is not None:
@@ -169,6 +207,14 @@ class Ride:
         logger.error("users or teardown code did not end in time: the process is ended")
         self.leave()
         os._exit(3)
+
+
+def _sources() -> Sources:
+    """Where Locust's settings came from: it has parsed them already, and kept no note of that."""
+    parser = get_parser()
+    parser.parse_args()
+    sources: Sources = parser.get_source_to_settings_dict()
+    return sources
 
 
 def plan_from(environ: Mapping[str, str]) -> tuple[Plan, Path]:

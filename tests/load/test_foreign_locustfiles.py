@@ -7,85 +7,50 @@ the record, what the server saw, and what the locustfile itself printed.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from conftest import ROOT
-from echoserver import Answer, EchoServer, echo_server
-from trips import BOUND_S, Trip
-
-from runner.load.engine import LocustEngine, LocustJob
-from runner.model.experiment import Experiment
-from runner.model.plan import GeneratorPlan, make_plan
-from runner.model.recording import LoadRecord, TargetInfo
-from runner.store import Store
+from fleet import HOST, Landed, Voyage, sailed
 
 FILES = ROOT / "tests" / "locustfiles"
-LOCUST = "locust-2.15.1"
-HAR = "har2locust-0.9.4"
-CLOUD = "locust-cloud-1.30.0"
-AT_ONCE = 4
-HOST = "shop.test"
-
-
-@dataclass(frozen=True)
-class Voyage:
-    """How a locustfile is driven.
-
-    Attributes:
-        users: Users of the one stage; 0 for the locustfile's own shape.
-        arguments: What stands after ``--``.
-        answers: What the server says at which path; 200 elsewhere.
-        api_host: Whether the server's address is in the environment as API_HOST.
-    """
-
-    file: str
-    users: int = 3
-    seconds: int = 3
-    time_scale: float = 1.0
-    arguments: tuple[str, ...] = ()
-    answers: Mapping[str, Answer] = field(default_factory=dict)
-    api_host: bool = False
-
-    @property
-    def load(self) -> dict[str, object]:
-        load: dict[str, object] = {"locustfile": str(FILES / self.file), "stop_timeout": "1s"}
-        if not self.users:
-            return load | {"shape": "own", "duration": f"{self.seconds}s"}
-        return load | {"stages": [{"duration": f"{self.seconds}s", "users": self.users}]}
-
+LOCUST = FILES / "locust-2.15.1"
+HAR = FILES / "har2locust-0.9.4"
+CLOUD = FILES / "locust-cloud-1.30.0"
 
 VOYAGES = {
-    "basic": Voyage(f"{LOCUST}/basic.py", answers={"/does_not_exist": (404, "no")}, users=12),
-    "arguments": Voyage(
-        f"{LOCUST}/add_command_line_argument.py",
-        arguments=("--my-argument", "a ship", "WebsiteUser"),
-        seconds=2,
+    "waves": Voyage(
+        LOCUST / "custom_shape" / "double_wave.py", users=0, seconds=600, time_scale=0.01
     ),
-    "credentials": Voyage(f"{LOCUST}/dynamic_user_credentials.py", users=4),
-    "events": Voyage(f"{LOCUST}/events.py", users=8),
-    "fast": Voyage(f"{LOCUST}/fast_http_locust.py", users=1, seconds=2),
-    "manual": Voyage(f"{LOCUST}/manual_stats_reporting.py", users=16, seconds=4),
-    "hosts": Voyage(f"{LOCUST}/multiple_hosts.py", users=12, api_host=True),
-    "nested": Voyage(f"{LOCUST}/nested_inline_tasksets.py", users=8, seconds=4),
-    "semaphore": Voyage(f"{LOCUST}/semaphore_wait.py", seconds=7),
-    "threshold": Voyage(f"{LOCUST}/stop_on_threshold.py", seconds=30, answers={"/": (500, "no")}),
-    "xmlrpc": Voyage(f"{LOCUST}/custom_xmlrpc_client/xmlrpc_locustfile.py", users=2, seconds=2),
-    "requests": Voyage(f"{HAR}/reqres.in.py", users=1, seconds=2),
-    "form": Voyage(f"{HAR}/url-encoded-body-no-text-field.py", users=1, seconds=2),
+    "staging": Voyage(
+        LOCUST / "custom_shape" / "staging_user_classes.py", users=0, seconds=240, time_scale=0.025
+    ),
+    "semaphore": Voyage(LOCUST / "semaphore_wait.py", seconds=6),
+    "basic": Voyage(LOCUST / "basic.py", answers={"/does_not_exist": (404, "no")}, users=40),
+    "arguments": Voyage(
+        LOCUST / "add_command_line_argument.py",
+        arguments=("--my-argument", "a ship", "WebsiteUser"),
+        users=1,
+        seconds=1,
+    ),
+    "credentials": Voyage(LOCUST / "dynamic_user_credentials.py", users=4),
+    "events": Voyage(LOCUST / "events.py", users=8),
+    "fast": Voyage(LOCUST / "fast_http_locust.py", users=1, seconds=2),
+    "manual": Voyage(LOCUST / "manual_stats_reporting.py", users=16, seconds=4),
+    "hosts": Voyage(LOCUST / "multiple_hosts.py", users=24, api_host=True),
+    "nested": Voyage(LOCUST / "nested_inline_tasksets.py", users=20, seconds=4),
+    "threshold": Voyage(LOCUST / "stop_on_threshold.py", seconds=30, answers={"/": (500, "no")}),
+    "xmlrpc": Voyage(LOCUST / "custom_xmlrpc_client/xmlrpc_locustfile.py", users=2, seconds=2),
+    "requests": Voyage(HAR / "reqres.in.py", users=1, seconds=2),
+    "form": Voyage(HAR / "url-encoded-body-no-text-field.py", users=1, seconds=2),
     "characters": Voyage(
-        f"{HAR}/string-problematic-characters.py",
+        HAR / "string-problematic-characters.py",
         users=1,
         seconds=2,
         answers={"/api/users/2": (422, "no")},
     ),
     "cart": Voyage(
-        f"{CLOUD}/locustfile.py",
+        CLOUD / "locustfile.py",
         users=1,
         seconds=2,
         answers={"/authenticate": (200, {"error": "bad password"})},
@@ -93,108 +58,10 @@ VOYAGES = {
 }
 
 
-@dataclass
-class Landed:
-    """What is left of a voyage."""
-
-    trip: Trip
-    server: EchoServer
-    record: LoadRecord
-    code: int
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Endpoint to requests on record."""
-        found: dict[str, int] = {}
-        for row in self.record.rows:
-            found[row.endpoint] = found.get(row.endpoint, 0) + row.count
-        return found
-
-    @property
-    def outcomes(self) -> dict[str, set[str]]:
-        """Endpoint to the ways in which its requests ended."""
-        found: dict[str, set[str]] = {}
-        for row in self.record.rows:
-            found.setdefault(row.endpoint, set()).add(row.outcome)
-        return found
-
-    @property
-    def log(self) -> str:
-        return self.trip.job.tail(100_000)
-
-
-def launch(voyage: Voyage, folder: Path, server: EchoServer) -> Trip:
-    experiment = {"name": "foreign", "description": "Foreign.", "load": voyage.load}
-    text = json.dumps(experiment | {"objectives": ["errors < 1%"]})
-    plan = make_plan(
-        Experiment.model_validate_json(text),
-        time_scale=voyage.time_scale,
-        generator=GeneratorPlan(arguments=voyage.arguments),
-    )
-    run = Store(folder / "results").create_run("foreign", time.time())
-    run.write_plan(plan, "")
-    target = TargetInfo(
-        kind="sandbox",
-        name="test",
-        namespace="n",
-        ingress_url=server.url,
-        host=HOST,
-        prometheus_url="",
-    )
-    environ = dict(os.environ) | ({"API_HOST": server.url} if voyage.api_host else {})
-    engine = LocustEngine(environ=environ | {"PYTHONDONTWRITEBYTECODE": "1"})
-    job = engine.start(plan, target, run.load_dir, run.log_path("locust"))
-    assert isinstance(job, LocustJob)
-    return Trip(run, job, engine)
-
-
-class Fleet:
-    """Drives voyages, a few at a time, in the order in which they were given."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._under_way: dict[str, tuple[Trip, EchoServer]] = {}
-        self.landed: dict[str, Landed] = {}
-
-    def sail(self, voyages: Mapping[str, Voyage], servers: Mapping[str, EchoServer]) -> None:
-        waiting = list(voyages)
-        deadline = time.monotonic() + 2 * BOUND_S
-        while waiting or self._under_way:
-            assert time.monotonic() < deadline, sorted(self._under_way)
-            while waiting and len(self._under_way) < AT_ONCE:
-                name = waiting.pop(0)
-                (self._folder / name).mkdir()
-                trip = launch(voyages[name], self._folder / name, servers[name])
-                self._under_way[name] = (trip, servers[name])
-            self._moor()
-            time.sleep(0.05)
-
-    def _moor(self) -> None:
-        for name, (trip, server) in list(self._under_way.items()):
-            code = trip.job.poll()
-            if code is not None:
-                del self._under_way[name]
-                self.landed[name] = Landed(trip, server, trip.run.read_load(), code)
-
-    def stop(self) -> None:
-        for trip, _ in self._under_way.values():
-            trip.engine.stop(1.0)
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Landed]]:
-    """Every voyage, come to its end."""
-    from contextlib import ExitStack
-
-    fleet = Fleet(tmp_path_factory.mktemp("foreign"))
-    with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(echo_server(voyage.answers))
-            for name, voyage in VOYAGES.items()
-        }
-        stack.callback(fleet.stop)
-        fleet.sail(VOYAGES, servers)
-        yield fleet.landed
+    with sailed(tmp_path_factory.mktemp("foreign"), VOYAGES) as landed:
+        yield landed
 
 
 def test_they_are_verbatim() -> None:
@@ -208,9 +75,6 @@ def test_they_are_verbatim() -> None:
     assert found == {name: digest for digest, name in listed}
 
 
-pytestmark_live = pytest.mark.sandbox
-
-
 @pytest.mark.sandbox
 @pytest.mark.parametrize("name", [name for name in VOYAGES if name != "threshold"])
 def test_each_is_followed_to_the_end(fleet: dict[str, Landed], name: str) -> None:
@@ -220,8 +84,9 @@ def test_each_is_followed_to_the_end(fleet: dict[str, Landed], name: str) -> Non
     assert landed.code == 0, landed.log
     assert (landed.record.finished, landed.record.complete) == (True, True)
     assert landed.record.notes == ()
-    assert landed.record.users[voyage.seconds - 1] == voyage.users
-    assert min(landed.counts.values()) > 0
+    if voyage.users:
+        assert landed.record.users[voyage.seconds - 1] == voyage.users
+    assert bool(landed.counts) is (name != "arguments")  # which sends no requests
 
 
 @pytest.mark.sandbox
@@ -293,7 +158,7 @@ def test_requests_that_the_locustfile_reports_itself(fleet: dict[str, Landed]) -
 
 @pytest.mark.sandbox
 def test_a_second_session_with_a_host_of_its_own(fleet: dict[str, Landed]) -> None:
-    """Goal: an abstract user, and a client beside `client`. Method: only `client` is the target's."""
+    """Goal: an abstract user with a second client. Method: only the first one is the target's."""
     landed = fleet["hosts"]
     assert landed.counts == dict(landed.server.seen)
     address = landed.server.url.removeprefix("http://")
@@ -321,6 +186,8 @@ def test_a_locustfile_that_quits_ends_the_load_and_the_record_says_so(
     assert landed.outcomes == {"GET /": {"http_5xx"}}
     assert (landed.record.finished, landed.record.complete) == (True, False)
     assert max(landed.record.users) < 15
+    (note,) = landed.record.notes
+    assert note.endswith(" s of 30 s: does the locustfile call runner.quit()?")
 
 
 @pytest.mark.sandbox
@@ -361,3 +228,30 @@ def test_verdicts_of_the_author(fleet: dict[str, Landed]) -> None:
     texts = {text for _, _, text in landed.record.failures}
     assert texts == {"bad password", "orderId missing"}
     assert "import finder works" in landed.log
+
+
+@pytest.mark.sandbox
+def test_a_shape_of_two_waves_is_followed(fleet: dict[str, Landed]) -> None:
+    """Goal: a shape that changes at every tick. Method: ten minutes of it in six seconds.
+
+    Of 600 s, waves are at their highest at 200 s (60 users) and 400 s (40); the ends have 20.
+    """
+    record = fleet["waves"].record
+    assert list(record.wanted) == [0, 1, 2, 3, 4]
+    assert [record.wanted[second] for second in (1, 3)] == [60, 40]
+    assert [record.wanted[second] for second in (0, 2, 4)] == pytest.approx([20] * 3, abs=1)
+    off = [abs(record.users[second] - users) for second, users in record.wanted.items()]
+    assert sorted(off)[3] <= 4  # a machine that is busy is late for some
+
+
+@pytest.mark.sandbox
+def test_a_shape_with_stages_and_user_classes_is_followed(fleet: dict[str, Landed]) -> None:
+    """Goal: six stages, ramped at their spawn rates. Method: four minutes of it in six seconds.
+
+    A second is 40 s of the shape: at 40, 80, … s it wants 10, 50, 100, 100, 30 users.
+    """
+    record = fleet["staging"].record
+    assert [record.wanted[second] for second in range(5)] == [10, 50, 100, 100, 30]
+    off = [abs(record.users[second] - users) for second, users in record.wanted.items()]
+    assert sorted(off)[2] <= 2
+    assert fleet["staging"].outcomes == {"GET /": {"success"}}
