@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from sys import exc_info
 from typing import Any
 
 from gevent import get_hub, getcurrent, sleep
@@ -208,8 +209,8 @@ def hold_tasks(pool: Pool) -> Callable[[], None]:
             wait(self)  # a task that thinks for a while
         elif self.user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001
             raise StopUser
-        elif not getattr(greenlet, _SERVED, False):
-            _pause(self.user)
+        elif exc_info()[0] is not None and not getattr(greenlet, _SERVED, False):
+            _pause(self.user)  # not one who waits in his on_start: he is wanted now
         setattr(greenlet, _SERVED, False)
 
     def undo() -> None:

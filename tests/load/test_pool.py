@@ -215,6 +215,14 @@ def test_a_user_without_tasks_does_not_keep_everybody_else_from_running(hall: Op
     assert one.sums == {"offered": 1}
 
 
+def test_a_user_who_waits_before_he_begins_is_there_at_once(hall: Open) -> None:
+    """Goal: whoever is started because all are busy is not late by a wait of the closed model."""
+    one = hall(quick)
+    one.kind.on_start = lambda self: self.wait()
+    one.arrive(1.0)
+    assert one.log == [0]
+
+
 class Steps(SequentialTaskSet):
     """Three arrivals' work, one after the other, and back."""
 
