@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from runner.process import die_with_parent
+
 SERVER_CORE = 1
 BOUND_S = 60.0
 BODY = b'{"service":"product-api","pod":"product-api-5d9c7","id":7}'
@@ -102,7 +104,8 @@ def server() -> Iterator[Server]:
     shared = os.memfd_create("answers")
     os.ftruncate(shared, mmap.PAGESIZE)
     argv = [sys.executable, __file__, str(write), str(shared)]
-    child = subprocess.Popen(argv, pass_fds=[write, shared])
+    dies = die_with_parent()
+    child = subprocess.Popen(argv, pass_fds=[write, shared], preexec_fn=dies)  # noqa: PLW1509
     try:
         os.close(write)
         with os.fdopen(read) as pipe:

@@ -30,6 +30,7 @@ from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
 from runner.model.recording import TargetInfo
+from runner.process import die_with_parent
 from runner.store import RunDir, Store
 
 __all__ = ["SERVER_CORE", "Server", "server"]
@@ -40,7 +41,7 @@ HOST = "api.c4ang.com"
 LONG_S = 300
 """How long a generator is told to go on; it is ended when it was measured."""
 WARM_S = 1.0
-QUIET_RATIO, QUIET_ROUNDS = 0.15, 3
+QUIET_RATIO, QUIET_ROUNDS = 0.12, 3
 STEP_S = 0.2
 
 CLIENTS = {
@@ -72,7 +73,7 @@ class Window(NamedTuple):
     server_ratio: float
     """How busy the server was, of its core: near 1 the figures are the server's."""
     others_ratio: float
-    """How busy everything else kept the machine, of one core."""
+    """How busy everything else kept the generator's core."""
 
 
 def cpu_s(pid: int) -> float:
@@ -106,7 +107,7 @@ def measure(
     _pass(WARM_S, meanwhile)
     first = _look(target, pid)
     _pass(seconds, meanwhile)
-    passed_s, answers, own_s, served_s, all_s = (
+    passed_s, answers, own_s, served_s, core_s = (
         after - before for before, after in zip(first, _look(target, pid), strict=True)
     )
     if not answers:
@@ -116,14 +117,18 @@ def measure(
         cpu_us=1e6 * own_s / answers,
         core_ratio=own_s / passed_s,
         server_ratio=served_s / passed_s,
-        others_ratio=max(0.0, all_s - own_s - served_s) / passed_s,
+        others_ratio=max(0.0, core_s - own_s) / passed_s,
     )
 
 
 def _look(target: Server, pid: int) -> tuple[float, ...]:
-    machine_s = psutil.cpu_times()
-    busy_s = machine_s.user + machine_s.nice + machine_s.system
-    return time.monotonic(), target.answered(), cpu_s(pid), cpu_s(target.pid), busy_s
+    return time.monotonic(), target.answered(), cpu_s(pid), cpu_s(target.pid), _core_s()
+
+
+def _core_s() -> float:
+    """Processor time that processes have used on the generators' core."""
+    used_s = psutil.cpu_times(percpu=True)[CLIENT_CORE]
+    return float(used_s.user + used_s.nice + used_s.system)
 
 
 def _pass(seconds: float, meanwhile: Callable[[], object]) -> None:
@@ -145,6 +150,7 @@ def process(argv: Sequence[str], folder: Path, **environ: str) -> Iterator[int]:
             stderr=out,
             stdin=subprocess.DEVNULL,
             env=_bare_environment() | environ,
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - no threads here
             start_new_session=True,
         )
     try:
@@ -174,7 +180,11 @@ def _bare_environment() -> dict[str, str]:
 
 
 def stay_on_client_core() -> None:
-    """Put this process, and what it starts from here on, on the generators' core."""
+    """Put this process, and what it starts from here on, on the generators' core.
+
+    From here on SIGTERM ends it in order, too, so that nothing is left running.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.sched_setaffinity(0, {CLIENT_CORE})
 
 
@@ -321,14 +331,10 @@ class Patience:
 
 
 def others_now() -> float:
-    """How busy the machine is now, of one core; takes a moment in which nothing may run here."""
-    before, began_s = psutil.cpu_times(), time.monotonic()
+    """How busy the generators' core is now; takes a moment in which nothing of ours may run."""
+    before_s, began_s = _core_s(), time.monotonic()
     time.sleep(0.5)
-    after = psutil.cpu_times()
-    busy_s = sum(
-        getattr(after, name) - getattr(before, name) for name in ("user", "nice", "system")
-    )
-    return float(busy_s / (time.monotonic() - began_s))
+    return (_core_s() - before_s) / (time.monotonic() - began_s)
 
 
 def goal(met: bool) -> str:
