@@ -9,6 +9,8 @@ shares at once. In Locust's processes only.
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import gevent
 import gevent.event
 
+from runner.load.arguments import for_worker
 from runner.load.gathering import Gathering
 from runner.load.generator import Generator
 from runner.load.listener import LoadClock
@@ -47,8 +50,9 @@ _GO_IN_S = 0.5
 _SHARE_IN_S = 0.5
 _LOOK_S = 0.2
 _READY_LIMIT_S = 120.0
+_WATCH_S = 1.0
 _STALL_S = 1.0
-"""A master that slept for so much longer than it wanted to has heard nobody, and blames nobody."""
+"""Who slept for so much longer than he wanted to has heard nobody, and blames nobody."""
 
 _MASTER_SILENCE_S = 5.0
 """A worker that hears nothing from its master for this long ends its load."""
@@ -274,6 +278,10 @@ class Worker:
             on_stuck=self._on_stuck,
             workers=data["count"],
         )
+        given = for_worker(plan.generator.arguments)
+        if given and tuple(sys.argv[-len(given) :]) != given:  # one from elsewhere
+            told = shlex.join(plan.generator.arguments)
+            generator.listener.note(f"its Locust was not given what the run's was: {told}")
         generator.assign(Share(data["index"], data["count"]))
         generator.prepare()
         self._send(READY_MESSAGE, {})
@@ -331,9 +339,13 @@ class Worker:
     def _watch_master(self) -> None:
         """Nobody must keep a target under load for a master that is gone."""
         while True:
-            gevent.sleep(1.0)
+            slept_s = time.monotonic()
+            gevent.sleep(_WATCH_S)
+            stalled_s = time.monotonic() - slept_s - _WATCH_S
             if self._heard_s is None or not self._listening:
                 continue
+            if stalled_s > _STALL_S:
+                self._heard_s += stalled_s
             going = self._generator is not None and self._generator.clock.started
             limit_s = _MASTER_SILENCE_S if going else _MASTER_SLOW_S
             if time.monotonic() - self._heard_s > limit_s:
