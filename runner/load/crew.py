@@ -9,16 +9,16 @@ shares at once. In Locust's processes only.
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import gevent
 import gevent.event
 
-from runner.load.arguments import for_worker
+from runner.load.arguments import not_given
 from runner.load.gathering import Gathering
 from runner.load.generator import Generator
 from runner.load.listener import LoadClock
@@ -75,7 +75,7 @@ class Crew:
         self._plan = plan
         self._host = host
         self._names: dict[str, str] = {}
-        self._ready: set[str] = set()
+        self._ready: dict[str, str] = {}
         self._gathering: Gathering | None = None
         self._clock = LoadClock()
         self._going = False
@@ -96,7 +96,6 @@ class Crew:
             TimeoutError: When a worker does not get ready.
         """
         members = sorted(self._runner.clients, key=self._runner.get_worker_index)
-        self._names = {member: str(number) for number, member in enumerate(members, start=1)}
         plan = self._plan.model_dump_json(by_alias=True)
         for index, member in enumerate(members):
             data = {"plan": plan, "host": self._host, "index": index, "count": len(members)}
@@ -113,6 +112,10 @@ class Crew:
     def go(self, gathering: Gathering, clock: LoadClock, on_start: Callable[[], None]) -> None:
         """Start the load; ``on_start`` is called as soon as offset 0 is set."""
         self._gathering, self._clock, self._going = gathering, clock, True
+        # Those from elsewhere have the numbers after those whose logs are here.
+        others = count(self._plan.generator.workers + 1)
+        names = {member: name or str(next(others)) for member, name in self._ready.items()}
+        self._names = dict(sorted(names.items(), key=lambda item: int(item[1])))
         clock.start(_GO_IN_S)
         on_start()
         for member, name in self._names.items():
@@ -183,7 +186,7 @@ class Crew:
             gevent.spawn_later(_LOOK_S, self._runner.send_message, "quit", None, client_id)
 
     def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
-        self._ready.add(msg.node_id)
+        self._ready[msg.node_id] = msg.data["name"]
 
     def _on_report(self, environment: Any, msg: Any, **_: Any) -> None:
         name = self._names.get(msg.node_id)
@@ -212,11 +215,13 @@ class Worker:
     Args:
         environment: Locust's, with its worker runner.
         on_stuck: Ends the process by force.
+        name: As its log is called; empty for one from elsewhere.
     """
 
-    def __init__(self, environment: Any, on_stuck: Callable[[], None]) -> None:
+    def __init__(self, environment: Any, on_stuck: Callable[[], None], name: str = "") -> None:
         self._environment = environment
         self._on_stuck = on_stuck
+        self._name = name
         self._generator: Generator | None = None
         runner = environment.runner
         for kind, listener in (
@@ -278,13 +283,11 @@ class Worker:
             on_stuck=self._on_stuck,
             workers=data["count"],
         )
-        given = for_worker(plan.generator.arguments)
-        if given and tuple(sys.argv[-len(given) :]) != given:  # one from elsewhere
-            told = shlex.join(plan.generator.arguments)
-            generator.listener.note(f"its Locust was not given what the run's was: {told}")
+        if lacking := not_given(sys.argv, plan.generator.arguments):
+            generator.listener.note(lacking)
         generator.assign(Share(data["index"], data["count"]))
         generator.prepare()
-        self._send(READY_MESSAGE, {})
+        self._send(READY_MESSAGE, {"name": self._name})
 
     def _on_go(self, environment: Any, msg: Any, **_: Any) -> None:
         gevent.spawn(self._follow, msg.data["in_s"])

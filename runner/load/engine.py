@@ -23,6 +23,7 @@ from runner.load.commandline import (
     reachable,
     worker_command,
 )
+from runner.load.reporting import WORKER_VARIABLE
 from runner.load.seconds import SECONDS_FILE, STEPS_ASKED_FILE, SecondsReader
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
@@ -84,7 +85,8 @@ class LocustEngine:
         command = worker_command(self._python, locustfile, host, port, generator.arguments)
         for number in range(1, generator.workers + 1):
             worker_log = log.with_name(f"{log.stem}-worker-{number}{log.suffix}")
-            job.workers.append(self._start(command, worker_log, env))
+            named = env | {WORKER_VARIABLE: str(number)}
+            job.workers.append(self._start(command, worker_log, named))
         return job
 
     def stop(self, grace_s: float) -> None:

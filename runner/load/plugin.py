@@ -29,6 +29,7 @@ from runner.load.lead import Lead
 from runner.load.listener import LoadClock
 from runner.load.locust_upkeep import LineLimit, prune_stats
 from runner.load.pilot import WISH_AHEAD_S, Pilot
+from runner.load.reporting import WORKER_VARIABLE
 from runner.model.plan import Plan
 
 logger = logging.getLogger("seatrial.load")
@@ -65,7 +66,8 @@ class Ride:
         gevent.spawn(self._keep_small)
         gevent.signal_handler(signal.SIGTERM, self.abandon)
         if isinstance(environment.runner, WorkerRunner):
-            self._worker = Worker(environment, self._force_exit)
+            name = self._environ.get(WORKER_VARIABLE, "")
+            self._worker = Worker(environment, self._force_exit, name)
             return
         plan, folder = plan_from(self._environ)
         kind = type(environment.runner).__name__

@@ -11,6 +11,9 @@ from typing import Any
 
 from runner.load.recorder import Batch, Tally
 
+WORKER_VARIABLE = "SEATRIAL_WORKER"
+"""Variable of the environment that tells a worker of this machine its number."""
+
 REPORT_MESSAGE = "seatrial_report"
 DONE_MESSAGE = "seatrial_done"
 PLAN_MESSAGE = "seatrial_plan"
