@@ -16,18 +16,17 @@ from typing import TypeVar
 
 from runner.calm import calm_reading, calm_signals
 from runner.errors import SeatrialError
+from runner.fakeload import FakeLoadJob
 from runner.fakesearch import FakeSearchJob, FakeServer
 from runner.model.guard import Reading
-from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import (
     ClockAnchor,
     Effect,
-    LoadRow,
     Signals,
     TargetInfo,
 )
-from runner.ports import HealReport, Job, LoadJob, LoadProgress, Ports
+from runner.ports import HealReport, Job, LoadJob, Ports
 
 T = TypeVar("T")
 EPOCH_S = 1_700_000_000.0
@@ -61,9 +60,9 @@ class FakeWorld:
         crash_at: Index of the effect that fails; None for a world in which all goes well.
         error: Makes the failure from a sentence, such as ``KeyboardInterrupt``.
         before: Whether it fails before it takes effect, or after.
-        latency_us: Latency of every request.
+        latency_us: Latency of every request, from its send.
         error_every: Every n-th request fails with 503; 0 for none.
-        users_factor: Share of the planned users that really run.
+        users_factor: Share of the planned users that really run, or of arrivals that are offered.
         load_exit_at_s: Second of load at which the generator dies; None for never.
         silent_from_s: Second of load from which on every request times out; None for never.
         answer: What the signal source answers to a guard's query, at a time of ``clock``.
@@ -180,81 +179,6 @@ class FakeLoad:
             self.world.load_on = False
 
         self.world.effect("stop", take)
-
-
-class FakeLoadJob:
-    """One request per user and second, recorded as the real plug-in records."""
-
-    def __init__(self, world: FakeWorld, plan: Plan, workdir: Path) -> None:
-        self._world = world
-        self._plan = plan
-        self._path = workdir / "seconds.jsonl"
-        self._started_s = world.clock.now_s
-        self._written = 0
-        self._requests = 0
-        self._ended = False
-        self._write({"kind": "start", "wall_s": world.clock.wall_s()})
-
-    def poll(self) -> int | None:
-        if not self._world.load_on:
-            return -9
-        elapsed_s = self._world.clock.now_s - self._started_s
-        if self._world.load_exit_at_s is not None and elapsed_s >= self._world.load_exit_at_s:
-            return 1
-        return 0 if elapsed_s >= self._plan.duration_s else None
-
-    def progress(self) -> LoadProgress:
-        elapsed_s = self._world.clock.now_s - self._started_s
-        rows: list[LoadRow] = []
-        users: list[tuple[int, int]] = []
-        while self._written < int(min(elapsed_s, self._plan.duration_s)):
-            row_rows, count = self._second(self._written)
-            rows.extend(row_rows)
-            users.append((self._written, count))
-            self._written += 1
-        if elapsed_s >= self._plan.duration_s and not self._ended:
-            self._ended = True
-            end = {"kind": "end", "wall_s": self._world.clock.wall_s(), "complete": True}
-            self._write({**end, "interrupted": 0})
-        started = EPOCH_S + self._started_s
-        return LoadProgress(started_wall_s=started, rows=tuple(rows), users=tuple(users))
-
-    def stop(self, grace_s: float) -> None:
-        self._world.load_on = False
-
-    def tail(self, lines: int) -> str:
-        return "fake load"
-
-    def offer(self, rate_per_s: float, duration_s: float) -> None:
-        raise WorldError("this load is no search")
-
-    def finish(self) -> None:
-        raise WorldError("this load is no search")
-
-    def _second(self, second: int) -> tuple[list[LoadRow], int]:
-        users = round(self._plan.users_at(second + 0.5) * self._world.users_factor)
-        outcomes: dict[str, int] = {}
-        for _ in range(users):
-            self._requests += 1
-            failed = self._world.error_every and self._requests % self._world.error_every == 0
-            outcome = "http_5xx" if failed else "success"
-            if self._world.silent_from_s is not None and second >= self._world.silent_from_s:
-                outcome = "timeout"
-            outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        bucket = bucket_of(self._world.latency_us)
-        rows = [
-            LoadRow(second, "GET /api/v1/products", outcome, {bucket: count})
-            for outcome, count in outcomes.items()
-        ]
-        written = [[r.endpoint, r.outcome, [[bucket, r.count]]] for r in rows]
-        self._write({"kind": "rows", "second": second, "users": users, "rows": written})
-        account = {"cpu_ratio": 0.1, "lag_s": 0.001, "rss_bytes": 80_000_000}
-        self._write({"kind": "generator", "second": second, **account})
-        return rows, users
-
-    def _write(self, record: dict[str, object]) -> None:
-        with self._path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(record) + "\n")
 
 
 @dataclass(slots=True)

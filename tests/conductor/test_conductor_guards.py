@@ -11,12 +11,13 @@ import pytest
 from test_conductor import carry_out, experiment, only_run
 
 from runner.errors import TargetError
+from runner.fakeload import FakeLoadJob
 from runner.model.guard import Reading
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import LoadRow, Recording, TargetInfo, unhealed
 from runner.ports import LoadJob, LoadProgress, Ports
 from runner.progress import Status
-from runner.testing import FakeLoad, FakeLoadJob, FakeWorld
+from runner.testing import FakeLoad, FakeWorld
 
 OVERFLOWS = 'sum(rate(istio_requests_total{response_flags="UO"}[30s]))'
 QUERY = {"promql": OVERFLOWS, "abort_when": "> 5", "for": "5s", "grace": "10s"}

@@ -15,7 +15,7 @@ from loadserver import load_server
 from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
-from runner.model.recording import LoadRow, TargetInfo
+from runner.model.recording import ArrivalSecond, LoadRow, TargetInfo
 from runner.ports import LoadEngine, LoadJob
 from runner.store import RunDir, Store
 from runner.testing import FakeWorld
@@ -31,6 +31,7 @@ class Users(FastHttpUser):
         self.client.get("/fine")
 """
 DURATION_S = 3
+RATE = 50
 BOUND_S = 60.0
 
 
@@ -57,11 +58,24 @@ class Bench:
         raise AssertionError("it did not happen in time")
 
 
-@pytest.fixture(params=["fake", pytest.param("locust", marks=pytest.mark.sandbox)])
+ENGINES = ["fake", pytest.param("locust", marks=pytest.mark.sandbox)]
+
+
+@pytest.fixture(params=ENGINES)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    stage = {"duration": f"{DURATION_S}s", "users": 3, "spawn_rate": 100}
+    yield from made(request.param, tmp_path, stage)
+
+
+@pytest.fixture(params=ENGINES)
+def open_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    yield from made(request.param, tmp_path, {"duration": f"{DURATION_S}s", "rate": f"{RATE}/s"})
+
+
+def made(kind: str, tmp_path: Path, stage: dict[str, object]) -> Iterator[Bench]:
     locustfile = tmp_path / "users.py"
     locustfile.write_text(USERS, encoding="utf-8")
-    stages = [{"duration": f"{DURATION_S}s", "users": 3, "spawn_rate": 100}]
+    stages = [stage]
     experiment = {
         "name": "contract",
         "description": "A contract.",
@@ -75,7 +89,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         kind="sandbox", name="x", namespace="x", ingress_url="", host="x", prometheus_url=""
     )
     with ExitStack() as stack:
-        if request.param == "fake":
+        if kind == "fake":
             world = FakeWorld()
             yield Bench(world.ports().load, plan, target, run, world.clock.sleep)
         else:
@@ -134,3 +148,37 @@ def test_the_engine_ends_what_it_started(bench: Bench) -> None:
     bench.engine.stop(10.0)
     assert job.poll() is not None
     bench.engine.stop(10.0)
+
+
+def test_a_whole_run_of_arrivals(open_bench: Bench) -> None:
+    """Goal: every arrival that was due is accounted for, live as on record, and each request has
+    both times. Method: 50 a second for 3 s against a target that is quick.
+    """
+    job = open_bench.start()
+    seen: list[tuple[int, ArrivalSecond]] = []
+    rows: list[LoadRow] = []
+
+    def over() -> bool:
+        code = job.poll()
+        progress = job.progress()
+        seen.extend(progress.arrivals)
+        rows.extend(progress.rows)
+        return code is not None
+
+    open_bench.until(over)
+    assert job.poll() == 0
+    record = open_bench.run.read_load()
+    assert record.complete
+    assert tuple(rows) == record.rows
+    for name in ("offered", "started", "waited", "dropped", "completed"):
+        live = sum(getattr(one, name) for _, one in seen)
+        assert live == sum(getattr(one, name) for one in record.arrivals.values()), name
+    sums = record.arrivals.values()
+    # One is due at each 1/50 s after the start, and none at the very end.
+    assert sum(one.offered for one in sums) == pytest.approx(RATE * DURATION_S, abs=1)
+    assert sum(one.started + one.dropped for one in sums) == sum(one.offered for one in sums)
+    assert sum(one.completed for one in sums) == sum(row.count for row in rows)
+    for row in rows:
+        assert row.service_us is not None
+        assert sum(row.service_us.values()) == row.count
+    assert {row.outcome for row in rows} == {"success"}
