@@ -122,15 +122,9 @@ def generator_of(
         bind: Address and port for them; port 0 for Locust's own.
 
     Raises:
-        UsageError: When arguments fight the plan, or the load cannot be shared.
+        UsageError: When arguments fight the plan.
     """
-    model = source.experiment.load.model
-    check_arguments(arguments, model)
-    if model == "own" and workers + expect_workers:
-        raise UsageError(
-            "a load with a shape of the locustfile's own runs in one process",
-            accepted="--workers 0, or stages in place of 'shape: own'",
-        )
+    check_arguments(arguments, source.experiment.load.model)
     host, port = bind
     return GeneratorPlan(
         workers=workers,

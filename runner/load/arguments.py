@@ -7,7 +7,8 @@ here may be the locustfile's own, so only Locust can refuse it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from runner.errors import UsageError
@@ -108,6 +109,18 @@ def for_worker(arguments: Iterable[str]) -> tuple[str, ...]:
             continue
         kept.append(word)
     return tuple(kept)
+
+
+def not_given(argv: Sequence[str], arguments: Sequence[str]) -> str:
+    """What is wrong with a worker that was started with ``argv``; empty when it is in order.
+
+    A worker from elsewhere gets its arguments there: with other tags or user classes than the rest,
+    it would make another load.
+    """
+    wanted = for_worker(arguments)
+    if not wanted or tuple(argv[-len(wanted) :]) == wanted:
+        return ""
+    return f"Locust was not given there what the run gives it: {shlex.join(wanted)}"
 
 
 def _option(word: str) -> str:

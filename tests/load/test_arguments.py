@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from runner.errors import UsageError
-from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments, for_worker
+from runner.load.arguments import OWN_VARIABLES, REFUSED, check_arguments, for_worker, not_given
 
 _ALLOWED = """
 --tags -T --exclude-tags -E --config --config-users --csv --csv-full-history --html --json
@@ -112,3 +112,13 @@ def test_all_that_is_refused_is_named_at_once() -> None:
 )
 def test_workers_write_no_reports(given: str, kept: str) -> None:
     assert for_worker(given.split()) == tuple(kept.split())
+
+
+def test_a_worker_with_other_arguments_than_the_run_is_told_of() -> None:
+    argv = ["locust", "-f", "x.py", "--worker", "--tags", "a b"]
+    assert not_given(argv, ["--csv", "out", "--tags", "a b"]) == ""
+    assert not_given(argv, []) == ""
+    assert (
+        not_given(argv, ["--tags", "a b", "Buyer"])
+        == "Locust was not given there what the run gives it: --tags 'a b' Buyer"
+    )
