@@ -97,10 +97,10 @@ def report(windows: dict[str, list[Window]], path: Path | None) -> None:
         rate, cpu = loopback.rate_ratios(swift, others), loopback.cpu_ratios(others, swift)
         met = f"   goal {GOAL:g}: {loopback.goal(cpu['median'] >= GOAL)}"
         print(
-            f"{name:>9}: {cpu['median']:5.2f} x per second of CPU"
-            f" ({cpu['least']:.2f} to {cpu['most']:.2f}, {cpu['pairs']} of {cpu['of']} pairs),"
-            f" {rate['median']:5.2f} x by the clock{met if name == 'fast' else ''}"
+            f"{name:>9}: per second of CPU {loopback.spelled(cpu)} x{met if name == 'fast' else ''}"
         )
+        doubt = "" if rate["trusted"] else "   (disturbed by others)"
+        print(f"{'':>9}  by the clock      {loopback.spelled(rate)} x{doubt}")
         figures[name] = {"per_cpu_second": cpu, "by_the_clock": rate}
     if path:
         path.write_text(json.dumps(figures, indent=1), encoding="utf-8")

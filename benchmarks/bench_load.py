@@ -153,19 +153,21 @@ def report(windows: dict[str, list[Window]], path: Path | None) -> None:
         rate, cpu = loopback.rate_ratios(own, others), loopback.cpu_ratios(own, others)
         figures[name] = {"rate": rate, "cpu_per_request": cpu}
         least = BARE_RATE if name == "locust alone" else TAURUS_RATE
-        met = f"goal {least:g}: {loopback.goal(rate['median'] >= least)}"
-        print(f"{name:>14}: rate {spelled(rate)} x   {met}")
-        met = f"goal {BARE_CPU:g}: {loopback.goal(cpu['median'] <= BARE_CPU)}"
-        print(
-            f"{'':>14}  CPU per request {spelled(cpu)} x   {met if name == 'locust alone' else ''}"
-        )
+        print(f"{name:>14}: rate by the clock {loopback.spelled(rate)} x")
+        print(f"{'':>14}  CPU per request   {loopback.spelled(cpu)} x")
+        if name == "taurus apart":
+            continue  # on two cores, against one
+        # A generator that has its core for itself uses all of it: then these two say the same.
+        judged, how = rate["median"], "by the clock"
+        if not rate["trusted"]:
+            judged, how = 1 / cpu["median"], "by processor time, for others disturbed the clock"
+        met = loopback.goal(judged >= least)
+        print(f"{'':>14}  goal: rate {least:g} x: {judged:.3f}, {met} ({how})")
+        if name == "locust alone":
+            met = loopback.goal(cpu["median"] <= BARE_CPU)
+            print(f"{'':>14}  goal: CPU per request {BARE_CPU:g} x: {met}")
     if path:
         path.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-
-
-def spelled(ratio: dict[str, Any]) -> str:
-    of = f"{ratio['pairs']} of {ratio['of']} pairs"
-    return f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f}, {of})"
 
 
 if __name__ == "__main__":

@@ -258,13 +258,9 @@ def shop_on(client: str, folder: Path) -> Path:
 
 
 def quiet(*trials: Sequence[Window]) -> list[int]:
-    """Numbers of the rounds in which nothing else kept the machine busy.
-
-    All rounds, if fewer than :data:`QUIET_ROUNDS` were quiet.
-    """
-    rounds = list(range(len(trials[0])))
-    calm = [at for at in rounds if all(each[at].others_ratio < QUIET_RATIO for each in trials)]
-    return calm if len(calm) >= QUIET_ROUNDS else rounds
+    """Numbers of the rounds in which nothing else kept the generators' core busy."""
+    rounds = range(len(trials[0]))
+    return [at for at in rounds if all(each[at].others_ratio < QUIET_RATIO for each in trials)]
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float], rounds: Sequence[int]) -> dict[str, Any]:
@@ -280,15 +276,26 @@ def ratios(ours: Sequence[float], theirs: Sequence[float], rounds: Sequence[int]
 
 
 def rate_ratios(ours: Sequence[Window], theirs: Sequence[Window]) -> dict[str, Any]:
-    """Our rates by theirs."""
+    """Our rates by theirs, by the clock; of quiet rounds, or of all if too few were quiet."""
     rounds = quiet(ours, theirs)
-    return ratios([each.rate for each in ours], [each.rate for each in theirs], rounds)
+    trusted = len(rounds) >= QUIET_ROUNDS
+    if not trusted:
+        rounds = list(range(len(ours)))
+    found = ratios([each.rate for each in ours], [each.rate for each in theirs], rounds)
+    return found | {"trusted": trusted}
 
 
 def cpu_ratios(ours: Sequence[Window], theirs: Sequence[Window]) -> dict[str, Any]:
-    """Our processor time per answer by theirs."""
+    """Our processor time per answer by theirs; of the same rounds."""
     rounds = quiet(ours, theirs)
+    if len(rounds) < QUIET_ROUNDS:
+        rounds = list(range(len(ours)))
     return ratios([each.cpu_us for each in ours], [each.cpu_us for each in theirs], rounds)
+
+
+def spelled(ratio: dict[str, Any]) -> str:
+    of = f"{ratio['pairs']} of {ratio['of']} pairs"
+    return f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f}, {of})"
 
 
 def machine() -> str:
