@@ -1,6 +1,7 @@
 """How punctual the open model is: lateness of sends, at rates that users really ask for.
 
-    python3 dev.py bench schedule [--rates 500 1000] [--seconds 20] [--runs 3] [--json FILE]
+    python3 dev.py bench schedule [--rates 500 1000] [--seconds 20] [--runs 3] [--patience 120]
+                                  [--json FILE]
 
 Runs of the load engine at a constant rate of arrivals, with ``locustfiles/shop.py`` as it is but
 for its base class, on the server of ``loopback.py``. Lateness is what the recorder has: from the
@@ -72,6 +73,9 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="*", default=[500, 1000])
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds in all to wait for a quiet machine"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     print(loopback.machine())
@@ -82,8 +86,10 @@ def main() -> None:
     cases = [(client, rate) for rate in args.rates for client in ("swift", "fast")]
     with loopback.server() as target:
         loopback.stay_on_client_core()
+        patience = loopback.Patience(args.patience)
         for number in range(args.runs):
             for client, rate in cases[:: -1 if number % 2 else 1]:
+                patience.wait()
                 run = trial(client, rate, args.seconds, target)
                 found.setdefault(f"{client} {rate}", []).append(run._asdict())
                 print(

@@ -325,9 +325,8 @@ class Patience:
     def calmly(self, trial: Callable[[], Window]) -> Window:
         """A trial that was not disturbed; or the last one, when the patience is over."""
         while True:
+            self.wait()
             began_s = time.monotonic()
-            while self._left_s > time.monotonic() - began_s and others_now() > QUIET_RATIO:
-                pass
             window = trial()
             if window.others_ratio < QUIET_RATIO:
                 return window
@@ -335,6 +334,14 @@ class Patience:
             if self._left_s <= 0:
                 return window
             show("(disturbed)", window)
+
+    def wait(self) -> None:
+        """Wait until the generators' core is free."""
+        while self._left_s > 0:
+            began_s = time.monotonic()
+            if others_now() < QUIET_RATIO:
+                return
+            self._left_s -= time.monotonic() - began_s
 
 
 def others_now() -> float:
