@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ class LoadServer:
     url: str = ""
     seen: Counter[str] = field(default_factory=Counter)
     hosts: Counter[str] = field(default_factory=Counter)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+
+    def stall(self, seconds: float) -> None:
+        """Do nothing at all for so long, beginning now: neither read nor answer."""
+        self.loop.call_soon_threadsafe(time.sleep, seconds)
 
     @property
     def total(self) -> int:
@@ -85,7 +91,7 @@ class _Connection(asyncio.Protocol):
 def load_server() -> Iterator[LoadServer]:
     """Run a server until the block is left."""
     server = LoadServer()
-    loop = asyncio.new_event_loop()
+    loop = server.loop
     listener = loop.run_until_complete(
         loop.create_server(lambda: _Connection(server), "127.0.0.1", 0)
     )

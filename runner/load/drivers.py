@@ -189,7 +189,7 @@ class RateDriver:
         rates = [stage.rate_to for stage in self._plan.stages]
         search = self._plan.experiment.load.search
         highest = max([*rates, search.start if search else 0.0]) / self._workers
-        for _ in range(min(_MOST_WARM, max(1, round(highest * _WARM_S)))):
+        for _ in range(min(_MOST_WARM, self._pool.size, max(1, round(highest * _WARM_S)))):
             if self._start_user():
                 self._pool.members += 1
             gevent.sleep(_MIN_STEP_S)
