@@ -159,7 +159,7 @@ def _limit(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
     given = _at(loc, data)
     bound = f"{detail['ctx'][key]:.10g}"
     if isinstance(given, str):  # What has a unit in the file has it here, too.
-        bound += "%" if "%" in given else "s"
+        bound += "%" if "%" in given else "/s" if "/" in given else "s"
     return f"{_place(loc)}: {str(given)[:80]} is {problem}; accepted: {relation} {bound}"
 
 

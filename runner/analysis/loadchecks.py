@@ -16,7 +16,7 @@ from runner.analysis.windows import LoadTable, phase_label, seconds_of
 from runner.analysis.words import count, figure
 from runner.model.evaluation import Finding, Verdict
 from runner.model.plan import Phase
-from runner.model.recording import SHAPE_ENDED, GeneratorSecond, Recording
+from runner.model.recording import SHAPE_ENDED, USER_CODE, GeneratorSecond, Recording
 from runner.model.units import format_duration
 
 RUN_FINISHED = "run-finished"
@@ -44,7 +44,9 @@ def run_finished(recording: Recording) -> Finding:
     manifest = recording.manifest
     if manifest.state == "recorded":
         return check.passed("The run came to its planned end.")
-    because = f": {manifest.reason.rstrip('.')}" if manifest.reason else ""
+    # Of a child's last words, which follow in lines of their own, the run's log has all.
+    reason = manifest.reason.partition("\n")[0].rstrip(".:")
+    because = f": {reason}" if reason else ""
     how = {
         "interrupted": "was interrupted",
         "aborted": "was aborted by a guard",
@@ -91,7 +93,8 @@ def load_delivered(recording: Recording, table: LoadTable) -> Finding:
 def _record_problem(recording: Recording, table: LoadTable) -> str:
     plan = recording.plan
     if table.frame.empty or not table.slice(0.0, plan.duration_s).requests:
-        return "No request was sent, so nothing was tried."
+        own = _own_failures(recording)
+        return f"No request was sent, so nothing was tried{own and f': {own}'}."
     if table.recorded_s < math.floor(plan.duration_s):
         return (
             f"The load ended after {figure(table.recorded_s, 's')} of the planned "
@@ -188,7 +191,22 @@ def load_recorded(recording: Recording, table: LoadTable) -> Finding:
         return check.warned(f"The load generator remarks: {notes[0].rstrip('.')}.")
     if lost:
         return check.warned(f"{users}.", float(lost))
+    if own := _own_failures(recording):
+        return check.warned(f"What was not sent is not on record: {own}.")
     return check.passed("No request was broken off, and the generator has nothing to remark.")
+
+
+def _own_failures(recording: Recording) -> str:
+    """How often the locustfile's own code failed, and an example; empty when it did not."""
+    own = {
+        text: number
+        for (endpoint, _, text), number in recording.load.failures.items()
+        if endpoint == USER_CODE
+    }
+    if not own:
+        return ""
+    text = max(own, key=own.__getitem__)
+    return f"the locustfile's own code failed {count(sum(own.values()), 'time')}, as with {text!r}"
 
 
 def generator_had_room(recording: Recording, table: LoadTable) -> Finding:

@@ -9,11 +9,9 @@ from typing import Any
 from runner.load.outcomes import classify
 from runner.load.pool import intended
 from runner.load.recorder import MAX_ENDPOINTS, Recorder, overflow_note
+from runner.model.recording import USER_CODE
 
 logger = logging.getLogger("seatrial.load")
-
-USER_CODE = "(user code)"
-"""Endpoint under which exceptions in a locustfile's own code are listed as failures."""
 
 
 class LoadClock:

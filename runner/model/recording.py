@@ -199,6 +199,9 @@ class SearchStep:
     in_flight: int = 0
 
 
+USER_CODE = "(user code)"
+"""Endpoint under which exceptions in a locustfile's own code are listed as failures."""
+
 SHAPE_ENDED = "the locustfile's load shape ended"
 """How the note begins that tells of a shape which ended long before the load."""
 

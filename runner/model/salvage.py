@@ -129,7 +129,19 @@ def _stages(raw_stages: Any, unknown: set[Loc]) -> tuple[Stage, ...]:
         stages.append(stage or Stage.model_validate(_LONG_STAGE))
     if not stages:
         unknown.add(LENGTH)
-    return tuple(stages) or (Stage.model_validate(_LONG_STAGE),)
+        stages.append(Stage.model_validate(_LONG_STAGE))
+    return _of_one_model(stages, unknown)
+
+
+def _of_one_model(stages: list[Stage], unknown: set[Loc]) -> tuple[Stage, ...]:
+    """``stages``; where some have users and some a rate, each with its length and with users."""
+    if len({stage.rate is None for stage in stages}) > 1:
+        for index, stage in enumerate(stages):
+            if stage.rate is not None:
+                unknown.add(("load", "stages", index, "users"))
+                changes = {"users": 1, "rate": None, "ramp": None}
+                stages[index] = stage.model_copy(update=changes)
+    return tuple(stages)
 
 
 def _faults(raw_faults: Any, unknown: set[Loc]) -> dict[int, Fault]:

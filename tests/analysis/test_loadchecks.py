@@ -63,6 +63,42 @@ def test_remarks_of_the_generator_are_said() -> None:
     assert evaluation.verdict is Verdict.WARN
 
 
+OWN = {
+    ("(user code)", "error", "KeyError: 'id'"): 7,
+    ("(user code)", "error", "IndexError: list index out of range"): 2,
+}
+
+
+def test_what_the_locustfile_did_wrong_is_said() -> None:
+    """Goal: requests that were never sent are no secret. Method: its code failed beside 6,000."""
+    failures = {("POST /api/v1/orders", "http_5xx", "HTTP 503"): 9, **OWN}
+    evaluation = evaluate(with_load(recording_of(plan_of()), failures=failures))
+    assert dict(reasons(evaluation.findings, "load-recorded")) == {
+        "verdict": "warn",
+        "reason": "What was not sent is not on record: the locustfile's own code failed 9 times, "
+        """as with "KeyError: 'id'".""",
+    }
+    assert evaluation.verdict is Verdict.WARN
+
+
+def test_a_locustfile_that_sent_nothing_is_told_why() -> None:
+    recording = with_load(recording_of(plan_of(), lambda _: ()), failures=OWN)
+    found = findings(recording, "load-delivered")
+    assert found["verdict"] == "inconclusive"
+    assert found["reason"].startswith("No request was sent, so nothing was tried: the locustfile's")
+
+
+def test_a_child_s_last_words_are_no_sentence() -> None:
+    """Goal: one line in a table. Method: a reason that ends in lines of a log."""
+    recording = recording_of(plan_of())
+    reason = "the load generator ended at 1.6 s of 12 s with exit code 7:\n[…] Starting\n[…] over"
+    manifest = recording.manifest.model_copy(update={"state": "failed", "reason": reason})
+    found = findings(replace(recording, manifest=manifest), "run-finished")
+    assert found["reason"] == (
+        "The run broke off: the load generator ended at 1.6 s of 12 s with exit code 7."
+    )
+
+
 @pytest.mark.parametrize(
     ("account", "seconds", "verdict"),
     [

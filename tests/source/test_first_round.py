@@ -95,6 +95,31 @@ def test_nothing_is_said_that_rests_on_a_part_that_is_wrong(folder: Path) -> Non
         assert len(said(folder, (old, new))) == 1, new
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("users: 100, spawn_rate: 10", "rate: 50/s", ["4: load: all stages have 'users', or all"]),
+        ("rate: 100", "rate: 50/s", ["6: load.stages[0].rate: 100 has no unit; write a rate"]),
+        ("rate: 9/s, ramp: 2m", "users: -1", ["6: load.stages[0]: the ramp", "7: load.stages[1]."]),
+        ("rate: 1000001/s", "rate: 9/s", ["6: load.stages[0].rate: 1000001/s is too large; acc"]),
+    ],
+)
+def test_stages_of_two_models_are_mistakes_like_others(
+    folder: Path, first: str, second: str, expected: list[str]
+) -> None:
+    """Goal: no bug is said. Method: users beside a rate, also where one of the two is wrong."""
+    lines = said(folder, ("users: 100, spawn_rate: 10", first), ("users: 50", second))
+    assert len(lines) == len(expected)
+    assert all(line.startswith(words) for line, words in zip(lines, expected, strict=True)), lines
+
+
+def test_a_bound_of_a_rate_has_its_unit(folder: Path) -> None:
+    (line,) = said(
+        folder, ("users: 100, spawn_rate: 10", "rate: 1000001/s"), ("users: 50", "rate: 9/s")
+    )
+    assert line.endswith("accepted: at most 1000000/s")
+
+
 def test_a_fault_that_is_wrong_elsewhere_keeps_its_times(folder: Path) -> None:
     lines = said(folder, ("status: 503", "statsu: 503"), ("at: 30s", "at: 3h"))
     assert [line.split(": ")[1][:30] for line in lines] == [
