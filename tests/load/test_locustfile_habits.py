@@ -164,7 +164,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Landed
             arguments=("-u", "3", "-r", "30", "-t", "10"),
         ),
         "wreck": Voyage(written("wreck", USER, WRECK_SHAPE), users=0, seconds=30),
-        "two": Voyage(written("two", USER, WRECK_SHAPE, COMMON_SHAPE), users=0),
         "none": Voyage(written("none", USER), users=0),
         "headful": Voyage(habits, arguments=("--config", str(headful))),
         "crew": Voyage(
@@ -286,7 +285,6 @@ def test_a_shape_that_fails_ends_the_load(fleet: dict[str, Landed]) -> None:
 
 def test_what_cannot_be_followed_is_refused_before_the_load(fleet: dict[str, Landed]) -> None:
     for name, said in {
-        "two": "the locustfile has several load shapes (Common, Wreck); accepted: one",
         "none": "the locustfile has no load shape; accepted: one class of LoadTestShape",
         "headful": "Locust would wait for somebody at its web page; accepted: no headful",
     }.items():
