@@ -8,7 +8,7 @@ from runner.reports import format as fmt
 
 RESPONSE_TIME = (
     "Latency, as the load sees it, is the response time: it counts from the moment at which a "
-    "request was due, as somebody who comes at that moment feels it."
+    "request was due, as a customer feels it."
 )
 SERVICE_TIME = (
     "Service time counts from the moment at which the request was sent. Where it is much shorter, "
