@@ -220,11 +220,11 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
         seconds = seconds_of(phase.start_s, min(phase.end_s, table.recorded_s))
         accounts = [generator[second] for second in seconds if second in generator]
         known = known or bool(accounts)
-        busy = sum(not _at_ease(account) for account in accounts)
-        if busy > max(2.0, BUSY_SECONDS_RATIO * len(accounts)):
+        busy = min(sum(map(_strained_s, accounts)), len(seconds))
+        if busy > max(2.0, BUSY_SECONDS_RATIO * len(seconds)):
             label = phase_label(recording.plan, phase)
             return check.unproven(
-                f"The generator was the limit: in {busy} of {len(accounts)} seconds of {label} it "
+                f"The generator was the limit: in {busy} of {len(seconds)} seconds of {label} it "
                 f"used more than {figure(BUSY_CPU_RATIO, 'ratio')} of its core, or its timer was "
                 f"late by more than {figure(LATE_S, 's')}; {MORE_POWER}.",
                 float(busy),
@@ -234,8 +234,14 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
     return check.passed(_ease(tuple(generator.values())))
 
 
-def _at_ease(account: GeneratorSecond) -> bool:
-    return account.cpu_ratio <= BUSY_CPU_RATIO and account.lag_s <= LATE_S
+def _strained_s(account: GeneratorSecond) -> int:
+    """Seconds of which ``account`` says that the generator was busy or late in them.
+
+    One that stood still for 5 s has kept a single account of them.
+    """
+    if account.cpu_ratio <= BUSY_CPU_RATIO and account.lag_s <= LATE_S:
+        return 0
+    return max(1, math.ceil(account.lag_s) if math.isfinite(account.lag_s) else 1)
 
 
 def _ease(accounts: tuple[GeneratorSecond, ...]) -> str:

@@ -121,6 +121,17 @@ def test_the_generator_as_the_limit(account: GeneratorSecond, seconds: range, ve
         assert not evaluate(recording).valid
 
 
+@pytest.mark.parametrize(("lag_s", "verdict"), [(4.8, "pass"), (5.3, "inconclusive")])
+def test_a_generator_that_stood_still_was_the_limit(lag_s: float, verdict: str) -> None:
+    """Goal: one account for many seconds counts as many. Method: a stall within 55 s."""
+    stalled = {second: EASY for second in range(60) if not 20 <= second < 20 + int(lag_s)}
+    stalled[20 + int(lag_s)] = GeneratorSecond(1.0, lag_s, 80_000_000)
+    found = findings(with_load(recording_of(plan_of()), generator=stalled), "generator-had-room")
+    assert found["verdict"] == verdict
+    if verdict == "inconclusive":
+        assert "in 6 of 55 seconds of baseline" in found["reason"]
+
+
 def test_a_short_phase_is_looked_at_by_itself() -> None:
     """Goal: a mean over the run hides nothing. Method: busy in 3 of the fault's 10 s."""
     generator = {second: BUSY if 20 <= second < 23 else EASY for second in range(60)}
