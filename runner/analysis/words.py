@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from runner.model.plan import Plan
+from runner.model.plan import GeneratorPlan, Plan
 
 _DIGITS = 3
 _MAX_DIGITS = 12
@@ -65,6 +65,17 @@ def load_size(plan: Plan) -> str:
     if load.model == "rate":
         return f"up to {figure(max(stage.rate_to for stage in plan.stages), 'per_s')}"
     return f"up to {max(stage.users_to for stage in plan.stages):,} users"
+
+
+def crew_size(generator: GeneratorPlan) -> str:
+    """Which worker processes make the load; empty where one process does it all."""
+    parts = []
+    if generator.workers:
+        parts.append(f"{count(generator.workers, 'worker')} on this machine")
+    if generator.remote_workers:
+        where = f"{generator.bind_host}:{generator.bind_port}"
+        parts.append(f"{count(generator.remote_workers, 'worker')} awaited on {where}")
+    return " and ".join(parts)
 
 
 def moment(offset_s: float) -> str:

@@ -53,13 +53,17 @@ def _entry(path: Path) -> dict[str, Any]:
     except SeatrialError as error:
         return {"name": path.stem, "path": str(path), "error": error.message.splitlines()[0]}
     experiment = source.experiment
+    stages, search = experiment.load.stages, experiment.load.search
     return {
         "name": experiment.name,
         "path": str(path),
         "description": experiment.description,
         "duration_s": experiment.duration_s,
         "load_model": experiment.load.model,
-        "users_max": max((stage.users or 0 for stage in experiment.load.stages), default=0),
+        "users_max": max((stage.users or 0 for stage in stages), default=0),
+        "rate_max_per_s": max(
+            [search.end] if search else [stage.rate or 0.0 for stage in stages], default=0.0
+        ),
         "load": load_size(make_plan(experiment)),
         "faults": [f"{fault.kind} {fault.service}" for fault in experiment.faults],
         "objectives": len(experiment.objectives),

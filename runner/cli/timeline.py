@@ -6,13 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from runner.analysis.windows import phase_label
-from runner.analysis.words import count, load_size
+from runner.analysis.words import crew_size, load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
-from runner.model.plan import GeneratorPlan, Phase, Plan, PlannedFault
+from runner.model.plan import Phase, Plan, PlannedFault
 from runner.reports import format as fmt
 from runner.reports.openmodel import RESPONSE_TIME, pool_sentence
 from runner.source import Source
@@ -49,7 +49,7 @@ def print_plan(plan: Plan) -> None:
     if plan.generator.arguments:
         out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
     if plan.generator.crew:
-        out.print(safe(_crew(plan.generator)))
+        out.print(safe(f"Made by {crew_size(plan.generator)}"))
     out.print()
     out.print(_load(plan))
     if experiment.load.is_open:
@@ -78,16 +78,6 @@ def print_plan(plan: Plan) -> None:
         out.print("Healed by: a fault that is still there at that time is removed by force.\n")
     for guard in experiment.guards:
         out.print(safe(describe_guard(guard)))
-
-
-def _crew(generator: GeneratorPlan) -> str:
-    """Which processes make the load, where it is not one."""
-    here = f"{count(generator.workers, 'worker')} on this machine" if generator.workers else ""
-    there = ""
-    if generator.remote_workers:
-        where = f"{generator.bind_host}:{generator.bind_port}"
-        there = f"{count(generator.remote_workers, 'worker')} awaited on {where}"
-    return f"Made by {' and '.join(filter(None, (here, there)))}"
 
 
 def _load(plan: Plan) -> Table:

@@ -10,7 +10,7 @@ import json
 import shlex
 
 from runner.analysis.searched import carried_out
-from runner.analysis.words import figure, load_size
+from runner.analysis.words import crew_size, figure, load_size
 from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
@@ -183,6 +183,8 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
         "Git revision": manifest.git_revision,
         "Seed": str(manifest.seed),
     }
+    if crew := crew_size(recording.plan.generator):
+        known["Load generator"] = crew
     if arguments := recording.plan.generator.arguments:
         known["Arguments of Locust"] = shlex.join(arguments)
     if target is not None:
