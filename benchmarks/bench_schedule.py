@@ -1,11 +1,12 @@
 """How punctual the open model is: lateness of sends, at rates that users really ask for.
 
-    python3 dev.py bench schedule [--rates 500 1000] [--seconds 20] [--runs 3] [--patience 120]
-                                  [--json FILE]
+    python3 dev.py bench schedule [--rates 500 1000] [--workers 0 2] [--seconds 20] [--runs 3]
+                                  [--patience 120] [--json FILE]
 
 Runs of the load engine at a constant rate of arrivals, with ``locustfiles/shop.py`` as it is but
 for its base class, on the server of ``loopback.py``. Lateness is what the recorder has: from the
 moment at which an arrival was due to the start of its task. The first two seconds are left out.
+``--workers 2`` is a master and two workers; all processes of a generator share its core.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import loopback
+from fastserver import BOUND_S
 from loopback import Server
 
 from runner.model.histogram import bucket_value_us, merged, quantile_us
@@ -40,12 +42,21 @@ class Run(NamedTuple):
     cpu_ratio: float
 
 
-def trial(client: str, rate: int, seconds: int, target: Server) -> Run:
+class Case(NamedTuple):
+    """What is tried."""
+
+    client: str
+    rate: int
+    workers: int
+
+
+def trial(case: Case, seconds: int, target: Server) -> Run:
     with tempfile.TemporaryDirectory() as folder:
-        users = loopback.shop_on(client, Path(folder))
-        stage = {"duration": f"{seconds + SKIPPED_S}s", "rate": f"{rate}/s"}
-        with loopback.our_run(users, target, [stage], max_in_flight=IN_FLIGHT) as (job, run):
-            bound_s = time.monotonic() + seconds + loopback.BOUND_S
+        users = loopback.shop_on(case.client, Path(folder))
+        stage = {"duration": f"{seconds + SKIPPED_S}s", "rate": f"{case.rate}/s"}
+        bound = {"max_in_flight": IN_FLIGHT}
+        with loopback.our_run(users, target, [stage], case.workers, **bound) as (job, run):
+            bound_s = time.monotonic() + seconds + BOUND_S
             while job.poll() is None and time.monotonic() < bound_s:
                 job.progress()
                 time.sleep(loopback.STEP_S)
@@ -71,6 +82,7 @@ def trial(client: str, rate: int, seconds: int, target: Server) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rates", type=int, nargs="*", default=[500, 1000])
+    parser.add_argument("--workers", type=int, nargs="*", default=[0, 2])
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument(
@@ -80,21 +92,24 @@ def main() -> None:
     args = parser.parse_args()
     print(loopback.machine())
     print(
-        "client    rate   offered  started  dropped  waited   late: p50     p99     most ms   CPU"
+        "client    rate workers  started/offered  dropped  waited   late: p50     p99     most ms"
+        "   CPU"
     )
     found: dict[str, list[dict[str, Any]]] = {}
-    cases = [(client, rate) for rate in args.rates for client in ("swift", "fast")]
+    clients = ("swift", "fast")
+    cases = [Case(c, r, w) for r in args.rates for c in clients for w in args.workers]
     with loopback.server() as target:
         loopback.stay_on_client_core()
         patience = loopback.Patience(args.patience)
         for number in range(args.runs):
-            for client, rate in cases[:: -1 if number % 2 else 1]:
+            for case in cases[:: -1 if number % 2 else 1]:
                 patience.wait()
-                run = trial(client, rate, args.seconds, target)
-                found.setdefault(f"{client} {rate}", []).append(run._asdict())
+                run = trial(case, args.seconds, target)
+                found.setdefault(" ".join(map(str, case)), []).append(run._asdict())
                 print(
-                    f"{client:8} {rate:5} {run.offered:9} {run.started:8} {run.dropped:8}"
-                    f" {run.waited:7} {run.p50_ms:11.3f} {run.p99_ms:7.3f} {run.most_ms:8.3f}"
+                    f"{case.client:8} {case.rate:5} {case.workers:7} {run.started:9}"
+                    f" {run.started / run.offered:6.2%} {run.dropped:8} {run.waited:7}"
+                    f" {run.p50_ms:11.3f} {run.p99_ms:7.3f} {run.most_ms:8.3f}"
                     f"     {run.cpu_ratio:4.0%}",
                     flush=True,
                 )

@@ -28,7 +28,7 @@ from fastserver import BOUND_S, SERVER_CORE, Server, server
 
 from runner.load.engine import LocustEngine
 from runner.model.experiment import Experiment
-from runner.model.plan import make_plan
+from runner.model.plan import GeneratorPlan, make_plan
 from runner.model.recording import TargetInfo
 from runner.process import die_with_parent
 from runner.store import RunDir, Store
@@ -199,14 +199,19 @@ def bare_locust(locustfile: Path, target: Server, users: int) -> list[str]:
 
 @contextmanager
 def our_run(
-    locustfile: Path, target: Server, stages: Sequence[dict[str, Any]], **load: Any
+    locustfile: Path,
+    target: Server,
+    stages: Sequence[dict[str, Any]],
+    workers: int = 0,
+    **load: Any,
 ) -> Iterator[tuple[Any, RunDir]]:
     """A run of the load engine with plug-in and recorder; the job, and the folder of the run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         load |= {"locustfile": str(locustfile), "stages": stages, "stop_timeout": "1s"}
         text = {"name": "bench", "description": "A load.", "objectives": ["errors < 1%"]}
-        plan = make_plan(Experiment.model_validate_json(json.dumps(text | {"load": load})))
+        experiment = Experiment.model_validate_json(json.dumps(text | {"load": load}))
+        plan = make_plan(experiment, generator=GeneratorPlan(workers=workers))
         run = Store(folder / "results").create_run("bench", time.time())
         run.write_plan(plan, "")
         info = TargetInfo(
