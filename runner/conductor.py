@@ -186,8 +186,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
             run.seal("running")
         elif code is not None:
             raise LoadError(
-                f"the load generator ended with exit code {code} before it sent a request:\n"
-                f"{job.tail(12)}",
+                f"the load generator ended {_how(code)} before it sent a request:\n{job.tail(12)}",
                 hint="does the Locust file import, and does it define a User class?",
             )
         elif run.ports.clock.monotonic_s() > deadline_s:
@@ -237,9 +236,14 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
 def _check_load_end(run: Conduct, job: LoadJob, code: int, offset_s: float) -> None:
     if offset_s < run.plan.duration_s - 1:
         raise LoadError(
-            f"the load generator ended at {offset_s:.1f} s of {run.plan.duration_s:g} s with exit "
-            f"code {code}:\n{job.tail(12)}"
+            f"the load generator ended at {offset_s:.1f} s of {run.plan.duration_s:g} s "
+            f"{_how(code)}:\n{job.tail(12)}"
         )
+
+
+def _how(code: int) -> str:
+    """How a child ended, after its exit code; negative ones are signals."""
+    return f"by signal {-code}, killed from outside" if code < 0 else f"with exit code {code}"
 
 
 def _drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float) -> None:

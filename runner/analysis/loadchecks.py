@@ -186,6 +186,10 @@ def load_recorded(recording: Recording, table: LoadTable) -> Finding:
     users = f"{count(lost, 'user')} had to be ended in the middle of a request"
     if lost > LOST_RATIO * (sent + lost):
         return check.unproven(f"{users}, and nobody knows how it would have ended.", float(lost))
+    if not recording.load.finished:
+        return check.warned(
+            "The load generator did not close its record; its last second may lack."
+        )
     notes = [note for note in recording.load.notes if SHAPE_ENDED not in note]  # told elsewhere
     if notes:
         return check.warned(f"The load generator remarks: {notes[0].rstrip('.')}.")

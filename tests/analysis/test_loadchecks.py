@@ -63,6 +63,11 @@ def test_remarks_of_the_generator_are_said() -> None:
     assert evaluation.verdict is Verdict.WARN
 
 
+def test_a_record_that_was_not_closed_may_lack_requests() -> None:
+    found = findings(with_load(recording_of(plan_of()), finished=False), "load-recorded")
+    assert (found["verdict"], "last second" in found["reason"]) == ("warn", True)
+
+
 OWN = {
     ("(user code)", "error", "KeyError: 'id'"): 7,
     ("(user code)", "error", "IndexError: list index out of range"): 2,

@@ -34,6 +34,34 @@ def test_a_locustfile_that_crashes_at_import_ends_the_job_and_names_the_error(
     assert trip.job.progress() == LoadProgress(None)
 
 
+def test_a_locustfile_without_users_is_told_so_by_locust(tmp_path: Path) -> None:
+    """Goal: no pytest of ours comes in between. Method: a file that has nothing for Locust."""
+    trip = set_off(tmp_path, "http://127.0.0.1:1", "x = 1\n", [{"duration": "5s", "users": 1}])
+    try:
+        assert trip.wait() != 0
+    finally:
+        trip.engine.stop(1.0)
+    assert trip.job.tail(1).endswith("No User class found!")
+
+
+def test_locustfiles_of_pytest_are_users(tmp_path: Path) -> None:
+    """Goal: Locust's third kind of locustfile. Method: a function that pytest would collect."""
+    source = """
+import time
+
+def test_fine(session):
+    time.sleep(0.1)
+    assert session.get("/fine").status_code == 200
+"""
+    with load_server() as server:
+        trip = set_off(tmp_path, server.url, source, [{"duration": "2s", "users": 1}])
+        try:
+            assert trip.wait() == 0
+        finally:
+            trip.engine.stop(1.0)
+        assert sum(row.count for row in trip.run.read_load().rows) == server.seen["GET /fine"] > 3
+
+
 def test_namesakes_in_the_working_folder_are_not_taken_for_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
