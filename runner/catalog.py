@@ -157,8 +157,9 @@ def evaluate_run(
 
     recording = run.recording()
     if recording.manifest.anchor is None and not recording.load.users:
-        # Without a reason, nobody was there to write one down.
-        why = recording.manifest.reason or "its runner was killed, or has not come that far yet"
+        why = recording.manifest.reason or recording.manifest.state
+        if why in ("planned", "running"):  # nobody was there to write a reason down
+            why = "its runner was killed, or has not come that far yet"
         raise RecordingError(f"the load of run {run.run_id} never started: {why}")
     evaluation = evaluate(recording, objectives, judged_by)
     if save:

@@ -119,6 +119,9 @@ def test_a_run_without_a_manifests_anchor_is_judged_where_it_has_load(folder: Pa
     (found.load_dir / "seconds.jsonl").unlink()
     with pytest.raises(RecordingError, match="never started: recorded"):
         evaluate_run(found)
+    found.write_manifest(found.read_manifest().model_copy(update={"state": "running"}))
+    with pytest.raises(RecordingError, match="never started: its runner was killed, or has not"):
+        evaluate_run(found)
 
 
 @pytest.mark.parametrize(
