@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordingError
-from runner.model.histogram import Counts, merge_into
+from runner.model.histogram import Counts, merged
 from runner.model.packed import PackedCounts, pack
 from runner.model.recording import (
     ArrivalSecond,
@@ -107,8 +107,9 @@ def read_load_record(folder: Path) -> LoadRecord:
 def arrival_second(record: dict[str, Any], known: ArrivalSecond | None = None) -> ArrivalSecond:
     """What is known of a second's arrivals with one more line of it."""
     known = known or ArrivalSecond()
-    late_us = dict(known.late_us)
-    merge_into(late_us, _counts(record["late"]))
+    late_us = _counts(record["late"])
+    if known.late_us:
+        late_us = PackedCounts(pack(merged((known.late_us, late_us))))
     return ArrivalSecond(
         offered=known.offered + _whole(record["offered"]),
         started=known.started + _whole(record["started"]),
