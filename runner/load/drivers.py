@@ -18,7 +18,7 @@ from runner.load.listener import LoadClock
 from runner.load.pool import Pool, hold_tasks
 from runner.load.population import Population, cast_of
 from runner.load.recorder import Recorder
-from runner.load.shape import Share, next_change_s, users_due
+from runner.load.shape import Share, next_change_s, places_of, users_due
 from runner.load.turns import Turns
 from runner.model.arrivals import Line, Schedule, lines_of, share_of
 from runner.model.plan import Plan
@@ -142,15 +142,14 @@ class RateDriver:
         self._schedule = Schedule(lines_of(plan.stages))
         self._open_end = plan.experiment.load.model == "search"
         self._turns = Turns(self._schedule)
-        self._share = Share()
         self._workers = workers
         self._pool = Pool(
-            plan.max_in_flight,
             plan.experiment.load.max_wait,
-            self._start_user,
+            population.start,
             clock.offset_s,
             recorder,
         )
+        self._seat(Share())
         self._release: Callable[[], None] = hold_tasks(self._pool)
 
     @property
@@ -167,8 +166,7 @@ class RateDriver:
 
     def assign(self, share: Share) -> None:
         self._turns.assign(share)
-        self._share = share
-        self._pool.size = max(1, share_of(self._plan.max_in_flight, share.index, share.count))
+        self._seat(share)
 
     def add(self, line: Line) -> None:
         """Continue the schedule with ``line``."""
@@ -189,9 +187,7 @@ class RateDriver:
         rates = [stage.rate_to for stage in self._plan.stages]
         search = self._plan.experiment.load.search
         highest = max([*rates, search.start if search else 0.0]) / self._workers
-        for _ in range(min(_MOST_WARM, self._pool.size, max(1, round(highest * _WARM_S)))):
-            if self._start_user():
-                self._pool.members += 1
+        for _ in self._pool.warm(min(_MOST_WARM, max(1, round(highest * _WARM_S)))):
             gevent.sleep(_MIN_STEP_S)
 
     def follow(self, stop: gevent.event.Event) -> bool:
@@ -234,16 +230,11 @@ class RateDriver:
         due_s = self._turns.due_s(now_s)
         return None if due_s is None or due_s >= self._plan.duration_s else due_s
 
-    def _start_user(self) -> bool:
-        # Numbered over all processes, so that together they run the mix that one would run.
-        number = self._share.index + self._share.count * self._population.size
-        name = self._cast.class_of(number)
-        if name is None:
-            return False
-        self._population.start(name)
-        return True
+    def _seat(self, share: Share) -> None:
+        size = max(1, share_of(self._plan.max_in_flight, share.index, share.count))
+        self._pool.seat(places_of(self._cast, share, size))
 
     def _sweep(self, now_s: float) -> None:
         self._population.sweep()
-        self._pool.members = self._population.size
+        self._pool.count(self._population.sizes)
         self._pool.drop_old(now_s)

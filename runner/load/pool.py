@@ -1,9 +1,9 @@
 """The open model inside Locust: users that wait for arrivals. Runs in Locust's process only.
 
 An arrival is given to a user who has nothing to do; he carries out one task and comes back. Where
-all are busy, one more user is started, up to the bound; beyond it the arrival waits, and is dropped
-when it has waited for too long. What it waited counts in the response time of the task's first
-request, which is measured from the moment at which the arrival was due.
+all of its class are busy, one more is started, up to the bound; beyond it the arrival waits, and is
+dropped when it has waited for too long. What it waited counts in the response time of the task's
+first request, which is measured from the moment at which the arrival was due.
 
 Tasks are held at one place, ``TaskSet.execute_next_task``, so that every kind of Locust task
 (plain, nested, sequential, weighted, tagged) is an arrival's work without a change.
@@ -11,8 +11,8 @@ Tasks are held at one place, ``TaskSet.execute_next_task``, so that every kind o
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from sys import exc_info
 from typing import Any
 
@@ -45,53 +45,85 @@ class _Seat:
         self.left = False
 
 
+class _Lane:
+    """The users of one class, and the arrivals that are theirs."""
+
+    __slots__ = ("idle", "limit", "members", "queue")
+
+    def __init__(self) -> None:
+        self.idle: list[_Seat] = []
+        self.queue: deque[tuple[float, bool]] = deque()
+        self.limit = 0
+        self.members = 0
+
+
 class Pool:
     """Hands arrivals to users, and counts what becomes of them.
 
+    Each arrival is of a class of users, in turn, and waits for one of that class: a class that is
+    slow keeps its part of the arrivals.
+
     Args:
-        size: Most users.
         max_wait_s: How long an arrival waits for a user when all are busy.
-        start_user: Starts one more user; false when there is none to start.
+        start_user: Starts one more user of a class.
         offset_s: Gives the offset of now.
         recorder: Where arrivals are counted.
     """
 
     def __init__(
         self,
-        size: int,
         max_wait_s: float,
-        start_user: Callable[[], bool],
+        start_user: Callable[[str], object],
         offset_s: Callable[[], float],
         recorder: Recorder,
     ) -> None:
-        self.size = size
-        """Most users."""
         self._max_wait_s = max_wait_s
         self._start_user = start_user
         self._offset_s = offset_s
         self._recorder = recorder
-        self._idle: list[_Seat] = []
-        self._queue: deque[tuple[float, bool]] = deque()
-        self.members = 0
-        """Users that were started and are not known to have ended."""
+        self._lanes: dict[str, _Lane] = {}
+        self._places: Sequence[str] = ()
+        self._turn = 0
         self.busy = 0
         """Arrivals that were started and are not completed."""
 
+    def seat(self, places: Sequence[str]) -> None:
+        """Have at most one user for each of ``places``, classes in the order of arrivals."""
+        self._places = places
+        limits = Counter(places)
+        for name in {*limits, *self._lanes}:
+            self._lane(name).limit = limits[name]
+
+    def warm(self, users: int) -> Iterator[None]:
+        """Start users beforehand, for the first arrivals; gives way after each."""
+        for name in self._places[:users]:
+            self._add(name, self._lane(name))
+            yield
+
+    def count(self, members: Mapping[str, int]) -> None:
+        """Take note of how many users of each class there are: some end by themselves."""
+        for name, lane in self._lanes.items():
+            lane.members = members.get(name, 0)
+
     def arrive(self, due_s: float) -> None:
         """An arrival that was due at ``due_s``, which is now or just past."""
+        if not self._places:
+            self.give_up(due_s)
+            return
         self._recorder.tally(int(due_s)).offered += 1
-        while self._idle:
-            seat = self._idle.pop()  # the one who worked last: his connection is warm
+        name = self._places[self._turn % len(self._places)]
+        self._turn += 1
+        lane = self._lanes[name]
+        while lane.idle:
+            seat = lane.idle.pop()  # the one who worked last: his connection is warm
             if not seat.left:
                 seat.due_s = due_s
                 get_hub().loop.run_callback(seat.waiter.switch, None)
                 return
-        full = self.members >= self.size
-        if not full and self._start_user():
-            self.members += 1
-        else:
-            full = True
-        self._queue.append((due_s, full))
+        full = lane.members >= lane.limit
+        if not full:
+            self._add(name, lane)
+        lane.queue.append((due_s, full))
         if full:
             self.drop_old()
 
@@ -103,19 +135,22 @@ class Pool:
     def drop_old(self, now_s: float | None = None) -> None:
         """Give up arrivals that have waited for too long."""
         oldest_s = (self._offset_s() if now_s is None else now_s) - self._max_wait_s
-        while self._queue and self._queue[0][0] <= oldest_s:
-            self._queue.popleft()
-            self._drop()
+        for lane in self._lanes.values():
+            while lane.queue and lane.queue[0][0] <= oldest_s:
+                lane.queue.popleft()
+                self._drop()
 
     def drop_all(self) -> None:
         """Give up every arrival that waits."""
-        while self._queue:
-            self._queue.popleft()
-            self._drop()
+        for lane in self._lanes.values():
+            while lane.queue:
+                lane.queue.popleft()
+                self._drop()
 
     def take(self, user: User) -> None:
         """Wait for an arrival; called by a user who has nothing to do."""
-        due_s, waited = self._wait(user) if not self._queue else self._queue.popleft()
+        lane = self._lane(type(user).__name__)
+        due_s, waited = self._wait(user, lane) if not lane.queue else lane.queue.popleft()
         now_s = self._offset_s()
         late_us = max(0, int((now_s - due_s) * 1e6))
         tally = self._recorder.tally(int(now_s))
@@ -138,9 +173,19 @@ class Pool:
         self.busy -= 1
         self._recorder.tally(int(self._offset_s())).completed += 1
 
-    def _wait(self, user: User) -> tuple[float, bool]:
+    def _lane(self, name: str) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane()
+        return lane
+
+    def _add(self, name: str, lane: _Lane) -> None:
+        self._start_user(name)
+        lane.members += 1
+
+    def _wait(self, user: User, lane: _Lane) -> tuple[float, bool]:
         seat = _Seat()
-        self._idle.append(seat)
+        lane.idle.append(seat)
         user._state = LOCUST_STATE_WAITING  # noqa: SLF001 - who waits may be ended at once
         try:
             seat.waiter.get()

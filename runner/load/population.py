@@ -57,6 +57,11 @@ class Population:
         """Users that run and were not asked to stop."""
         return sum(map(len, self._running.values()))
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Class name to users of it that run and were not asked to stop."""
+        return {name: len(users) for name, users in self._running.items()}
+
     def follow(self, wanted: Mapping[str, int]) -> None:
         """Start or stop users until as many of each class run as are ``wanted``.
 

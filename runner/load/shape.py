@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from runner.model.plan import Plan
 
 _SOON_S = 0.001
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,25 @@ class Cast:
         if users > 0:
             self.class_of(users - 1)
         return Counter(self._known[share.index : users : share.count])
+
+
+def places_of(cast: Cast, share: Share, size: int) -> list[str]:
+    """The classes of a pool of ``size`` users, in the order in which arrivals are dealt to them.
+
+    Over as many arrivals as there are places, every class gets its part, whoever is quick and
+    whoever is slow; and nearly so over fewer, because places follow each other in steps of the
+    golden section, which spreads those that are alike.
+
+    Args:
+        cast: Which class each user is of; users are numbered over all processes.
+        share: Which of the numbers are this process's.
+        size: Its part of the pool; fewer places when no class wants that many.
+    """
+    step = max(1, round(size * _GOLDEN_RATIO))
+    while math.gcd(step, size) > 1:
+        step += 1
+    numbers = (share.index + share.count * (place * step % size) for place in range(size))
+    return [name for number in numbers if (name := cast.class_of(number)) is not None]
 
 
 def class_to_start(

@@ -7,6 +7,9 @@ here.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -20,9 +23,11 @@ __all__ = [
     "SequentialTaskSet",
     "StopUser",
     "TaskSet",
+    "User",
     "constant",
     "hold_tasks",
     "intended",
+    "opened",
     "quick",
     "settle",
     "stay",
@@ -63,19 +68,30 @@ class Hall:
             wait_time = constant(3600)
 
         self.kind: Any = Doer
-        self.pool = Pool(size, max_wait_s, self.start, lambda: self.now_s, self.recorder)
+        self.kinds: dict[str, Any] = {"Doer": self.kind}
+        self.pool = Pool(max_wait_s, self.start, lambda: self.now_s, self.recorder)
+        self.pool.seat(["Doer"] * size)
 
-    def start(self) -> bool:
-        user: User = self.kind(self.environment)
+    def start(self, name: str) -> None:
+        user: User = self.kinds[name](self.environment)
         self.users.append(user)
         user.start(self.group)
-        return True
 
     def warm(self, number: int) -> None:
-        for _ in range(number):
-            self.start()
-            self.pool.members += 1
+        for _ in self.pool.warm(number):
+            settle()
+
+    def sweep(self) -> None:
+        """Find out who has ended, as the driver does each second."""
         settle()
+        self.pool.count(
+            Counter(type(user).__name__ for user in self.users if not user.greenlet.dead)
+        )
+        self.pool.drop_old()
+
+    @property
+    def members(self) -> int:
+        return sum(lane.members for lane in self.pool._lanes.values())
 
     def arrive(self, due_s: float, late_s: float = 0.0) -> None:
         self.now_s = due_s + late_s
@@ -101,6 +117,18 @@ class Hall:
         total = self.total
         names = ("offered", "started", "waited", "dropped", "completed")
         return {name: getattr(total, name) for name in names if getattr(total, name)}
+
+
+@contextmanager
+def opened(work: Any, size: int = 3, max_wait_s: float = 10.0) -> Iterator[Hall]:
+    """A pool that holds Locust's tasks until the block is left."""
+    one = Hall(work, size, max_wait_s)
+    undo = hold_tasks(one.pool)
+    try:
+        yield one
+    finally:
+        undo()
+        one.group.kill()
 
 
 def settle() -> None:

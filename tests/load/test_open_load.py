@@ -5,6 +5,7 @@ All trips of this module are under way at the same time, each with a server of i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,8 +22,38 @@ from runner.model.recording import LoadRecord
 
 pytestmark = pytest.mark.sandbox
 
-KINDS = """
-from locust import FastHttpUser, SequentialTaskSet, TaskSet, constant, task
+DIARY = """
+import os
+from locust import FastHttpUser, SequentialTaskSet, TaskSet, constant, events, task
+
+def note(*words):
+    with open(os.environ["DIARY"], "a") as file:
+        print(*words, file=file)
+
+@events.test_start.add_listener
+def start(environment, **_):
+    note("start", type(environment.runner).__name__)
+
+@events.test_stop.add_listener
+def stop(environment, **_):
+    note("stop", type(environment.runner).__name__)
+
+class Only(FastHttpUser):
+    fixed_count = 1
+    wait_time = constant(0.05)
+
+    def on_start(self):
+        note("only")
+
+    @task
+    def go(self):
+        self.client.get("/fine", name="only")
+"""
+"""A user class of which there is one, and a diary of what happens once in each process."""
+
+KINDS = (
+    DIARY
+    + """
 
 class Steps(SequentialTaskSet):
     @task
@@ -56,8 +87,20 @@ class Plain(FastHttpUser):
 class Sets(FastHttpUser):
     tasks = [Browse]
 """
+)
 """Each task, of whichever kind, is one request; no wait time is waited for."""
 
+MIXED = (
+    DIARY
+    + """
+class Steady(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def go(self):
+        self.client.get("/fine")
+"""
+)
 SLOW = STEADY.replace("/fine", "/wait/1000")
 
 RAMP: list[Stage] = [
@@ -92,6 +135,11 @@ class Arrived:
         return found
 
     @property
+    def diary(self) -> Counter[str]:
+        path = self.trip.run.path.parents[2] / "diary"
+        return Counter(path.read_text(encoding="utf-8").splitlines())
+
+    @property
     def requests(self) -> int:
         return sum(self.per_second.values())
 
@@ -104,8 +152,8 @@ def trips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Arr
     wanted: dict[str, tuple[str, list[Stage], int, dict[str, Any]]] = {
         "open": (KINDS, RAMP, 0, {}),
         "open with workers": (KINDS, RAMP, 2, {}),
-        "closed": (STEADY, STEPS, 0, {}),
-        "closed with workers": (STEADY, STEPS, 2, {}),
+        "closed": (MIXED, STEPS, 0, {}),
+        "closed with workers": (MIXED, STEPS, 2, {}),
         "exhausted": (
             SLOW,
             [{"duration": "4s", "rate": "20/s"}],
@@ -118,7 +166,10 @@ def trips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Arr
         for name, (source, stages, workers, more) in wanted.items():
             server = stack.enter_context(load_server())
             folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
-            trip = set_off(folder, server.url, source, stages, workers=workers, **more)
+            diary = {"DIARY": str(folder / "diary")}
+            trip = set_off(
+                folder, server.url, source, stages, environ=diary, workers=workers, **more
+            )
             stack.callback(trip.engine.stop, 1.0)
             under_way[name] = (trip, server)
         yield {
@@ -188,7 +239,9 @@ def test_every_kind_of_task_is_an_arrivals_work(trips: Mapping[str, Arrived], na
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.endpoint] = counts.get(row.endpoint, 0) + row.count
-    assert set(counts) == {f"GET {n}" for n in ("first", "second", "third", "look", "plain")}
+    assert set(counts) == {
+        f"GET {n}" for n in ("first", "second", "third", "look", "plain", "only")
+    }
     # Of a sequence, nothing comes before what comes before it.
     assert counts["GET first"] >= counts["GET second"] >= counts["GET third"] > 0
 
@@ -224,6 +277,22 @@ def test_the_closed_model_has_no_arrivals_and_one_figure(
     record = trips[name].record
     assert record.arrivals == {}
     assert {row.service_us for row in record.rows} == {None}
+
+
+@pytest.mark.parametrize("name", ALL[:4])
+def test_each_process_is_set_up_once_and_a_single_user_is_single(
+    trips: Mapping[str, Arrived], name: str
+) -> None:
+    """Goal: setup code and fixed_count mean what they say. Method: a diary that all write."""
+    alone = {"start LocalRunner": 1, "stop LocalRunner": 1}
+    crew = {
+        "start MasterRunner": 1,
+        "stop MasterRunner": 1,
+        "start WorkerRunner": 2,
+        "stop WorkerRunner": 2,
+    }
+    expected = crew if name.endswith("workers") else alone
+    assert trips[name].diary == Counter({**expected, "only": 1})
 
 
 def test_workers_say_who_they_are_and_how_they_fare(trips: Mapping[str, Arrived]) -> None:

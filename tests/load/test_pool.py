@@ -6,6 +6,7 @@ Real users of Locust in real greenlets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hall import (
     constant,
     hold_tasks,
     intended,
+    opened,
     quick,
     settle,
     stay,
@@ -33,17 +35,8 @@ Open = Callable[..., Hall]
 @pytest.fixture
 def hall() -> Iterator[Open]:
     """Makes a pool, and clears everything away."""
-    made: list[tuple[Hall, Callable[[], None]]] = []
-
-    def make(work: Any, size: int = 3, max_wait_s: float = 10.0) -> Hall:
-        one = Hall(work, size, max_wait_s)
-        made.append((one, hold_tasks(one.pool)))
-        return one
-
-    yield make
-    for one, undo in reversed(made):
-        undo()
-        one.group.kill()
+    with ExitStack() as stack:
+        yield lambda *args, **more: stack.enter_context(opened(*args, **more))
 
 
 def test_an_arrival_goes_to_the_one_who_worked_last(hall: Open) -> None:
@@ -54,7 +47,7 @@ def test_an_arrival_goes_to_the_one_who_worked_last(hall: Open) -> None:
         one.arrive(due_s)
     assert one.log in ([0, 0, 0], [1, 1, 1])
     assert one.sums == {"offered": 3, "started": 3, "completed": 3}
-    assert (one.pool.busy, one.pool.members) == (0, 2)
+    assert (one.pool.busy, one.members) == (0, 2)
 
 
 def test_users_are_started_up_to_the_bound_and_then_arrivals_wait(hall: Open) -> None:
@@ -198,7 +191,7 @@ def test_a_user_who_leaves_makes_room_for_another(hall: Open) -> None:
     one = hall(leave, size=1)
     one.arrive(1.0)
     assert one.sums == {"offered": 1, "started": 1, "completed": 1}
-    one.pool.members = 0  # as the driver finds out
+    one.sweep()
     one.arrive(2.0)
     assert one.log == [0, 1]
 
@@ -317,9 +310,7 @@ steps = st.lists(
 @given(steps, st.integers(1, 4))
 def test_every_arrival_is_started_or_given_up(steps: list[tuple[str, int]], size: int) -> None:
     """Goal: the counts are a ledger. Method: any mixture of arrivals, answers, deaths, pauses."""
-    one = Hall(stay, size, max_wait_s=2.0)
-    undo = hold_tasks(one.pool)
-    try:
+    with opened(stay, size, max_wait_s=2.0) as one:
         for what, number in steps:
             alive = [user for user in one.users if not user.greenlet.dead]
             if what == "arrive":
@@ -331,13 +322,11 @@ def test_every_arrival_is_started_or_given_up(steps: list[tuple[str, int]], size
             elif what == "kill" and alive:
                 alive[number % len(alive)].greenlet.kill(block=False)
             elif what == "sweep":
-                settle()
-                one.pool.members = sum(not user.greenlet.dead for user in one.users)
-                one.pool.drop_old()
+                one.sweep()
             elif what == "wait":
                 one.now_s += 0.75
-            assert sum(not user.greenlet.dead for user in one.users) <= one.pool.members <= size
-            assert one.pool.busy <= one.pool.members
+            assert sum(not user.greenlet.dead for user in one.users) <= one.members <= size
+            assert one.pool.busy <= one.members
         one.pool.drop_all()
         one.group.kill()
         settle()
@@ -346,6 +335,3 @@ def test_every_arrival_is_started_or_given_up(steps: list[tuple[str, int]], size
         assert total.started + total.dropped == total.offered
         assert total.completed == total.started  # a death ends a task as well
         assert one.pool.busy == 0
-    finally:
-        undo()
-        one.group.kill()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.load.shape import Cast, Share, next_change_s, users_due
+from runner.load.shape import Cast, Share, next_change_s, places_of, users_due
+from runner.model.arrivals import share_of
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
 
@@ -129,3 +130,35 @@ def test_who_has_fixed_classes_only_runs_no_more_than_those() -> None:
     cast = Cast({}, {"One": 2})
     assert [cast.class_of(number) for number in range(3)] == ["One", "One", None]
     assert cast.wanted(5, Share()) == {"One": 2}
+
+
+@given(
+    st.dictionaries(st.sampled_from("ABC"), st.integers(1, 5), min_size=1),
+    st.dictionaries(st.sampled_from("XY"), st.integers(1, 3)),
+    st.integers(1, 120),
+    st.integers(1, 4),
+)
+def test_arrivals_are_dealt_to_the_users_that_a_pool_has(
+    weights: dict[str, int], fixed: dict[str, int], size: int, count: int
+) -> None:
+    """Goal: a pool is a population. Method: its places against the users of the closed model."""
+    cast = Cast(weights, fixed)
+    dealt: Counter[str] = Counter()
+    for index in range(count):
+        dealt += Counter(places_of(cast, Share(index, count), share_of(size, index, count)))
+    assert dealt == cast.wanted(size, Share())
+
+
+def test_places_of_a_class_are_spread_out() -> None:
+    """Goal: no burst of one class. Method: 3 to 1, over any twenty arrivals that follow."""
+    places = places_of(Cast({"A": 3, "B": 1}, {"One": 10}), Share(), 100)
+    assert Counter(places) == {"A": 68, "B": 22, "One": 10}
+    for first in range(100):
+        window = Counter((places + places)[first : first + 20])
+        assert 11 <= window["A"] <= 16
+        assert 2 <= window["B"] <= 7
+        assert 1 <= window["One"] <= 3
+
+
+def test_a_pool_of_classes_with_fixed_counts_only_is_no_larger_than_they_are() -> None:
+    assert sorted(places_of(Cast({}, {"One": 1, "Two": 2}), Share(), 50)) == ["One", "Two", "Two"]
