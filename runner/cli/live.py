@@ -38,7 +38,7 @@ RUNNING = "running"
 _REFRESH_PER_S = 4
 _BAR_WIDTH = 30
 _WIDTHS = (6, 10, 8, 7, 13)
-_OPEN_WIDTHS = (10, 9, 8, 7, 13)
+_OPEN_WIDTHS = (9, 9, 7, 7, 13)
 """Columns that stand still while figures change; the first is as wide as the plan's phases."""
 
 _MOST = 20
@@ -241,7 +241,7 @@ def _left(status: Status, offset_s: float) -> str:
 def live_table(status: Status) -> Table:
     """The load's last seconds, the phase, and the faults that are in place."""
     first = "Phase" if status.step is None else "Step"
-    load = ("Arrivals/s", "In flight") if _is_open(status) else ("Users", "Requests/s")
+    load = ("Started/s", "In flight") if _is_open(status) else ("Users", "Requests/s")
     table = make_table(first, *load, "p95", "Errors", "Active faults", right=(1, 2, 3, 4))
     widths = _OPEN_WIDTHS if _is_open(status) else _WIDTHS
     labels = [len(phase_label(status.plan, phase)) for phase in status.plan.phases]

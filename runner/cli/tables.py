@@ -130,7 +130,7 @@ def validity_table(evaluation: Evaluation) -> Table:
 def latency_table(evaluation: Evaluation) -> Table:
     """Response time beside service time, in each phase of a run with arrivals."""
     heads = [f"{what} {name}" for what in ("Response", "Service") for name in _QUANTILES]
-    table = make_table("Phase", *heads, title="Latency", right=range(1, 7))
+    table = _by_phase(evaluation, "Latency", *heads)
     for phase in evaluation.phases:
         sent = phase.service or ServiceTimes()
         seen = (phase.p50_s, phase.p95_s, phase.p99_s, sent.p50_s, sent.p95_s, sent.p99_s)
@@ -138,10 +138,17 @@ def latency_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def _by_phase(evaluation: Evaluation, title: str, *heads: str) -> Table:
+    table = make_table("Phase", *heads, title=title, right=range(1, 1 + len(heads)))
+    words = [len(word) for phase in evaluation.phases for word in phase.label.split()]
+    table.columns[0].min_width = min(_LONG_WORD, max(words, default=0))
+    return table
+
+
 def arrivals_table(evaluation: Evaluation) -> Table:
     """What became of arrivals, in each phase of a run with arrivals."""
     heads = ("Offered", "Started", "Waited", "Dropped", "Completed", "Most in flight")
-    table = make_table("Phase", *heads, title="Arrivals", right=range(1, 7))
+    table = _by_phase(evaluation, "Arrivals", *heads)
     for phase in evaluation.phases:
         if phase.arrivals is not None:
             counts = phase.arrivals.model_dump()
@@ -190,6 +197,7 @@ _RATE_STYLES: dict[RateWord, str] = {
 }
 _QUESTION_WIDTH = 36
 _QUANTILES = ("p50", "p95", "p99")
+_LONG_WORD = 20
 _UNMET = (Verdict.INCONCLUSIVE, Verdict.FAIL)
 _FOLLOWS = ("load-delivered", "fault-injected", "fault-seen", "signals-complete")
 """Checks of validity that no run can meet that somebody ended before its time."""

@@ -30,7 +30,8 @@ PLAN = make_plan(
                 "max_in_flight": 2_500,
             },
             "faults": [
-                {"kind": "pod-kill", "service": "order-api", "at": "40s", "duration": "20s"}
+                {"kind": "http-delay", "service": "order-api", "at": "40s", "duration": "20s"}
+                | {"delay": "1s"}
             ],
             "objectives": ["errors < 1%"],
         }
@@ -47,7 +48,7 @@ def status(*, dropped: int = 0, done: int = 1450) -> Status:
         started = 1500 - (dropped if second == 47 else 0)
         late = dropped if second == 47 else 0
         live.arrivals.add([(second, ArrivalSecond(1500, started, 0, late, done))])
-    return Status(RUNNING, PLAN, 48.3, PLAN.phase_at(48.3), live, ("01-pod-kill",))
+    return Status(RUNNING, PLAN, 48.3, PLAN.phase_at(48.3), live, ("01-http-delay",))
 
 
 def frame(status: Status) -> list[str]:
@@ -60,10 +61,10 @@ def test_the_table_shows_arrivals_instead_of_users() -> None:
     lines = [line for line in frame(status()) if line]
     assert max(map(len, lines)) <= 80
     assert lines[1].split() == [
-        *("Phase", "Arrivals/s", "In", "flight", "p95", "Errors", "Active", "faults")
+        *("Phase", "Started/s", "In", "flight", "p95", "Errors", "Active", "faults")
     ]
     assert lines[3].split() == [
-        *("fault", "01-pod-kill", "1,500/s", "2,400", "83.2", "ms", "0", "%", "01-pod-kill")
+        *("fault", "01-http-delay", "1,500/s", "2,400", "83.2", "ms", "0", "%", "01-http-delay")
     ]
     assert len(lines) == 4
 
@@ -95,12 +96,12 @@ def test_a_full_pool_is_red() -> None:
 
 def test_a_plain_line_of_the_open_model() -> None:
     assert plain_line(status()).replace("\u00a0", " ") == (
-        "00:48  fault 01-pod-kill  arrivals=1,500/s  in-flight=2400  p95=83.2 ms  errors=0 %  "
+        "00:48  fault 01-http-delay  arrivals=1,500/s  in-flight=2400  p95=83.2 ms  errors=0 %  "
         "52s left"
     )
 
 
-@pytest.mark.parametrize("activity", [RUNNING, "healing 01-pod-kill"])
+@pytest.mark.parametrize("activity", [RUNNING, "healing 01-http-delay"])
 def test_a_lost_worker_is_said_once_and_at_once(tmp_path: Path, activity: str) -> None:
     out = io.StringIO()
     now = replace(status(), activity=activity)
