@@ -67,7 +67,7 @@ def evaluate(
             else judge(objective, evidence)
             for objective in chosen
         ),
-        *(() if search is None else (search_answer(search),)),
+        *(() if search is None else (search_answer(search, recording.signals),)),
         *answers(recording, table, chosen),
     )
     verdict, valid = overall(findings)

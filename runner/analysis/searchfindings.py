@@ -12,12 +12,13 @@ import math
 from runner.analysis.breakpointanswer import RateFigures
 from runner.analysis.checks import Check
 from runner.analysis.question import Question
+from runner.analysis.scaling import replicas_of
 from runner.analysis.searched import DoneStep, Searched, step_quantile_s
 from runner.analysis.usl import UslFit
-from runner.analysis.words import count, figure
+from runner.analysis.words import count, figure, listed
 from runner.model.evaluation import Finding, Verdict
 from runner.model.objective import Bound, Objective
-from runner.model.recording import Recording
+from runner.model.recording import Recording, Signals
 from runner.model.searchfigures import LawFigure, RateFigure, SearchFigures, StepFigure
 
 # -- did the run prove anything? -------------------------------------------------------------------
@@ -59,14 +60,21 @@ def search_generator(known: Searched) -> Finding:
     )
     if len(limited) == len(known.steps):
         return check.unproven(f"{text}. Give it more workers or processors.")
-    return check.warned(f"{text}. These steps do not count.")
+    text = f"{text}. These steps do not count."
+    # Where there is an answer without them, nothing is missing.
+    return check.passed(text) if known.answer.answered else check.warned(text)
 
 
 # -- the question ----------------------------------------------------------------------------------
 
 
-def search_answer(known: Searched) -> Finding:
-    """At which rate the target gives in, or why nobody knows."""
+def search_answer(known: Searched, signals: Signals | None = None) -> Finding:
+    """At which rate the target gives in, or why nobody knows.
+
+    Args:
+        known: The search.
+        signals: Tell whether the target was scaled meanwhile.
+    """
     question = Question("breaking-point", "At which rate does it give in?")
     found = known.answer
     sentence = found.sentence
@@ -76,10 +84,27 @@ def search_answer(known: Searched) -> Finding:
         return question.open(sentence)
     if found.high_per_s is not None and found.low_per_s and not found.converged:
         sentence += " More steps, or longer ones, would make that interval narrower."
+    scaled = [] if signals is None else _scaled(known, signals)
+    if scaled:
+        sentence += (
+            f" Replicas of {listed(scaled)} changed meanwhile: it was not the same target at all "
+            "of these rates."
+        )
     if known.law is not None:
         sentence += f" {law_sentence(known.law)}"
     observed = found.low_per_s if found.high_per_s is None else found.high_per_s
     return question.answered(sentence, observed, "per_s")
+
+
+def _scaled(known: Searched, signals: Signals) -> list[str]:
+    """Services whose replicas changed between the first step and the end of the last."""
+    first, last = known.steps[0].carried, known.steps[-1].carried
+    end_s = last.start_s + last.duration_s
+    return [
+        service
+        for service, one in replicas_of(signals).items()
+        if any(first.start_s <= change.at_s < end_s for change in one.changes)
+    ]
 
 
 def law_sentence(law: UslFit) -> str:

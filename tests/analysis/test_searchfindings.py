@@ -22,6 +22,7 @@ from runner.model.recording import (
     LoadRecord,
     LoadRow,
     SearchStep,
+    SignalSeries,
     WorkerEvent,
 )
 from runner.testing import FakeWorld
@@ -238,3 +239,42 @@ def test_several_requests_for_each_arrival_are_all_offered() -> None:
 )
 def test_a_generator_that_is_the_limit_says_so(changes: dict[str, object], problem: str) -> None:
     assert problem in step_result(record(**changes), STEP, CRITERIA).generator_problem
+
+
+def test_a_target_that_was_scaled_meanwhile_is_not_one_target(tmp_path: Path) -> None:
+    """Goal: who reads the interval knows of it. Method: one service scaled in the third step, one
+    after the last.
+    """
+    _, recording = search_run(tmp_path, world(capacity_per_s=333.0))
+    assert recording.signals is not None
+    ends = [step.start_s + step.duration_s for step in recording.load.steps]
+
+    def replicas(service: str, at_s: float) -> SignalSeries:
+        points = ((0.0, 2.0), (at_s, 3.0))
+        series = {"sli": "replicas.desired", "service": service, "unit": "count", "query": "x"}
+        return SignalSeries(**series, step_s=1.0, points=points, state="ok")  # type: ignore[arg-type]
+
+    series = (replicas("order-api", ends[2] - 1), replicas("payment-api", ends[-1] + 1))
+    signals = recording.signals.model_copy(update={"series": series})
+    answer = finding(evaluate(replace(recording, signals=signals)), "breaking-point")
+    assert answer.reason.endswith(
+        "Replicas of order-api changed meanwhile: it was not the same target at all of these rates."
+    )
+
+
+def test_steps_that_the_generator_spoilt_are_no_matter_once_there_is_an_answer(
+    tmp_path: Path,
+) -> None:
+    """Goal: no warning for what was made good. Method: the generator can do less than the first
+    rate that would fail, but more than the target.
+    """
+    both = world(capacity_per_s=333.0, generator_max_per_s=390.0)
+    _, recording = search_run(tmp_path, both)
+    evaluation = evaluate(recording)
+    assert evaluation.search is not None
+    assert evaluation.search.high_per_s is not None
+    assert evaluation.search.low_per_s <= 333 <= evaluation.search.high_per_s < 390
+    room = finding(evaluation, "generator-had-room")
+    assert room.verdict is Verdict.PASS
+    assert "the generator was the limit, first at 400/s" in room.reason
+    assert evaluation.verdict is Verdict.PASS
