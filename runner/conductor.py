@@ -187,7 +187,9 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
         elif code is not None:
             raise LoadError(
                 f"the load generator ended {_how(code)} before it sent a request:\n{job.tail(12)}",
-                hint="does the Locust file import, and does it define a User class?",
+                hint="does the Locust file import, and does it define a User class?"
+                if code >= 0
+                else "",
             )
         elif run.ports.clock.monotonic_s() > deadline_s:
             raise LoadError(

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from runner.analysis.checks import Check
 from runner.analysis.windows import phase_label, seconds_of
-from runner.analysis.words import count, figure, listed
+from runner.analysis.words import count, figure
 from runner.model.arrivals import Schedule, lines_of
 from runner.model.evaluation import Finding, Verdict
 from runner.model.histogram import merged, quantile_us
 from runner.model.plan import Phase, Plan
-from runner.model.recording import ArrivalSecond, Recording, worker_sentence
+from runner.model.recording import ArrivalSecond, Recording, WorkerEvent, worker_sentence
 
 ACHIEVED_RATIO = 0.99
 """Share of planned arrivals that must have been started, in every phase that is judged."""
@@ -130,7 +130,7 @@ def workers_stayed(recording: Recording) -> Finding | None:
     check = Check("workers-stayed", "All workers stayed")
     joined = sum(event.what == "joined" for event in events)
     troubles = [event for event in events if event.what != "joined"]
-    said = listed([worker_sentence(event) for event in troubles])
+    said = _told(troubles, joined)
     if any(event.what in ("lost", "back") for event in troubles):
         return check.unproven(
             f"The generator was the limit: {said[0].lower()}{said[1:]}. What a lost worker had not "
@@ -139,6 +139,18 @@ def workers_stayed(recording: Recording) -> Finding | None:
     if troubles:
         return check.warned(f"{said}.")
     return check.passed(f"{count(joined, 'worker')} made the load from start to end.")
+
+
+def _told(troubles: Sequence[WorkerEvent], joined: int) -> str:
+    """What became of workers, and who took the share of those that were lost."""
+    sentences = [worker_sentence(event) for event in troubles]
+    lost = [event for event in troubles if event.what == "lost"]
+    if (
+        len(lost) > 1 or len(lost) == joined
+    ):  # each time the others took its share, as long as there were any
+        sentences = [one.partition(";")[0] for one in sentences]
+        sentences.append("the others took their share" if len(lost) < joined else "nobody was left")
+    return "; ".join([*sentences[:1], *(f"{one[0].lower()}{one[1:]}" for one in sentences[1:])])
 
 
 def _judged(plan: Plan) -> Sequence[Phase]:

@@ -189,6 +189,24 @@ def test_a_worker_that_was_lost_makes_the_run_inconclusive(what: str) -> None:
     assert evaluate(with_workers(*JOINED, event)).verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("joined", "lost", "said"),
+    [
+        (3, 1, "worker 1 was lost at 9 s; the others took its share. What"),
+        (3, 2, "worker 1 was lost at 9 s; worker 2 was lost at 9 s; the others took their share."),
+        (2, 2, "worker 1 was lost at 9 s; worker 2 was lost at 9 s; nobody was left. What a lost"),
+        (1, 1, "worker 1 was lost at 9 s; nobody was left. What a lost worker had not reported"),
+    ],
+)
+def test_who_takes_the_share_of_those_that_were_lost(joined: int, lost: int, said: str) -> None:
+    """Goal: no others where there are none. Method: some of the workers, and all of them, lost."""
+    names = [str(number) for number in range(1, joined + 1)]
+    events = [WorkerEvent(0, name, "joined") for name in names]
+    events += [WorkerEvent(9, name, "lost") for name in names[:lost]]
+    _, reason = found(with_workers(*events), "workers-stayed")
+    assert reason.startswith(f"The generator was the limit: {said}")
+
+
 def test_a_worker_that_came_too_late_is_a_warning() -> None:
     event = WorkerEvent(12, "3", "late")
     assert found(with_workers(*JOINED, event), "workers-stayed") == (
