@@ -8,6 +8,9 @@ Locust's FastHttpUser. See ``loopback.py`` for who has which core and how it is 
 supervises the generator shares its core: for ours, the reader of the record; for Taurus, all of
 bzt, which is also tried once more with only Locust on that core ("taurus apart").
 
+Locust alone, and Taurus, are also tried side by side with ours, at the same moment on the same
+core, which is fair to both however busy the machine is.
+
 ``--taurus`` builds an environment with bzt and this Locust's version in a folder that is removed
 afterwards (pip, some minutes); ``--bzt`` names the bzt of one that exists. Without either, Taurus
 is left out.
@@ -21,10 +24,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import loopback
@@ -33,12 +38,12 @@ from loopback import LONG_S, Server, Window
 
 BARE_RATE, BARE_CPU, TAURUS_RATE = 0.97, 1.05, 1.2
 INSTALL_S = 900
-Trial = Callable[[Server], Window]
+Trial = Callable[..., Window]
 
 
 def ours(locustfile: Path, args: argparse.Namespace) -> Trial:
-    def trial(target: Server) -> Window:
-        window, failed = loopback.our_load(locustfile, target, args.users, args.seconds)
+    def trial(target: Server, gate: Callable[[], object] = loopback.nothing) -> Window:
+        window, failed = loopback.our_load(locustfile, target, args.users, args.seconds, gate)
         if failed:
             raise SystemExit(f"{failed} requests failed")
         return window
@@ -47,11 +52,11 @@ def ours(locustfile: Path, args: argparse.Namespace) -> Trial:
 
 
 def bare(locustfile: Path, args: argparse.Namespace) -> Trial:
-    def trial(target: Server) -> Window:
+    def trial(target: Server, gate: Callable[[], object] = loopback.nothing) -> Window:
         with tempfile.TemporaryDirectory() as folder:
             argv = loopback.bare_locust(locustfile, target, args.users)
             with loopback.process(argv, Path(folder)) as pid:
-                return loopback.measure(target, pid, args.seconds)
+                return loopback.measure(target, pid, args.seconds, gate=gate)
 
     return trial
 
@@ -59,7 +64,7 @@ def bare(locustfile: Path, args: argparse.Namespace) -> Trial:
 def taurus(bzt: Path, locustfile: Path, args: argparse.Namespace, *, apart: bool) -> Trial:
     """Taurus as its manual has it, but for the screen and the request for its newest version."""
 
-    def trial(target: Server) -> Window:
+    def trial(target: Server, gate: Callable[[], object] = loopback.nothing) -> Window:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             execution = {
@@ -82,9 +87,29 @@ def taurus(bzt: Path, locustfile: Path, args: argparse.Namespace, *, apart: bool
                     if apart and process.children():
                         process.cpu_affinity([loopback.SERVER_CORE])
 
-                return loopback.measure(target, pid, args.seconds, set_apart)
+                return loopback.measure(target, pid, args.seconds, set_apart, gate)
 
     return trial
+
+
+def side_by_side(name: str, other: Trial, own: Trial, pairs: int) -> dict[str, Any]:
+    """Both at the same moment on the same core: what others do to the machine, they do to both."""
+    print(f"\nside by side on one core: {name} and ours")
+    found: list[tuple[Window, Window]] = []
+    with loopback.server() as one, loopback.server() as two, ThreadPoolExecutor(2) as pool:
+        for _ in range(pairs):
+            gate = Barrier(2, timeout=loopback.BOUND_S).wait
+            running = [pool.submit(other, one, gate), pool.submit(own, two, gate)]
+            theirs, ours = (each.result(4 * loopback.BOUND_S) for each in running)
+            found.append((theirs, ours))
+            loopback.show(name, theirs)
+            loopback.show("ours", ours)
+    rounds = range(pairs)
+    rate = loopback.ratios([o.rate for _, o in found], [t.rate for t, _ in found], rounds)
+    cpu = loopback.ratios([o.cpu_us for _, o in found], [t.cpu_us for t, _ in found], rounds)
+    print(f"ours / {name}: rate {loopback.spelled(rate)} x")
+    print(f"{'':{len(name) + 7}}  CPU per request {loopback.spelled(cpu)} x")
+    return {"rate": rate, "cpu_per_request": cpu}
 
 
 def install_bzt(folder: Path) -> Path:
@@ -138,13 +163,18 @@ def main() -> None:
             for name in list(trials)[:: -1 if number % 2 else 1]:
                 windows[name].append(patience.calmly(partial(trials[name], target)))
                 loopback.show(name, windows[name][-1])
-    report(windows, args.json)
+        together = {
+            name: side_by_side(name, trials[name], trials["ours"], args.pairs)
+            for name in ("locust alone", "taurus")
+            if name in trials
+        }
+    report(windows, together, args.json)
 
 
-def report(windows: dict[str, list[Window]], path: Path | None) -> None:
+def report(windows: dict[str, list[Window]], together: dict[str, Any], path: Path | None) -> None:
     print("\nours beside others: median and range, of quiet pairs if there are three")
     print(loopback.machine())
-    figures: dict[str, Any] = {"machine": loopback.machine()}
+    figures: dict[str, Any] = {"machine": loopback.machine(), "side_by_side": together}
     figures["windows"] = {name: [w._asdict() for w in found] for name, found in windows.items()}
     own = windows["ours"]
     for name, others in windows.items():
@@ -155,17 +185,19 @@ def report(windows: dict[str, list[Window]], path: Path | None) -> None:
         least = BARE_RATE if name == "locust alone" else TAURUS_RATE
         print(f"{name:>14}: rate by the clock {loopback.spelled(rate)} x")
         print(f"{'':>14}  CPU per request   {loopback.spelled(cpu)} x")
-        if name == "taurus apart":
+        if name not in together:
             continue  # on two cores, against one
-        # A generator that has its core for itself uses all of it: then these two say the same.
         judged, how = rate["median"], "by the clock"
         if not rate["trusted"]:
-            judged, how = 1 / cpu["median"], "by processor time, for others disturbed the clock"
+            judged, how = together[name]["rate"]["median"], "side by side; the clock was disturbed"
         met = loopback.goal(judged >= least)
         print(f"{'':>14}  goal: rate {least:g} x: {judged:.3f}, {met} ({how})")
         if name == "locust alone":
-            met = loopback.goal(cpu["median"] <= BARE_CPU)
-            print(f"{'':>14}  goal: CPU per request {BARE_CPU:g} x: {met}")
+            judged = together[name]["cpu_per_request"]["median"]
+            met = loopback.goal(judged <= BARE_CPU)
+            print(
+                f"{'':>14}  goal: CPU per request {BARE_CPU:g} x: {judged:.3f}, {met} (side by side)"
+            )
     if path:
         path.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 

@@ -87,8 +87,15 @@ def cpu_s(pid: int) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
+def nothing() -> None: ...
+
+
 def measure(
-    target: Server, pid: int, seconds: float, meanwhile: Callable[[], object] = lambda: None
+    target: Server,
+    pid: int,
+    seconds: float,
+    meanwhile: Callable[[], object] = nothing,
+    gate: Callable[[], object] = nothing,
 ) -> Window:
     """Wait until a generator is at work, and watch it for some seconds.
 
@@ -97,6 +104,7 @@ def measure(
         pid: The generator's process.
         seconds: How long to watch.
         meanwhile: Called five times a second.
+        gate: Called right before and after that, to let others come as far.
     """
     began, bound_s = target.answered(), time.monotonic() + BOUND_S
     while target.answered() == began:
@@ -105,10 +113,13 @@ def measure(
         meanwhile()
         time.sleep(0.05)
     _pass(WARM_S, meanwhile)
+    gate()
     first = _look(target, pid)
     _pass(seconds, meanwhile)
+    last = _look(target, pid)
+    gate()
     passed_s, answers, own_s, served_s, core_s = (
-        after - before for before, after in zip(first, _look(target, pid), strict=True)
+        after - before for before, after in zip(first, last, strict=True)
     )
     if not answers:
         raise SystemExit("the generator has stopped")
@@ -229,7 +240,13 @@ def our_run(
             engine.stop(20)
 
 
-def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tuple[Window, int]:
+def our_load(
+    locustfile: Path,
+    target: Server,
+    users: int,
+    seconds: float,
+    gate: Callable[[], object] = nothing,
+) -> tuple[Window, int]:
     """What our generator achieves with some users; also the requests that failed.
 
     What was recorded is read while it grows, as the supervisor of a run does.
@@ -244,7 +261,7 @@ def our_load(locustfile: Path, target: Server, users: int, seconds: float) -> tu
             if job.poll() is not None:
                 raise SystemExit(job.tail(30))
 
-        window = measure(target, job.pid, seconds, look)
+        window = measure(target, job.pid, seconds, look, gate)
         look()
     return window, sum(failed)
 
