@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.reports import format as fmt
@@ -232,6 +231,7 @@ def _shade(axes: Axes, fault: FaultSpan) -> None:
 def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
     colour, width, dashes = _STYLES.get(line.name, ("grey", 1.4, "-"))
     values = [float("nan") if value is None else value for value in line.values]
+    lonely = _lonely(line)
     axes.plot(
         at_s,
         values,
@@ -239,17 +239,19 @@ def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
         linewidth=width,
         linestyle=dashes,
         label=line.name,
-        marker="o" if _is_lonely(line) else "",
+        marker="o" if lonely else "",
+        markevery=lonely,
         markersize=2,
         clip_on=False,
         zorder=3,
     )
 
 
-def _is_lonely(line: Line) -> bool:
-    """Whether no two values are neighbours, so that there would be no line to see."""
-    known = [value is not None for value in line.values]
-    return not any(a and b for a, b in pairwise(known))
+def _lonely(line: Line) -> list[int]:
+    """Where values without a neighbour are, of which there would be no line to see."""
+    known = [False, *(value is not None for value in line.values), False]
+    around = zip(known, known[1:], known[2:], strict=False)
+    return [at for at, (before, here, after) in enumerate(around) if here and not (before or after)]
 
 
 def _draw_bound(axes: Axes, bound: BoundMark) -> None:

@@ -129,10 +129,19 @@ def test_the_axis_fits_data_and_bounds(
     assert axes.get_xlim() == (0, 4)
 
 
-def test_a_lonely_value_is_a_dot() -> None:
-    axes = axes_of(chart(Line(name="errors", values=(None, 0.5, None, None)), unit="ratio"))
+@pytest.mark.parametrize(
+    ("values", "dots"),
+    [
+        ((None, 0.5, None, None), [1]),
+        ((0.1, 0.2, None, 0.3), [3]),
+        ((0.4, None, 0.1, 0.2), [0]),
+        ((0.1, 0.2, 0.3, None), []),
+    ],
+)
+def test_a_lonely_value_is_a_dot(values: tuple[float | None, ...], dots: list[int]) -> None:
+    axes = axes_of(chart(Line(name="errors", values=values), unit="ratio"))
     line = next(line for line in axes.get_lines() if line.get_label() == "errors")
-    assert line.get_marker() == "o"
+    assert (line.get_marker(), line.get_markevery()) == ("o" if dots else "", dots)
 
 
 def test_six_outcomes_fit_above_the_chart() -> None:
