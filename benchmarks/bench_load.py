@@ -117,7 +117,7 @@ def install_bzt(folder: Path) -> Path:
     print(f"installing bzt and locust {version('locust')} in a throw-away environment", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=INSTALL_S)
     python, wanted = folder / "bin" / "python", ["bzt", f"locust=={version('locust')}"]
-    pip = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+    pip = [str(python), "-m", "pip", "install", "-qq", *wanted]
     subprocess.run(pip, check=True, timeout=INSTALL_S, stdout=subprocess.DEVNULL)
     return folder / "bin" / "bzt"
 
