@@ -81,6 +81,7 @@ class Crew:
         self._going = False
         self._stopping = False
         self._left = False
+        self._failure: Exception | None = None
         for kind, listener in (
             (READY_MESSAGE, self._on_ready),
             (REPORT_MESSAGE, self._on_report),
@@ -134,6 +135,9 @@ class Crew:
             if now_s - looked_s > _STALL_S:
                 gathering.excuse(now_s - looked_s)
             looked_s = now_s
+            if self._failure is not None:
+                logger.error("no record can be kept (%s): the load is ended", self._failure)
+                stop.set()
             if stop.is_set() and not self._stopping:
                 self._stopping = True
                 self._tell_all(STOP_MESSAGE)
@@ -142,6 +146,8 @@ class Crew:
             if gathering.silent(now_s) or left:
                 self._share_out(gathering)
             gevent.sleep(_LOOK_S)
+        if self._failure is not None:
+            raise self._failure
         for name in gathering.working:
             gathering.lose(name, self._clock.offset_s())
 
@@ -193,7 +199,12 @@ class Crew:
         if name is None or self._gathering is None:
             return
         now_s = self._clock.offset_s()
-        if not self._gathering.add(name, from_message(msg.data), now_s):
+        try:
+            welcome = self._gathering.add(name, from_message(msg.data), now_s)
+        except Exception as error:
+            self._failure = error  # Locust would log it, each second, and go on
+            raise
+        if not welcome:
             self._send(STOP_MESSAGE, {}, msg.node_id)
             self._gathering.back(name, now_s)
 

@@ -6,6 +6,7 @@ It is the whole generator, or one worker of several; the difference is only wher
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from runner.load.shape import Share
 from runner.load.shapedriver import ShapeDriver
 from runner.model.arrivals import Line
 from runner.model.plan import Plan
+
+logger = logging.getLogger("seatrial.load")
 
 ABORT_GRACE_S = 1.0
 """Grace for users when the load is ended before its time."""
@@ -134,6 +137,7 @@ class Generator:
         self.clock.start(in_s)
         on_start()
         self._loop = gevent.spawn(self._report_every_second)
+        self._loop.link_exception(self._end_unrecorded)
         gevent.sleep(in_s)
         self.complete = self._driver.follow(self._stop)
         self._users_at_end = self._driver.users
@@ -194,6 +198,11 @@ class Generator:
             self._report(second, before_second=second, users=users, account=True, lag_s=lag_s)
             if os.getppid() != self._parent:
                 self._on_orphaned()
+
+    def _end_unrecorded(self, loop: gevent.Greenlet) -> None:
+        """No load without a record: its disk may be full."""
+        logger.error("what was sent cannot be reported (%s): the load is ended", loop.exception)
+        self.stop()
 
     def _users(self) -> int:
         if self._users_at_end is not None or self._driver is None:

@@ -43,6 +43,25 @@ class Steady(FastHttpUser):
     def go(self):
         self.client.get("/fine")
 """
+FULL = """
+import itertools, resource, signal
+from locust import FastHttpUser, constant, events, task
+
+@events.test_start.add_listener
+def little_room(**_):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+
+class Steady(FastHttpUser):
+    wait_time = constant(0.02)
+    numbers = itertools.cycle(range(300))
+
+    @task
+    def go(self):
+        self.client.get("/fine", name="page %d" % next(self.numbers))
+"""
+"""No file may grow beyond 8000 bytes: as on a disk that is full."""
+
 FALLS = "import sys\nassert '--worker' not in sys.argv, 'no such shop'\n" + STEADY
 SLOW_START = (
     STEADY.replace("constant, task", "constant, events, task")
@@ -152,13 +171,15 @@ def voyages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, V
         "beheaded": (STEADY, users, 2, [(HIT_S, sent(signal.SIGKILL, 0))]),
         "left": (QUITS, users, 2, []),
         "fallen": (FALLS, users, 1, []),
+        "full": (FULL, [{"duration": "30s", "users": 8}], 0, []),
+        "full with a worker": (FULL, [{"duration": "30s", "users": 8}], 1, []),
         "slow": (SLOW_START, [{"duration": "1s", "users": 2, "spawn_rate": 100}], 1, []),
     }
     with ExitStack() as stack:
         under_way = {}
         for name, (source, stages, workers, what) in deeds.items():
             server = stack.enter_context(load_server())
-            folder = tmp_path_factory.mktemp(name)
+            folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
             trip = set_off(folder, server.url, source, stages, workers=workers)
             stack.callback(trip.engine.stop, 1.0)
             under_way[name] = Voyage(trip, server, what)
@@ -291,6 +312,16 @@ def test_a_worker_that_cannot_start_says_why_at_once(voyages: Mapping[str, Voyag
     assert fallen.code not in (None, 0)
     assert fallen.tail.startswith("worker 1 ended before the load had begun:\n")
     assert "no such shop" in fallen.tail
+
+
+@pytest.mark.parametrize("name", ["full", "full with a worker"])
+def test_there_is_no_load_without_a_record(voyages: Mapping[str, Voyage], name: str) -> None:
+    """Goal: a full disk is noticed. Method: files that cannot grow; 30 s of load are planned."""
+    full = voyages[name]
+    assert 0 < full.ended_s < 20
+    assert gone(full)
+    assert 0 < full.requests < full.server.total
+    assert not full.record.finished
 
 
 def test_setup_code_may_take_its_time(voyages: Mapping[str, Voyage]) -> None:
