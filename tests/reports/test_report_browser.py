@@ -119,9 +119,22 @@ def test_a_request_would_be_noticed(tmp_path: Path) -> None:
     assert asked_for(page, tmp_path) == {"http://elsewhere.invalid/x.png"}
 
 
-@pytest.mark.parametrize("width", [400, 1000, 1600])
-def test_nothing_sticks_out(run: RunDir, tmp_path: Path, width: int) -> None:
+@pytest.fixture(scope="module")
+def open_run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    voyage = Voyage(length_s=60, rate=50.0, pool=9, stall_s=3.0, services=("order-api",))
+    run = write_run(tmp_path_factory.mktemp("open"), voyage)
+    write_reports(run)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "width"), [("run", 400), ("run", 1000), ("run", 1600), ("open_run", 400)]
+)
+def test_nothing_sticks_out(
+    request: pytest.FixtureRequest, tmp_path: Path, model: str, width: int
+) -> None:
     """Goal: no sideways scrolling. Method: a frame of that width measures the page within it."""
+    run: RunDir = request.getfixturevalue(model)
     html = (run.report_dir / "index.html").read_text(encoding="utf-8")
     inner = _OWN_POLICY.sub("", html).replace("</body>", f"{_MEASURE}</body>")
     escaped = inner.replace("&", "&amp;").replace('"', "&quot;")
