@@ -79,6 +79,9 @@ def arrivals_kept(recording: Recording) -> Finding:
     seconds = [one for phase in _judged(plan) for one in _within(recording, phase)]
     offered = sum(one.offered for one in seconds)
     dropped, waited = (sum(getattr(one, name) for one in seconds) for name in ("dropped", "waited"))
+    # What waited at the end of the load is given up there, in a second beyond the last phase.
+    arrivals, end_s = recording.load.arrivals, plan.duration_s
+    dropped += sum(one.dropped for second, one in arrivals.items() if second >= end_s)
     if not offered:
         return check.unproven("No arrival is on record after the warmup.")
     busy = f"all {plan.max_in_flight:,} users (max_in_flight) were busy"

@@ -156,6 +156,15 @@ def test_a_generator_that_is_late_is_in_all_that_was_measured(late: int, verdict
         )
 
 
+@pytest.mark.parametrize(("dropped", "verdict"), [(2, "warn"), (3, "inconclusive")])
+def test_what_is_given_up_at_the_end_of_the_load_is_no_secret(dropped: int, verdict: str) -> None:
+    """Goal: arrivals that waited to the very end. Method: given up in the second after it."""
+    recording = arrived({60: ArrivalSecond(0, 0, 0, dropped, 4, {})})
+    said, reason = found(recording, "arrivals-kept")
+    assert said == verdict
+    assert f"{dropped} arrivals of 2,750 were given up" in reason
+
+
 JOINED = (WorkerEvent(0, "1", "joined"), WorkerEvent(0, "2", "joined"))
 
 
