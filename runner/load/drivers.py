@@ -27,6 +27,9 @@ _MIN_STEP_S = 0.002
 _MAX_STEP_S = 0.25
 _SHORT_S = 0.02
 _SWEEP_S = 1.0
+_TURN_S = 0.05
+"""How long arrivals are handed out without giving way."""
+
 _WARM_S = 0.1
 _MOST_WARM = 200
 
@@ -199,6 +202,8 @@ class RateDriver:
                 swept_s = now_s
             due_s = self._due_s(now_s)
             while due_s is not None and due_s <= now_s:
+                if self._clock.offset_s() - now_s > _TURN_S:
+                    break  # too much is due: others have their turn, and a stop is heard
                 if self._workers > 1 and now_s - due_s > SILENCE_S:
                     self._pool.give_up(due_s)  # who was silent for so long has lost his share
                 else:
