@@ -78,26 +78,29 @@ class Listener:
         outcome, text = "success", ""
         if exception is not None:
             outcome, text = classify(exception, response)
-        latency_us = response_time * 1000
         service_us = None
         due = intended() if self._open else None
-        if due is not None:
-            service_us = latency_us
-            latency_us += due[1]
-            second = int(due[0])
-        else:
-            if self._open:
+        try:
+            latency_us = response_time * 1000
+            if due is not None:
                 service_us = latency_us
-            second = self._second_of(start_time, response_time)
-        self._recorder.record(
-            second,
-            request_type,
-            name,
-            latency_us,
-            outcome=outcome,
-            text=text,
-            service_us=service_us,
-        )
+                latency_us += due[1]
+                second = int(due[0])
+            else:
+                if self._open:
+                    service_us = latency_us
+                second = self._second_of(start_time, response_time)
+            self._recorder.record(
+                second,
+                request_type,
+                name,
+                latency_us,
+                outcome=outcome,
+                text=text,
+                service_us=service_us,
+            )
+        except (TypeError, ValueError, OverflowError):  # some client's own idea of a time
+            self.note("requests whose response time is not a finite number are not recorded")
 
     def on_user_error(self, exception: BaseException, **_: Any) -> None:
         self._recorder.fail(USER_CODE, "error", classify(exception)[1])

@@ -123,12 +123,12 @@ class Recorder:
             service_us: Microseconds from the send to the end of the response; None where the send
                 is all the intention there was.
         """
+        bucket = bucket_of(latency_us)
         endpoint = self._names.get((method, name)) or self._endpoint(method, name)
         key = (second, endpoint, outcome)
         counts = self._rows.get(key)
         if counts is None:
             counts = self._rows[key] = {}
-        bucket = bucket_of(latency_us)
         counts[bucket] = counts.get(bucket, 0) + 1
         if service_us is not None:
             counts = self._service.get(key)

@@ -20,6 +20,8 @@ from runner.load.recorder import Recorder, Tally
 
 __all__ = [
     "Hall",
+    "Listener",
+    "LoadClock",
     "SequentialTaskSet",
     "StopUser",
     "TaskSet",
@@ -40,6 +42,7 @@ try:
     from locust.env import Environment
     from locust.exception import StopUser
 
+    from runner.load.listener import Listener, LoadClock
     from runner.load.pool import Pool, hold_tasks, intended
 finally:
     if _before is None:
