@@ -110,8 +110,8 @@ class UsersDriver:
             while len(self._shares) > 1 and self._shares[1].from_s <= offset_s:
                 self._shares.pop(0)
             share = self._shares[0]
-            self._population.follow(self._cast.wanted(users, share))
-            wait_s = next_change_s(self._plan, offset_s) - self._clock.offset_s()
+            there = self._population.follow(self._cast.wanted(users, share))
+            wait_s = next_change_s(self._plan, offset_s) - self._clock.offset_s() if there else 0.0
             if stop.wait(min(max(wait_s, _MIN_STEP_S), _MAX_STEP_S)):
                 return False
 

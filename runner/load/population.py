@@ -16,6 +16,9 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from runner.load.shape import Cast
 
+AT_ONCE = 50
+"""Users that are started without giving way; each takes up to a millisecond."""
+
 FORCE_WAIT_S = 2.0
 """Bound for a user's ``on_stop`` after it was ended by force."""
 
@@ -62,16 +65,25 @@ class Population:
         """Class name to users of it that run and were not asked to stop."""
         return {name: len(users) for name, users in self._running.items()}
 
-    def follow(self, wanted: Mapping[str, int]) -> None:
+    def follow(self, wanted: Mapping[str, int]) -> bool:
         """Start or stop users until as many of each class run as are ``wanted``.
 
-        Does not wait for those that leave.
+        Does not wait for those that leave. Gives way after :data:`AT_ONCE` starts: a thousand in
+        one go would keep everything else from running for a second.
+
+        Returns:
+            Whether as many run; else it is to be called again.
         """
+        left = AT_ONCE
         for name, users in self._running.items():
-            for _ in range(wanted.get(name, 0) - len(users)):
+            while len(users) < wanted.get(name, 0):
+                if not left:
+                    return False
+                left -= 1
                 self.start(name)
             while len(users) > wanted.get(name, 0):
                 self._leaving.spawn(self._retire, users.pop())
+        return True
 
     def start(self, name: str) -> None:
         """Start one more user of a class."""

@@ -79,9 +79,9 @@ class ShapeDriver:
             while len(self._shares) > 1 and self._shares[1].from_s <= offset_s:
                 self._shares.pop(0)
             due = self._approach.due(offset_s)
-            self._population.follow(self._roster.wanted(due, self._shares[0]))
+            there = self._population.follow(self._roster.wanted(due, self._shares[0]))
             next_s = min(
-                self._approach.next_change_s(offset_s),
+                self._approach.next_change_s(offset_s) if there else offset_s,
                 self._wishes[0][0] if self._wishes else math.inf,
                 self._plan.duration_s,
             )

@@ -9,6 +9,7 @@ import gevent.event
 from hall import Hall, opened, quick
 
 from runner.load.drivers import RateDriver
+from runner.load.population import AT_ONCE, Population
 from runner.load.recorder import Recorder
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
@@ -74,3 +75,25 @@ def driver_of(plan: Any, hall: Hall, clock: Any, population: Any) -> RateDriver:
         user_classes = [hall.kind]  # noqa: RUF012 - as Locust has it
 
     return RateDriver(plan, Runner(), clock, population, Recorder())
+
+
+class Crowd:
+    """A runner whose users are nobody."""
+
+    def __init__(self) -> None:
+        self.user_classes = [type("Buyer", (), {}), type("Looker", (), {})]
+
+    def spawn_users(self, wanted: dict[str, int]) -> list[Any]:
+        return [object() for number in wanted.values() for _ in range(number)]
+
+
+def test_a_crowd_is_started_in_turns() -> None:
+    """Goal: a huge ramp keeps nothing else from running. Method: more users than at once."""
+    population = Population(Crowd(), 5.0)
+    wanted = {"Buyer": AT_ONCE + 10, "Looker": AT_ONCE}
+    sizes = []
+    while not population.follow(wanted):
+        sizes.append(population.size)
+    assert sizes == [AT_ONCE, 2 * AT_ONCE]
+    assert population.sizes == wanted
+    assert population.follow(wanted)
