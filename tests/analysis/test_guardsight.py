@@ -106,6 +106,6 @@ def test_the_pauses_of_a_search_look_like_silence(
     pause_s = 5 + SEARCH_PAUSE_S
     search = {"from": "10/s", "to": "100/s", "until": ["errors < 1%"]}
     asked = {"name": "x", "description": "?", "load": {"locustfile": "x", "search": search}}
-    plan = make_plan(Experiment.model_validate({**asked, "objectives": ["errors < 1%"]}))
+    plan = make_plan(Experiment.model_validate({**asked, "objectives": ["breaking-point >= 10/s"]}))
     found = [said for _, said in doubts(plan, **guard, **{"for": f"{pause_s + longer_s:g}s"})]
     assert [f"nobody may send for {pause_s:g}s" in said for said in found] == [True] * told
