@@ -195,7 +195,7 @@ def load_recorded(recording: Recording, table: LoadTable) -> Finding:
         return check.warned(f"The load generator remarks: {notes[0].rstrip('.')}.")
     if lost:
         return check.warned(f"{users}.", float(lost))
-    if own := _own_failures(recording):
+    if sent and (own := _own_failures(recording)):
         return check.warned(f"What was not sent is not on record: {own}.")
     return check.passed("No request was broken off, and the generator has nothing to remark.")
 
