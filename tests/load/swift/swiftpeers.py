@@ -326,7 +326,7 @@ def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - 
         case "cookies" if rest:
             lines = bytes.fromhex(rest).decode()
             return f"HTTP/1.1 200 OK\r\n{lines}\r\nContent-Length: 0\r\n\r\n".encode(), True
-        case "packed":
+        case "packed" if rest:
             bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
             packed = {
                 "gzip": gzip.compress(told),
@@ -346,7 +346,7 @@ def _do(path: str, told: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0911 - 
             return answer(told, Connection="close"), False
         case "double":
             return answer(told, X_Double="a\r\nX-Double: b"), True
-        case "text":
+        case "text" if rest:
             return answer("grüße".encode(rest), Content_Type=f"text/plain; charset={rest}"), True
         case _:
             return answer(told, Content_Type="application/json"), True
