@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,8 @@ LOCUST_PORT = 5557
 
 MOST_WORKERS = 256
 _HIGHEST_PORT = 65535
+_LABEL = "[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*|\*")  # Locust's connection is not made for IPv6
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,8 +70,8 @@ class _Address(click.ParamType[Address]):
             return value
         host, colon, port = str(value).rpartition(":")
         host, port = (host, port) if colon else (str(value), "0")
-        if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
-            self.fail(f"{value!r} is not HOST or HOST:PORT", param, ctx)
+        if not _HOST.fullmatch(host) or not port.isdecimal() or int(port) > _HIGHEST_PORT:
+            self.fail(f"{value!r} is not HOST or HOST:PORT, such as 10.0.0.5:5557", param, ctx)
         return Address(host, int(port))
 
 
@@ -155,6 +159,13 @@ def worker_command_line(locustfile: str, master: Address, arguments: tuple[str, 
     except LoadError as error:
         raise UsageError(error.message, accepted=error.accepted, hint=error.hint) from None
     host, port = master
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError as error:
+        raise UsageError(
+            f"there is no way to the run at {host!r}: {error.strerror}",
+            accepted="a name or an address of the machine that runs 'seatrial run'",
+        ) from None
     argv = worker_command(sys.executable, path, host, port or LOCUST_PORT, arguments)
     where = Address(host, port or LOCUST_PORT)
     click.echo(f"worker for {where}; Ctrl-C leaves the run", err=True)

@@ -99,21 +99,25 @@ def reachable(bind_host: str) -> str:
     return "127.0.0.1" if bind_host in _EVERYWHERE else bind_host
 
 
-def free_port(host: str) -> int:
-    """A TCP port that nobody listens on at ``host``.
+def free_port(host: str, wanted: int = 0) -> int:
+    """A TCP port that nobody listens on at ``host``; ``wanted``, unless that is 0.
 
     Raises:
-        LoadError: When there is none, or ``host`` is not an address of this machine.
+        LoadError: When there is none, ``wanted`` is taken, or ``host`` is not of this machine.
     """
     address = _EVERYWHERE[0] if host in _EVERYWHERE else host
+    where = f"{host}:{wanted}" if wanted else host
     try:
         with socket.socket() as probe:
-            probe.bind((address, 0))
+            # As Locust's master does: a connection that is closing takes no port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, wanted))
             return int(probe.getsockname()[1])
     except OSError as error:
         raise LoadError(
-            f"workers cannot be listened to at {host}: {error.strerror}",
-            accepted="an address of this machine, or 0.0.0.0 for all of them",
+            f"workers cannot be listened to at {where}: {error.strerror}",
+            accepted="a free port at an address of this machine, or at 0.0.0.0 for all of them",
+            hint="name another with --bind HOST:PORT" if wanted else "",
         ) from error
 
 

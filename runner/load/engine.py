@@ -78,7 +78,7 @@ class LocustEngine:
         generator = plan.generator
         if not generator.crew:
             return self._job([*argv, *generator.arguments], log, env, workdir)
-        port = generator.bind_port or free_port(generator.bind_host)
+        port = free_port(generator.bind_host, generator.bind_port)
         as_master = master_arguments(generator, port)
         job = self._job([*argv, *as_master, *generator.arguments], log, env, workdir)
         host = reachable(generator.bind_host)

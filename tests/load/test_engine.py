@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from runner.load.commandline import (
     RIDE_ALONG,
     child_environment,
     find_locustfile,
+    free_port,
     locust_argv,
 )
 from runner.load.engine import LocustEngine
@@ -112,6 +114,20 @@ def test_the_file_that_was_checked_is_the_file_that_runs(
     monkeypatch.chdir(here)
     assert find_locustfile("shop.py", [beside, here]) == beside / "shop.py"
     assert find_locustfile("shop.py", [tmp_path]) == here / "shop.py"
+
+
+def test_a_port_that_is_taken_is_refused_by_name() -> None:
+    """Goal: no words of ZeroMQ. Method: one that is in use, and an address of nobody."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LoadError, match=f"listened to at 127.0.0.1:{port}: Address already in"):
+            free_port("127.0.0.1", port)
+    assert free_port("127.0.0.1", port) == port
+    with pytest.raises(LoadError, match=r"listened to at 192\.0\.2\.1:5557: Cannot assign"):
+        free_port("192.0.2.1", 5557)
+    assert free_port("*") > 0
 
 
 def test_a_folder_that_holds_a_record_is_refused(run: RunDir) -> None:
