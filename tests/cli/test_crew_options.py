@@ -41,8 +41,8 @@ def test_an_address_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("bind", "port"),
-    [("0.0.0.0", 5557), ("*:6000", 6000), ("localhost", 5557)],  # noqa: S104
+    ("bind", "host", "port"),
+    [("0.0.0.0", "0.0.0.0", 5557), ("*:6000", "*", 6000), ("a.b", "a.b", 5557)],  # noqa: S104
 )
 def test_an_address_for_workers_is_part_of_the_plan(
     capsys: pytest.CaptureFixture[str], bind: str, host: str, port: int
