@@ -233,14 +233,16 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from trips import STEADY, set_off
-trip = set_off(Path(sys.argv[1]), sys.argv[2], STEADY, [{"duration": "1m", "users": 1}])
+trip = set_off(
+    Path(sys.argv[1]), sys.argv[2], STEADY, [{"duration": "1m", "users": 1}], workers=1
+)
 trip.until(lambda progress: progress.rows)
-print(trip.job.pid, flush=True)
+print(trip.job.pid, *(worker.pid for worker in trip.job.workers), flush=True)
 time.sleep(60)
 """
 
 
-def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
+def test_master_and_worker_die_with_their_parent(tmp_path: Path) -> None:
     """Goal: no orphan goes on with the load. Method: kill a supervisor that has just started."""
     here = Path(__file__).parent
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
@@ -252,9 +254,10 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
         )
         try:
             assert parent.stdout is not None
-            child = psutil.Process(int(parent.stdout.readline()))
+            children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         finally:
             parent.kill()
             parent.communicate(timeout=10)
-        psutil.wait_procs([child], timeout=15)
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        assert len(children) == 2
+        _, left = psutil.wait_procs(children, timeout=15)
+        assert [child for child in left if child.status() != psutil.STATUS_ZOMBIE] == []
