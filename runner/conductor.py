@@ -187,9 +187,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
         elif code is not None:
             raise LoadError(
                 f"the load generator ended {_how(code)} before it sent a request:\n{job.tail(12)}",
-                hint="does the Locust file import, and does it define a User class?"
-                if code >= 0
-                else "",
+                hint=_why_at_once(code),
             )
         elif run.ports.clock.monotonic_s() > deadline_s:
             raise LoadError(
@@ -246,6 +244,13 @@ def _check_load_end(run: Conduct, job: LoadJob, code: int, offset_s: float) -> N
 def _how(code: int) -> str:
     """How a child ended, after its exit code; negative ones are signals."""
     return f"by signal {-code}, killed from outside" if code < 0 else f"with exit code {code}"
+
+
+def _why_at_once(code: int) -> str:
+    """What to look at when Locust ended with this code before it did anything."""
+    if code == 2:  # argparse's
+        return "does Locust, or the Locust file, know the options after --?"
+    return "does the Locust file import, and does it define a User class?" if code >= 0 else ""
 
 
 def _drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float) -> None:

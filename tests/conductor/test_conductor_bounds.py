@@ -38,13 +38,14 @@ def assert_whole(world: FakeWorld) -> None:
 
 @dataclass(slots=True)
 class EndlessJob:
-    """A load that records as it should, and never ends; or that never starts."""
+    """A load that records as it should, and never ends; or that never starts, or ends at once."""
 
     job: LoadJob
     silent: bool
+    code: int | None = None
 
     def poll(self) -> int | None:
-        return None
+        return self.code
 
     def stop(self, grace_s: float) -> None:
         self.job.stop(grace_s)
@@ -65,9 +66,11 @@ class EndlessJob:
 @dataclass(slots=True)
 class EndlessLoad(FakeLoad):
     silent: bool = False
+    code: int | None = None
 
     def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
-        return EndlessJob(FakeLoad.start(self, plan, target, workdir, log), self.silent)
+        job = FakeLoad.start(self, plan, target, workdir, log)
+        return EndlessJob(job, self.silent, self.code)
 
 
 def test_a_load_that_does_not_end_is_stopped(tmp_path: Path) -> None:
@@ -76,6 +79,27 @@ def test_a_load_that_does_not_end_is_stopped(tmp_path: Path) -> None:
     recording = carry_out(world, tmp_path, replace(world.ports(), load=EndlessLoad(world)))
     (end,) = [e for e in recording.events if (e.source, e.action) == ("load", "end")]
     assert end.detail.startswith("still running at 75.")
+    assert_whole(world)
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "hint"),
+    [
+        (0, "with exit code 0", "does the Locust file import"),
+        (1, "with exit code 1", "does the Locust file import"),
+        (2, "with exit code 2", "know the options after --?"),
+        (-9, "by signal 9, killed from outside", ""),
+    ],
+)
+def test_a_load_that_ends_before_it_starts_says_how(
+    tmp_path: Path, code: int, how: str, hint: str
+) -> None:
+    world = FakeWorld()
+    ended = EndlessLoad(world, silent=True, code=code)
+    with pytest.raises(LoadError, match=f"ended {how} before it sent a request:\nstill") as caught:
+        carry_out(world, tmp_path, replace(world.ports(), load=ended))
+    assert hint in caught.value.hint
+    assert bool(caught.value.hint) == bool(hint)
     assert_whole(world)
 
 
