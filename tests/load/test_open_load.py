@@ -108,7 +108,7 @@ RAMP: list[Stage] = [
     {"duration": "2s", "rate": "80/s"},
 ]
 STEPS: list[Stage] = [
-    {"duration": "2s", "users": 10, "spawn_rate": 10},
+    {"duration": "2s", "users": 10, "spawn_rate": 5},
     {"duration": "2s", "users": 5, "spawn_rate": 10},
 ]
 
@@ -262,10 +262,13 @@ def test_response_times_hold_service_times(trips: Mapping[str, Arrived], name: s
 
 @CLOSED
 def test_users_follow_the_stages(trips: Mapping[str, Arrived], name: str) -> None:
-    """Goal: the same shape with any number of processes. Method: users at each second's end."""
+    """Goal: the same shape with any number of processes. Method: users at each second's end.
+
+    The first ramp takes all of its stage: Locust's own workers would begin the next one late.
+    """
     users = trips[name].record.users
-    assert users[0] in (9, 10)  # the tenth starts at 0.95 s
-    assert users[1] == 10
+    assert users[0] in (4, 5)  # the fifth starts at 0.9 s
+    assert users[1] in (9, 10)  # the tenth at 1.9 s
     assert users[2] in (5, 6, 10)  # the fifth to leave does so at 2.45 s
     assert users[3] == 5
 
