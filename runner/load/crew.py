@@ -21,6 +21,7 @@ import gevent.event
 from runner.load.arguments import not_given
 from runner.load.gathering import Gathering
 from runner.load.generator import Generator
+from runner.load.likeness import UNLIKE, print_of
 from runner.load.listener import LoadClock
 from runner.load.ownshape import Wish
 from runner.load.reporting import (
@@ -98,8 +99,10 @@ class Crew:
         """
         members = sorted(self._runner.clients, key=self._runner.get_worker_index)
         plan = self._plan.model_dump_json(by_alias=True)
+        files = print_of(self._runner.environment.parsed_locustfiles)
         for index, member in enumerate(members):
             data = {"plan": plan, "host": self._host, "index": index, "count": len(members)}
+            data["files"] = files
             self._send(PLAN_MESSAGE, data, member)
         deadline_s = time.monotonic() + _READY_LIMIT_S
         while len(self._ready) < len(members) and not stop.is_set():
@@ -296,6 +299,8 @@ class Worker:
         )
         if lacking := not_given(sys.argv, plan.generator.arguments):
             generator.listener.note(lacking)
+        if data["files"] != print_of(self._environment.parsed_locustfiles):
+            generator.listener.note(UNLIKE)
         generator.assign(Share(data["index"], data["count"]))
         generator.prepare()
         self._send(READY_MESSAGE, {"name": self._name})

@@ -59,17 +59,22 @@ def set_off(
     stop_timeout: str = "2s",
     environ: dict[str, str] | None = None,
     workers: int = 0,
+    remote_port: int = 0,
     **more: object,
 ) -> Trip:
-    """Start Locust; ``more`` goes into the experiment's ``load``."""
+    """Start Locust; ``more`` goes into the experiment's ``load``.
+
+    With a ``remote_port``, one worker is awaited there besides.
+    """
     locustfile = folder / "users.py"
     locustfile.write_text(source, encoding="utf-8")
     load = {"locustfile": str(locustfile), "stages": stages, "stop_timeout": stop_timeout, **more}
     experiment = {"name": "trip", "description": "A trip.", "load": load}
     text = json.dumps(experiment | {"objectives": ["errors < 1%"]})
-    plan = make_plan(
-        Experiment.model_validate_json(text), generator=GeneratorPlan(workers=workers)
+    generator = GeneratorPlan(
+        workers=workers, remote_workers=int(remote_port > 0), bind_port=remote_port
     )
+    plan = make_plan(Experiment.model_validate_json(text), generator=generator)
     run = Store(folder / "results").create_run("trip", time.time())
     run.write_plan(plan, "")
     target = TargetInfo(
