@@ -176,6 +176,7 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
     """Wait until the generator says that offset 0 has come."""
     bound_s = REMOTE_START_BOUND_S if run.plan.generator.remote_workers else LOAD_START_BOUND_S
     deadline_s = run.ports.clock.monotonic_s() + bound_s
+    awaited = run.plan.generator.awaited
     while run.anchor is None:
         _stop_if_asked(run)
         code = job.poll()
@@ -187,14 +188,14 @@ def _await_load(run: Conduct, job: LoadJob) -> None:
         elif code is not None:
             raise LoadError(
                 f"the load generator ended {_how(code)} before it sent a request:\n{job.tail(12)}",
-                hint=_why_at_once(code),
+                hint=_why_at_once(code, awaited),
             )
         elif run.ports.clock.monotonic_s() > deadline_s:
             raise LoadError(
                 f"the load generator did not start within {bound_s:g} s:\n{job.tail(12)}"
             )
         else:
-            run.show("starting the load")
+            run.show(f"awaiting {awaited}" if awaited else "starting the load")
             run.ports.clock.sleep(TICK_S)
 
 
@@ -246,8 +247,10 @@ def _how(code: int) -> str:
     return f"by signal {-code}, killed from outside" if code < 0 else f"with exit code {code}"
 
 
-def _why_at_once(code: int) -> str:
+def _why_at_once(code: int, awaited: str) -> str:
     """What to look at when Locust ended with this code before it did anything."""
+    if code == 1 and awaited:
+        return f"did 'seatrial worker' start {awaited}?"
     if code == 2:  # argparse's
         return "does Locust, or the Locust file, know the options after --?"
     return "does the Locust file import, and does it define a User class?" if code >= 0 else ""

@@ -104,6 +104,14 @@ class GeneratorPlan(Model):
         """Number of workers; 0 for one process that does it all."""
         return self.workers + self.remote_workers
 
+    @property
+    def awaited(self) -> str:
+        """Who must come before the load starts, and whereto; empty when nobody must."""
+        if not self.remote_workers:
+            return ""
+        many = "1 worker" if self.remote_workers == 1 else f"{self.remote_workers} workers"
+        return f"{many} from elsewhere at {self.bind_host}:{self.bind_port}"
+
 
 class Plan(Model):
     """What will be done, and when. Written to disk before the first effect."""

@@ -11,7 +11,7 @@ from test_conductor import experiment, manifest, only_run
 from runner.conductor import conduct
 from runner.errors import FaultError, LoadError, RecordingError
 from runner.model.experiment import Experiment
-from runner.model.plan import Plan, PlannedFault, make_plan
+from runner.model.plan import GeneratorPlan, Plan, PlannedFault, make_plan
 from runner.model.recording import (
     ClockAnchor,
     Manifest,
@@ -101,6 +101,22 @@ def test_a_load_that_ends_before_it_starts_says_how(
     assert hint in caught.value.hint
     assert bool(caught.value.hint) == bool(hint)
     assert_whole(world)
+
+
+def test_who_is_awaited_from_elsewhere_is_shown(tmp_path: Path) -> None:
+    """Goal: nobody wonders why nothing happens. Method: two workers that never come."""
+    world = FakeWorld()
+    ports = replace(world.ports(), load=EndlessLoad(world, silent=True))
+    generator = GeneratorPlan(remote_workers=2, bind_host="0.0.0.0", bind_port=5557)  # noqa: S104
+    plan = make_plan(experiment(), generator=generator)
+    run = Store(tmp_path).create_run("two-faults", EPOCH_S)
+    shown: list[str] = []
+    with pytest.raises(LoadError, match="did not start within 660 s"):
+        conduct(
+            plan, "text", manifest(run), ports, run, watch=lambda now: shown.append(now.activity)
+        )
+    assert "awaiting 2 workers from elsewhere at 0.0.0.0:5557" in shown
+    assert "starting the load" not in shown
 
 
 def test_a_load_that_does_not_start_is_given_up(tmp_path: Path) -> None:
