@@ -260,4 +260,10 @@ def failure_lines(evaluation: Evaluation) -> list[str]:
     if rest:
         lines.append(f"  and {fmt.count(rest)} more kinds of failure")
     share = fmt.percent(failed / requests)
-    return [f"{fmt.count(failed)} of {fmt.count(requests)} requests failed ({share}):", *lines]
+    # Failures are counted by text to the last one, also beyond the last phase.
+    beyond = sum(one.count for one in evaluation.failures) > failed
+    where = "; with those of users' own code and of after the end:" if beyond else ":"
+    return [
+        f"{fmt.count(failed)} of {fmt.count(requests)} requests failed ({share}){where}",
+        *lines,
+    ]

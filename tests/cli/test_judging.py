@@ -174,6 +174,10 @@ def test_failures_are_named_where_they_are_the_story(folder: Path) -> None:
         "  7 × timeout on GET /c",
         "  and 2 more kinds of failure",
     ]
+    heading = failure_lines(evaluation)[0]  # 10,010 by text, and fewer requests in all phases
+    assert heading.endswith("; with those of users' own code and of after the end:")
+    few = evaluation.model_copy(update={"failures": tuple(figures[2:])})
+    assert failure_lines(few)[0].endswith("%):")
     well, _ = sail(FakeWorld(error_every=150))
     calm = evaluate(well.recording())
     assert calm.verdict == "pass"
