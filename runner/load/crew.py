@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -116,10 +116,7 @@ class Crew:
     def go(self, gathering: Gathering, clock: LoadClock, on_start: Callable[[], None]) -> None:
         """Start the load; ``on_start`` is called as soon as offset 0 is set."""
         self._gathering, self._clock, self._going = gathering, clock, True
-        # Those from elsewhere have the numbers after those whose logs are here.
-        others = count(self._plan.generator.workers + 1)
-        names = {member: name or str(next(others)) for member, name in self._ready.items()}
-        self._names = dict(sorted(names.items(), key=lambda item: int(item[1])))
+        self._names = _numbered(self._ready, self._plan.generator.workers)
         clock.start(_GO_IN_S)
         on_start()
         for member, name in self._names.items():
@@ -221,6 +218,17 @@ class Crew:
             self._gathering.lose(name, self._clock.offset_s())
             self._left = True
         self._gathering.done(name, complete=complete, interrupted=msg.data["interrupted"])
+
+
+def _numbered(told: Mapping[str, str], here: int) -> dict[str, str]:
+    """Member to name, in order: as its log is called, or a number after those ``here``."""
+    logs = {str(number) for number in range(1, here + 1)}
+    others = count(here + 1)
+    names = {}
+    for member, name in told.items():
+        names[member] = name if name in logs else str(next(others))
+        logs.discard(name)
+    return dict(sorted(names.items(), key=lambda item: int(item[1])))
 
 
 class Worker:

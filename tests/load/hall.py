@@ -19,6 +19,7 @@ from gevent.pool import Group
 from runner.load.recorder import Recorder, Tally
 
 __all__ = [
+    "Crew",
     "Hall",
     "Listener",
     "LoadClock",
@@ -42,6 +43,7 @@ try:
     from locust.env import Environment
     from locust.exception import StopUser
 
+    from runner.load.crew import Crew
     from runner.load.listener import Listener, LoadClock
     from runner.load.pool import Pool, hold_tasks, intended
 finally:
