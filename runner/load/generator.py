@@ -97,10 +97,6 @@ class Generator:
         """Users that were ended by force in the middle of their work."""
         return 0 if self._driver is None else self._driver.interrupted
 
-    @property
-    def stopped(self) -> bool:
-        return bool(self._stop.is_set())
-
     def assign(self, share: Share) -> None:
         """Make this part of the load from its offset on."""
         self._shares.append(share)

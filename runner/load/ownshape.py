@@ -77,10 +77,6 @@ class Approach:
         self._from = 0.0
         self._since_s = 0.0
 
-    @property
-    def wish(self) -> Wish:
-        return self._wish
-
     def turn_to(self, wish: Wish, offset_s: float) -> None:
         """Approach ``wish`` from ``offset_s`` on; the same wish again changes nothing."""
         if wish != self._wish:

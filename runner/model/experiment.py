@@ -39,9 +39,6 @@ JUDGED_S = 6.0
 SEARCH_PAUSE_S = 3.0
 """Between two steps of a search at most, beside the time for what is still under way."""
 
-STEP_MARGIN_S = 2.0
-"""What a step of a search takes beyond its own length and its requests' grace, at most."""
-
 LoadModel = Literal["users", "rate", "search", "own"]
 
 
