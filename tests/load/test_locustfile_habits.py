@@ -270,7 +270,8 @@ def test_workers_follow_a_shape_together(fleet: dict[str, Landed]) -> None:
 def test_a_shape_may_read_the_common_options(fleet: dict[str, Landed]) -> None:
     """Goal: -u, -r and -t reach a shape that wants them. Method: 3 users, and 10 s of 2."""
     record = fleet["common"].record
-    assert (record.wanted, record.notes, record.complete) == ({0: 3}, (), True)
+    # A second one is on record where somebody leaves slowly.
+    assert (set(record.wanted.values()), record.notes, record.complete) == ({3}, (), True)
     assert record.users[1] == 3
 
 
