@@ -34,6 +34,30 @@ def prune_stats(stats: Any, now_s: float) -> None:
     del stats.history[:-_HISTORY_KEPT]
 
 
+def limit_tracebacks(hub: Any) -> None:
+    """Let gevent print the first tracebacks of each kind of exception, and no more.
+
+    It prints one for each user that dies, such as in ``on_start``, past Locust's log, and users
+    that die are replaced as long as the load lasts.
+
+    Args:
+        hub: ``gevent.get_hub()`` of the thread in which users run.
+    """
+    show, printed = hub.print_exception, dict[str, int]()
+
+    def print_exception(context: Any, kind: Any, value: Any, tb: Any) -> None:
+        name = getattr(kind, "__name__", str(kind))
+        printed[name] = printed.get(name, 0) + 1
+        if printed[name] <= _LINES_PER_PLACE:
+            show(context, kind, value, tb)
+        if printed[name] == _LINES_PER_PLACE:
+            logging.getLogger("seatrial.load").warning(
+                "further tracebacks of %s are left out", name
+            )
+
+    hub.print_exception = print_exception
+
+
 class LineLimit(logging.Filter):
     """Lets the first lines of each place in the code through, and drops the rest.
 

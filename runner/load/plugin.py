@@ -27,7 +27,7 @@ from runner.load.gathering import ALONE
 from runner.load.generator import ABORT_GRACE_S, EXIT_LIMIT_S, Generator
 from runner.load.lead import Lead
 from runner.load.listener import LoadClock
-from runner.load.locust_upkeep import LineLimit, prune_stats
+from runner.load.locust_upkeep import LineLimit, limit_tracebacks, prune_stats
 from runner.load.pilot import WISH_AHEAD_S, Pilot
 from runner.load.reporting import WORKER_VARIABLE
 from runner.model.plan import Plan
@@ -63,6 +63,7 @@ class Ride:
         environment.stats.use_response_times_cache = False
         environment.stats.total.use_response_times_cache = False
         LineLimit.install()
+        limit_tracebacks(gevent.get_hub())
         gevent.spawn(self._keep_small)
         gevent.signal_handler(signal.SIGTERM, self.abandon)
         if isinstance(environment.runner, WorkerRunner):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from types import SimpleNamespace
 
-from runner.load.locust_upkeep import LineLimit, prune_stats
+import pytest
+
+from runner.load.locust_upkeep import LineLimit, limit_tracebacks, prune_stats
 
 
 def entry(*seconds: int) -> SimpleNamespace:
@@ -48,3 +52,28 @@ def test_the_log_does_not_remember_more_than_its_limit_of_places() -> None:
     limit = LineLimit()
     assert [limit.filter(record(line)) for line in range(501)] == [True] * 500 + [False]
     assert limit.filter(record(0))
+
+
+def test_tracebacks_of_dead_users_end_after_twenty_of_a_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Goal: a small log where log-ins fail all day. Method: 30 of one kind and one of another."""
+    shown: list[str] = []
+    hub = SimpleNamespace(print_exception=lambda *how: shown.append(how[1].__name__))
+    limit_tracebacks(hub)
+    for kind in [*[KeyError] * 30, ValueError]:
+        hub.print_exception(None, kind, kind("x"), None)
+    assert shown == ["KeyError"] * 20 + ["ValueError"]
+    assert caplog.messages == ["further tracebacks of KeyError are left out"]
+
+
+def test_the_hub_of_gevent_obeys() -> None:
+    """Goal: the one that prints is the one that is limited. Method: greenlets that die."""
+    code = """
+import gevent
+from runner.load.locust_upkeep import limit_tracebacks
+limit_tracebacks(gevent.get_hub())
+gevent.joinall([gevent.spawn(lambda: 1 / 0) for _ in range(30)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.count("failed with ZeroDivisionError") == 20
