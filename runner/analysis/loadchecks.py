@@ -37,6 +37,8 @@ LATE_S = 0.1
 BUSY_SECONDS_RATIO = 0.1
 """How much of a phase a generator may be busy or late, beyond two seconds."""
 
+NO_ACCOUNT = "The generator kept no account of itself: it may have been the limit."
+
 
 def run_finished(recording: Recording) -> Finding:
     """The run came to its planned end: nobody stopped it and nothing broke it off."""
@@ -224,7 +226,7 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
         seconds = seconds_of(phase.start_s, min(phase.end_s, table.recorded_s))
         accounts = [generator[second] for second in seconds if second in generator]
         known = known or bool(accounts)
-        busy = min(sum(map(_strained_s, accounts)), len(seconds))
+        busy = min(sum(map(strained_s, accounts)), len(seconds))
         if busy > max(2.0, BUSY_SECONDS_RATIO * len(seconds)):
             label = phase_label(recording.plan, phase)
             return check.unproven(
@@ -234,11 +236,11 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
                 float(busy),
             )
     if not known:
-        return check.warned("The generator kept no account of itself: it may have been the limit.")
+        return check.warned(NO_ACCOUNT)
     return check.passed(_ease(tuple(generator.values())))
 
 
-def _strained_s(account: GeneratorSecond) -> int:
+def strained_s(account: GeneratorSecond) -> int:
     """Seconds of which ``account`` says that the generator was busy or late in them.
 
     One that stood still for 5 s has kept a single account of them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S
+from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S, strained_s
 from runner.analysis.profile import Plateau
 from runner.analysis.stageknee import StageFigures
 from runner.analysis.stats import statistic_s
@@ -69,10 +69,11 @@ def steady_from_s(plateau: Plateau) -> float:
 def generator_problem(generator: Mapping[int, GeneratorSecond], seconds: range) -> str:
     """Why the generator was the limit in ``seconds``, by the bounds of validity; or nothing."""
     known = [generator[second] for second in seconds if second in generator]
-    busy = sum(a.cpu_ratio > BUSY_CPU_RATIO or a.lag_s > LATE_S for a in known)
-    if busy <= max(2.0, BUSY_SECONDS_RATIO * len(known)):
+    busy = min(sum(map(strained_s, known)), len(seconds))
+    if busy <= max(2.0, BUSY_SECONDS_RATIO * len(seconds)):
         return ""
     return (
-        f"in {busy} of {len(known)} seconds it used more than {figure(BUSY_CPU_RATIO, 'ratio')} of "
-        f"its core, or its timer was late by more than {figure(LATE_S, 's')}"
+        f"in {busy} of {len(seconds)} seconds it used more than "
+        f"{figure(BUSY_CPU_RATIO, 'ratio')} of its core, or its timer was late by more than "
+        f"{figure(LATE_S, 's')}"
     )

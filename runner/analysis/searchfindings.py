@@ -11,6 +11,7 @@ import math
 
 from runner.analysis.breakpointanswer import RateFigures
 from runner.analysis.checks import Check
+from runner.analysis.loadchecks import NO_ACCOUNT
 from runner.analysis.question import Question
 from runner.analysis.scaling import replicas_of
 from runner.analysis.searched import DoneStep, Searched, step_quantile_s
@@ -46,10 +47,12 @@ def search_delivered(recording: Recording, known: Searched) -> Finding:
     )
 
 
-def search_generator(known: Searched) -> Finding:
+def search_generator(recording: Recording, known: Searched) -> Finding:
     """In how many steps the generator was the limit; these do not count as steps of the target."""
     check = Check("generator-had-room", "The generator was not the limit")
     limited = [done for done in known.steps if done.result.generator_problem]
+    if not recording.load.generator:
+        return check.warned(NO_ACCOUNT)
     if not limited:
         return check.passed("In no step was the generator the limit.")
     first = limited[0]

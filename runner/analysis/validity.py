@@ -44,7 +44,9 @@ def validity_findings(
         run_finished(recording),
         load_delivered(recording, table) if search is None else search_delivered(recording, search),
         load_recorded(recording, table),
-        generator_had_room(recording, table) if search is None else search_generator(search),
+        generator_had_room(recording, table)
+        if search is None
+        else search_generator(recording, search),
     ]
     if recording.plan.experiment.load.model == "rate":
         findings += [arrivals_kept(recording), sent_in_time(recording)]

@@ -156,6 +156,16 @@ def test_generator_problem_after_the_bounds_of_validity() -> None:
     assert generator_problem({}, range(10)) == ""
 
 
+def test_a_generator_that_stood_still_in_a_step_was_the_limit() -> None:
+    """Goal: its stall is not the target's. Method: one account for 5 s of 20."""
+    calm = GeneratorSecond(0.4, 0.0, 1)
+    known = {second: calm for second in range(20) if not 6 <= second < 10}
+    stalled = known | {10: GeneratorSecond(0.4, 4.2, 1)}
+    assert generator_problem(stalled, range(20)).startswith("in 5 of 20 seconds it used more than")
+    short = known | {10: GeneratorSecond(0.4, 1.2, 1)}
+    assert generator_problem(short, range(20)) == ""
+
+
 # -- the oracle itself -----------------------------------------------------------------------------
 
 

@@ -124,6 +124,15 @@ def test_a_generator_that_is_never_up_to_it_proves_nothing(tmp_path: Path) -> No
     assert not evaluation.valid
 
 
+def test_a_generator_without_an_account_of_itself_is_doubted(tmp_path: Path) -> None:
+    """Goal: no data is no praise. Method: a whole record without the generator's own lines."""
+    _, recording = search_run(tmp_path, world(capacity_per_s=333.0))
+    blind = evaluate(replace(recording, load=replace(recording.load, generator={})))
+    room = finding(blind, "generator-had-room")
+    assert (room.verdict, "kept no account" in room.reason) == (Verdict.WARN, True)
+    assert finding(evaluate(recording), "generator-had-room").verdict is Verdict.PASS
+
+
 def test_a_search_that_was_cut_short_is_no_proof(tmp_path: Path) -> None:
     """Goal: half a search answers nothing. Method: drop the last steps from a whole record."""
     _, recording = search_run(tmp_path, world(capacity_per_s=333.0))
