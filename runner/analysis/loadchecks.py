@@ -95,6 +95,12 @@ def load_delivered(recording: Recording, table: LoadTable) -> Finding:
 def _record_problem(recording: Recording, table: LoadTable) -> str:
     plan = recording.plan
     if table.frame.empty or not table.slice(0.0, plan.duration_s).requests:
+        if recording.load.interrupted:
+            waited = count(recording.load.interrupted, "user")
+            return (
+                f"No request had ended when the load did: {waited} still waited for an answer, so "
+                "nothing was tried; give users a shorter timeout, or the load a guard 'silent'."
+            )
         own = _own_failures(recording)
         return f"No request was sent, so nothing was tried{own and f': {own}'}."
     if table.recorded_s < math.floor(plan.duration_s):

@@ -93,6 +93,14 @@ def test_a_locustfile_that_sent_nothing_is_told_why() -> None:
     assert found["reason"].startswith("No request was sent, so nothing was tried: the locustfile's")
 
 
+def test_a_target_that_hangs_is_not_said_to_be_untried() -> None:
+    """Goal: not "nothing was sent". Method: no row, and users that were ended while they waited."""
+    recording = with_load(recording_of(plan_of(), lambda _: ()), interrupted=20)
+    found = findings(recording, "load-delivered")
+    assert found["verdict"] == "inconclusive"
+    assert found["reason"].startswith("No request had ended when the load did: 20 users still")
+
+
 def test_a_child_s_last_words_are_no_sentence() -> None:
     """Goal: one line in a table. Method: a reason that ends in lines of a log."""
     recording = recording_of(plan_of())
