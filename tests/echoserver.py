@@ -35,6 +35,7 @@ class EchoServer:
     seen: Counter[str] = field(default_factory=Counter)
     bodies: dict[str, list[str]] = field(default_factory=dict)
     hosts: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def _between(low: Any, high: Any) -> int:
@@ -59,9 +60,10 @@ def _handler(server: EchoServer, answers: Mapping[str, Answer]) -> type[BaseHTTP
             path = self.path.partition("?")[0]
             key = f"{self.command} {path}"
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            server.seen[key] += 1
-            server.bodies.setdefault(key, []).append(body.decode())
-            server.hosts[self.headers.get("Host", "")] += 1
+            with server.lock:  # else two first requests to a path could count as one
+                server.seen[key] += 1
+                server.bodies.setdefault(key, []).append(body.decode())
+                server.hosts[self.headers.get("Host", "")] += 1
             if path == "/RPC2":
                 called: Callable[[bytes], str] = procedures._marshaled_dispatch
                 self.reply(200, called(body), "text/xml")
