@@ -101,7 +101,9 @@ class LoadJob(Job, Protocol):
 
 class LoadEngine(Protocol):
     def start(self, plan: Plan, target: TargetInfo, workdir: Path, log: Path) -> LoadJob:
-        """Start the generator as a child that follows ``plan`` and records into ``workdir``.
+        """Start the generator, which follows ``plan`` and records into ``workdir``.
+
+        It is a child, or several that write one record.
 
         Raises:
             LoadError: When it cannot be started.
@@ -109,7 +111,10 @@ class LoadEngine(Protocol):
         ...
 
     def stop(self, grace_s: float) -> None:
-        """End whatever :meth:`start` has begun, also when it raised half-way. Idempotent."""
+        """End whatever :meth:`start` has begun, also when it raised half-way. Idempotent.
+
+        Each child has ``grace_s``, one after the other.
+        """
         ...
 
 

@@ -226,7 +226,7 @@ def _slower(table: Table, service: str, calm: Window, window: Window) -> float |
     before, now = (table.get((one.index, "latency.p95", service)) for one in (calm, window))
     if before is None or now is None or not before.value or now.value is None:
         return None
-    if before.state != "ok" or "error" in now.state:
+    if before.state != "ok" or now.state == "error":
         return None
     factor = now.value / before.value
     if now.value - before.value <= LATENCY_ABOVE_S:

@@ -2,9 +2,9 @@
 
 Requests are counted per (second, endpoint, outcome) in the histograms of
 :mod:`runner.model.histogram`; in the open model, arrivals are counted per second as well. Two
-recorders merge by addition, so that several workers give what
-one would have given. Memory is bounded by what is not yet drained: endpoints and failure texts have
-limits, and what goes beyond them is counted. No clock, no file, no Locust in here.
+recorders merge by addition, so that several workers give what one would have given. Memory is
+bounded by what is not yet drained: endpoints and failure texts have limits, and what goes beyond
+them is counted. No clock, no file, no Locust in here.
 """
 
 from __future__ import annotations
