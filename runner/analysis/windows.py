@@ -143,7 +143,13 @@ class LoadTable:
         return self._service[key]
 
     def arrivals(self, start_s: float, end_s: float) -> ArrivalFigures:
-        """What became of the arrivals of ``[start_s, end_s)``; open model only."""
+        """What became of the arrivals of ``[start_s, end_s)``; open model only.
+
+        An infinite end is that of the record: what waits or is under way at the end of the load is
+        given up, or completed, after it.
+        """
+        if math.isinf(end_s):
+            end_s = max(self._arrivals, default=0) + 1.0
         return arrival_figures(self._arrivals, self._in_flight, self._seconds(start_s, end_s))
 
     def mean_users(self, start_s: float, end_s: float) -> float | None:
@@ -230,7 +236,9 @@ def _figures(table: LoadTable, plan: Plan, phase: Phase, endpoint: str) -> LoadF
         p99_s=statistic_s(seen.latency_us, "p99"),
         max_s=statistic_s(seen.latency_us, "max"),
         service=_service_times(table, phase, endpoint) if table.is_open else None,
-        arrivals=table.arrivals(phase.start_s, phase.end_s)
+        arrivals=table.arrivals(
+            phase.start_s, phase.end_s if phase.end_s < plan.duration_s else math.inf
+        )
         if table.is_open and not endpoint
         else None,
     )

@@ -97,6 +97,29 @@ def test_arrivals_are_counted_by_phase_and_not_by_endpoint() -> None:
     assert {one.arrivals for one in endpoint_figures(table, plan)} == {None}
 
 
+def test_what_waits_at_the_end_of_the_load_is_given_up_in_its_last_phase() -> None:
+    """Goal: offered is started and dropped. Method: the last of 10 s, and the two after it."""
+    arrivals = {
+        1: ArrivalSecond(50, 50, 0, 0, 50),
+        9: ArrivalSecond(100, 60, 0, 0, 20),
+        10: ArrivalSecond(0, 5, 5, 35, 30),
+        11: ArrivalSecond(0, 0, 0, 0, 15),
+    }
+    plan = open_plan()
+    warmup, baseline = phase_figures(table_of(plan, late_row(9, ORDERS), arrivals=arrivals), plan)
+    assert baseline.arrivals is not None
+    assert baseline.arrivals.model_dump() == {
+        "offered": 100,
+        "started": 65,
+        "waited": 5,
+        "dropped": 35,
+        "completed": 65,
+        "peak_in_flight": 40,
+    }
+    assert warmup.arrivals is not None
+    assert (warmup.arrivals.offered, warmup.arrivals.completed) == (50, 50)
+
+
 def test_nothing_of_it_in_the_closed_model() -> None:
     plan = plan_of()
     table = LoadTable(load_of(plan), plan)
