@@ -19,6 +19,7 @@ from runner.model.arrivals import Schedule, lines_of
 from runner.model.histogram import merged, quantile_us
 from runner.model.plan import Plan
 from runner.model.recording import LoadRecord
+from runner.ports import LoadProgress
 
 pytestmark = pytest.mark.sandbox
 
@@ -103,6 +104,9 @@ class Steady(FastHttpUser):
 )
 SLOW = STEADY.replace("/fine", "/wait/1000")
 
+ASKED = [(20.0, 1.0), (40.0, 1.0)]
+"""Rates and lengths of a search's steps."""
+
 RAMP: list[Stage] = [
     {"duration": "2s", "rate": "80/s", "ramp": "2s"},
     {"duration": "2s", "rate": "80/s"},
@@ -161,6 +165,8 @@ def trips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Arr
             {"max_in_flight": 5, "max_wait": "1s"},
         ),
     }
+    search = {"from": "10/s", "to": "99/s", "until": ["errors < 1%"], "transient": "0s"}
+    wanted["search"] = (STEADY.replace("/fine", "/wait/300"), [], 2, {"search": search})
     with ExitStack() as stack:
         under_way = {}
         for name, (source, stages, workers, more) in wanted.items():
@@ -172,15 +178,28 @@ def trips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Arr
             )
             stack.callback(trip.engine.stop, 1.0)
             under_way[name] = (trip, server)
+        steer(under_way["search"][0])
         yield {
             name: Arrived(trip, server, code=trip.wait(), record=trip.run.read_load())
             for name, (trip, server) in under_way.items()
         }
 
 
+def steer(trip: Trip) -> None:
+    """Ask for steps, one after the other, as a search does."""
+    for number, (rate, duration_s) in enumerate(ASKED, start=1):
+        trip.job.offer(rate, duration_s)
+        trip.until(lambda seen, number=number: (number, True) in ended(seen))  # type: ignore[misc]
+    trip.job.finish()
+
+
+def ended(progress: LoadProgress) -> list[tuple[int, bool]]:
+    return [(step.number, step.ended) for step in progress.steps]
+
+
 OPEN = pytest.mark.parametrize("name", ["open", "open with workers"])
 CLOSED = pytest.mark.parametrize("name", ["closed", "closed with workers"])
-ALL = ["open", "open with workers", "closed", "closed with workers", "exhausted"]
+ALL = ["open", "open with workers", "closed", "closed with workers", "exhausted", "search"]
 
 
 def due_per_second(plan: Plan) -> dict[int, int]:
@@ -296,6 +315,25 @@ def test_each_process_is_set_up_once_and_a_single_user_is_single(
     }
     expected = crew if name.endswith("workers") else alone
     assert trips[name].diary == Counter({**expected, "only": 1})
+
+
+def test_workers_take_the_steps_of_a_search_together(trips: Mapping[str, Arrived]) -> None:
+    """Goal: a step is at its rate, whoever makes it. Method: two steps over two workers.
+
+    A step begins at a whole second; its first arrival is due an interval later, and its last one
+    at its very end.
+    """
+    record = trips["search"].record
+    assert [(step.rate_per_s, step.duration_s) for step in record.steps] == ASKED
+    assert all(step.ended and step.in_flight == 0 for step in record.steps)
+    offered = {second: one.offered for second, one in record.arrivals.items() if one.offered}
+    expected: dict[int, int] = {}
+    for step in record.steps:
+        start, rate = int(step.start_s), int(step.rate_per_s)
+        assert start == step.start_s
+        expected |= {start: rate - 1, start + 1: 1}
+    assert offered == expected
+    assert record.steps[1].start_s >= record.steps[0].start_s + 1
 
 
 def test_workers_say_who_they_are_and_how_they_fare(trips: Mapping[str, Arrived]) -> None:
