@@ -262,3 +262,35 @@ def test_however_it_is_dealt_and_delayed_the_record_is_that_of_one(
     assert {s: Tally(started=a.started, late_us=dict(a.late_us)) for s, a in arrivals.items()} == (
         expected.arrivals
     )
+
+
+def test_what_was_waited_for_is_written_as_soon_as_somebody_is_done(two: Gathered) -> None:
+    """Goal: the seconds of those who go on are written at once. Method: no report after the end."""
+    two.gathering.add("1", report(1, 0), 1.0)
+    two.gathering.add("2", report(2, 0, 1), 2.0)
+    assert two.counts == {0: 2}
+    two.gathering.done("1", complete=True, interrupted=0)
+    assert two.counts == {0: 2, 1: 1}
+
+
+def test_what_a_shape_wanted_belongs_to_the_second_before_the_report(two: Gathered) -> None:
+    """Both workers know the same of it; before the first second has ended nobody is asked."""
+    two.gathering.add("1", report(0, wanted=3), 0.5)
+    assert two.record.wanted == {}
+    for name in ("1", "2"):
+        two.gathering.add(name, report(1, 0, wanted=4), 1.1)
+        two.gathering.add(name, report(2, 1, wanted=9), 2.1)
+    two.gathering.add("1", report(3, 2), 3.1)
+    assert two.record.wanted == {0: 4, 1: 9}
+
+
+def test_who_comes_too_late_is_on_record(two: Gathered) -> None:
+    two.gathering.tell(7, "3", "late")
+    assert two.record.workers[2:] == (WorkerEvent(7, "3", "late"),)
+    assert two.gathering.working == ("1", "2")
+
+
+def test_what_was_waited_for_is_written_as_soon_as_somebody_is_lost(two: Gathered) -> None:
+    two.gathering.add("1", report(2, 0, 1), 2.0)
+    two.gathering.lose("2", 4.5)
+    assert two.counts == {0: 1, 1: 1}
