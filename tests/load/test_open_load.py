@@ -283,12 +283,13 @@ def test_response_times_hold_service_times(trips: Mapping[str, Arrived], name: s
 def test_users_follow_the_stages(trips: Mapping[str, Arrived], name: str) -> None:
     """Goal: the same shape with any number of processes. Method: users at each second's end.
 
-    The first ramp takes all of its stage: Locust's own workers would begin the next one late.
+    The first ramp takes all of its stage: Locust's own workers would begin the next one late. A
+    busy machine may be late by half a second.
     """
     users = trips[name].record.users
-    assert users[0] in (4, 5)  # the fifth starts at 0.9 s
-    assert users[1] in (9, 10)  # the tenth at 1.9 s
-    assert users[2] in (5, 6, 10)  # the fifth to leave does so at 2.45 s
+    assert users[0] in (3, 4, 5)  # the fifth starts at 0.9 s
+    assert users[1] in (8, 9, 10)  # the tenth at 1.9 s
+    assert 5 <= users[2] <= 10  # the fifth to leave does so at 2.45 s
     assert users[3] == 5
 
 
