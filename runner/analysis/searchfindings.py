@@ -93,6 +93,7 @@ def search_answer(known: Searched, signals: Signals | None = None) -> Finding:
             f" Replicas of {listed(scaled)} changed meanwhile: it was not the same target at all "
             "of these rates."
         )
+    sentence += _turned(known)
     if known.law is not None:
         sentence += f" {law_sentence(known.law)}"
     observed = found.low_per_s if found.high_per_s is None else found.high_per_s
@@ -108,6 +109,36 @@ def _scaled(known: Searched, signals: Signals) -> list[str]:
         for service, one in replicas_of(signals).items()
         if any(first.start_s <= change.at_s < end_s for change in one.changes)
     ]
+
+
+def _turned(known: Searched) -> str:
+    """That the target was another one at the end, where a rate failed that had been well before."""
+    high_per_s = known.answer.high_per_s
+    if high_per_s is None:
+        return ""
+    lost = [_lost_ratio(done) for done in known.steps]
+    well = [n for n, one in enumerate(lost) if not one and _rate_of(known, n) >= high_per_s]
+    broken = [n for n, one in enumerate(lost) if one > 0.5 and _rate_of(known, n) == high_per_s]
+    if not well or not broken or well[0] > broken[-1]:
+        return ""
+    at = figure(_rate_of(known, well[0]), "per_s", 4)
+    return (
+        f" In step {well[0] + 1}, at {at}, no request had failed, and in step "
+        f"{broken[-1] + 1} most did: see whether the target broke meanwhile."
+    )
+
+
+def _rate_of(known: Searched, number: int) -> float:
+    return known.steps[number].result.rate_per_s
+
+
+def _lost_ratio(done: DoneStep) -> float:
+    """Share of requests that failed or were not answered; 0.5 of a step that says nothing."""
+    seconds = done.result.seconds
+    offered = sum(one.offered for one in seconds)
+    if not offered or done.result.generator_problem:
+        return 0.5
+    return sum(one.failed + one.missing for one in seconds) / offered
 
 
 def law_sentence(law: UslFit) -> str:

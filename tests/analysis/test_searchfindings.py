@@ -10,8 +10,9 @@ import pytest
 from search_runs import search_run
 
 from runner.analysis.evaluate import evaluate
-from runner.analysis.searched import settings_of, step_result
-from runner.analysis.steps import Criteria
+from runner.analysis.searched import searched, settings_of, step_result
+from runner.analysis.searchfindings import search_answer
+from runner.analysis.steps import Criteria, StepResult, StepSecond
 from runner.fakesearch import FakeServer
 from runner.model.evaluation import Evaluation, Finding, Verdict
 from runner.model.experiment import Search
@@ -269,6 +270,33 @@ def test_a_target_that_was_scaled_meanwhile_is_not_one_target(tmp_path: Path) ->
     assert answer.reason.endswith(
         "Replicas of order-api changed meanwhile: it was not the same target at all of these rates."
     )
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [((0, 10, 10), True), ((10, 10, 10), False), ((1, 10, 10), False), ((0, 4, 4), False)],
+)
+def test_a_target_that_broke_meanwhile_is_not_taken_for_its_limit(
+    tmp_path: Path, failed: tuple[int, ...], said: bool
+) -> None:
+    """Goal: who reads "below the first step" knows. Method: three steps at the rate that fails."""
+    _, recording = search_run(tmp_path, world(capacity_per_s=333.0))
+    known = searched(recording)
+    assert known is not None
+    steps = tuple(
+        replace(
+            known.steps[0],
+            result=StepResult(10.0, (StepSecond(10, lost, {bucket_of(5_000): 10 - lost}),)),
+        )
+        for lost in failed
+    )
+    found = replace(known.answer, low_per_s=0.0, high_per_s=10.0)
+    reason = search_answer(replace(known, steps=steps, answer=found, law=None)).reason
+    sentence = (
+        " In step 1, at 10/s, no request had failed, and in step 3 most did: see whether the "
+        "target broke meanwhile."
+    )
+    assert reason.endswith(sentence) is said
 
 
 def test_steps_that_the_generator_spoilt_are_no_matter_once_there_is_an_answer(
