@@ -73,7 +73,7 @@ def rate_delivered(recording: Recording) -> Finding:
 
 
 def arrivals_kept(recording: Recording) -> Finding:
-    """No arrival was given up, and few waited, because all users were busy."""
+    """No arrival was given up, and few waited, because no user was free."""
     check = Check("arrivals-kept", "No arrival was given up")
     plan = recording.plan
     seconds = [one for phase in _judged(plan) for one in _within(recording, phase)]
@@ -84,11 +84,14 @@ def arrivals_kept(recording: Recording) -> Finding:
     dropped += sum(one.dropped for second, one in arrivals.items() if second >= end_s)
     if not offered:
         return check.unproven("No arrival is on record after the warmup.")
-    busy = f"all {plan.max_in_flight:,} users (max_in_flight) were busy"
+    busy = (
+        f"no user was free: all {plan.max_in_flight:,} (max_in_flight) were busy, or new ones "
+        "were not ready at once"
+    )
     if dropped > DROPPED_RATIO * offered:
         return check.unproven(
             f"The generator was the limit: {count(dropped, 'arrival')} of {offered:,} "
-            f"{_were(dropped)} given up because {busy}, and nobody knows how the target would have "
+            f"{_were(dropped)} given up because {busy}. Nobody knows how the target would have "
             f"fared with them; {_advice(plan)}.",
             float(dropped),
         )
@@ -99,8 +102,8 @@ def arrivals_kept(recording: Recording) -> Finding:
         )
     if waited > WAITED_RATIO * offered:
         return check.warned(
-            f"{count(waited, 'arrival')} of {offered:,} had to wait because {busy}. The wait is in "
-            f"their response times; {_advice(plan)}.",
+            f"{count(waited, 'arrival')} of {offered:,} had to wait because {busy}. The wait is "
+            f"in their response times; {_advice(plan)}.",
             float(waited),
         )
     return check.passed(f"A user was free for each of {count(offered, 'arrival')}.")

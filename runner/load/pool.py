@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from sys import exc_info
-from typing import Any
+from typing import Any, NamedTuple
 
 from gevent import get_hub, getcurrent, sleep
 from gevent.hub import Waiter
@@ -32,6 +32,8 @@ _DUE = "seatrial_due"
 _BUSY = "seatrial_busy"
 _SERVED = "seatrial_served"
 _PAUSE_S = 1.0
+_AT_ONCE_S = 0.01
+"""A user who is started for an arrival is ready within this time, unless his code takes longer."""
 
 
 class _Seat:
@@ -45,6 +47,14 @@ class _Seat:
         self.left = False
 
 
+class _Waiting(NamedTuple):
+    """An arrival without a user: when it was due, since when it waits, and if all were busy."""
+
+    due_s: float
+    since_s: float
+    full: bool
+
+
 class _Lane:
     """The users of one class, and the arrivals that are theirs."""
 
@@ -52,7 +62,7 @@ class _Lane:
 
     def __init__(self) -> None:
         self.idle: list[_Seat] = []
-        self.queue: deque[tuple[float, bool]] = deque()
+        self.queue: deque[_Waiting] = deque()
         self.limit = 0
         self.members = 0
 
@@ -123,7 +133,7 @@ class Pool:
         full = lane.members >= lane.limit
         if not full:
             self._add(name, lane)
-        lane.queue.append((due_s, full))
+        lane.queue.append(_Waiting(due_s, self._offset_s(), full))
         if full:
             self.drop_old()
 
@@ -136,7 +146,7 @@ class Pool:
         """Give up arrivals that have waited for too long."""
         oldest_s = (self._offset_s() if now_s is None else now_s) - self._max_wait_s
         for lane in self._lanes.values():
-            while lane.queue and lane.queue[0][0] <= oldest_s:
+            while lane.queue and lane.queue[0].due_s <= oldest_s:
                 lane.queue.popleft()
                 self._drop()
 
@@ -150,8 +160,12 @@ class Pool:
     def take(self, user: User) -> None:
         """Wait for an arrival; called by a user who has nothing to do."""
         lane = self._lane(type(user).__name__)
-        due_s, waited = self._wait(user, lane) if not lane.queue else lane.queue.popleft()
+        first = lane.queue.popleft() if lane.queue else None
+        due_s = first.due_s if first else self._wait(user, lane)
         now_s = self._offset_s()
+        # A user who logs in before he is ready keeps an arrival waiting as one who is busy does:
+        # neither is the generator's lateness.
+        waited = first is not None and (first.full or now_s - first.since_s > _AT_ONCE_S)
         late_us = max(0, int((now_s - due_s) * 1e6))
         tally = self._recorder.tally(int(now_s))
         tally.started += 1
@@ -183,7 +197,7 @@ class Pool:
         self._start_user(name)
         lane.members += 1
 
-    def _wait(self, user: User, lane: _Lane) -> tuple[float, bool]:
+    def _wait(self, user: User, lane: _Lane) -> float:
         seat = _Seat()
         lane.idle.append(seat)
         user._state = LOCUST_STATE_WAITING  # noqa: SLF001 - who waits may be ended at once
@@ -200,7 +214,7 @@ class Pool:
         user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
         if seat.due_s is None:  # pragma: no cover - nobody wakes a seat without an arrival
             raise StopUser
-        return seat.due_s, False
+        return seat.due_s
 
     def _drop(self) -> None:
         self._recorder.tally(int(self._offset_s())).dropped += 1

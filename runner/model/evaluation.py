@@ -97,7 +97,8 @@ class ArrivalFigures(Model):
     Attributes:
         offered: Arrivals that were due.
         started: Those that were given to a user.
-        waited: Those of them that had to wait for a user, because all were busy.
+        waited: Those of them that had to wait for a user, because all were busy, or because one
+            had to be started and was not ready at once.
         dropped: Those that were given up, because no user came free in time.
         completed: Arrivals whose task ended in this phase.
         peak_in_flight: Most arrivals that were started and not completed, as counted at the end

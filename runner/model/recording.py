@@ -167,7 +167,8 @@ class ArrivalSecond:
     Attributes:
         offered: Arrivals that were due.
         started: Those that were given to a user, in this second.
-        waited: Those of them that had to wait for a user, because all were busy.
+        waited: Those of them that had to wait for a user, because all were busy, or because one
+            had to be started and was not ready at once.
         dropped: Those that were given up, because no user came free in time.
         completed: Arrivals whose task ended in this second.
         late_us: Histogram of microseconds from the due moment to the start of those that did not

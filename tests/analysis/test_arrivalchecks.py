@@ -123,9 +123,9 @@ def test_nobody_counted_arrivals() -> None:
     ("waited", "dropped", "verdict", "begins"),
     [
         (27, 0, "pass", "A user was free"),  # 1 % of 2,750
-        (28, 0, "warn", "28 arrivals of 2,750 had to wait because all 100 users"),
-        (0, 1, "warn", "1 arrival of 2,750 was given up because all 100 users"),
-        (0, 2, "warn", "2 arrivals of 2,750 were given up because all 100 users"),
+        (28, 0, "warn", "28 arrivals of 2,750 had to wait because no user was free: all 100 "),
+        (0, 1, "warn", "1 arrival of 2,750 was given up because no user was free: all 100 "),
+        (0, 2, "warn", "2 arrivals of 2,750 were given up because no user was free: all 100 "),
         (0, 3, "inconclusive", "The generator was the limit: 3 arrivals of 2,750 were given up"),
         (50, 1, "warn", "1 arrival of 2,750 was given up"),
     ],

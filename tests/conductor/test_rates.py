@@ -85,7 +85,7 @@ def test_arrivals_that_wait_for_too_long_are_dropped(tmp_path: Path) -> None:
     assert seen.started + seen.dropped == pytest.approx(800, abs=41)
     verdict, text = reason(evaluation, "arrivals-kept")
     assert verdict is Verdict.INCONCLUSIVE
-    assert "were given up because all 4 users (max_in_flight) were busy" in text
+    assert "were given up because no user was free: all 4 (max_in_flight) were busy" in text
 
 
 def test_a_generator_that_offers_less_is_found_out(tmp_path: Path) -> None:

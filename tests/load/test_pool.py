@@ -122,6 +122,18 @@ def test_lateness_is_the_generators_own_and_waiting_is_not(hall: Open) -> None:
     assert (total.started, total.waited) == (2, 1)
 
 
+def test_a_user_who_logs_in_first_is_not_the_generators_lateness(hall: Open) -> None:
+    """Goal: two figures. Method: a user is started for the first arrival, and takes 0.3 s."""
+    one = hall(quick)
+    one.kind.on_start = stay
+    one.arrive(1.0)
+    one.now_s = 1.3
+    one.open()
+    one.arrive(2.0)
+    total = one.total
+    assert (total.started, total.waited, total.late_us) == (2, 1, {bucket_of(0): 1})
+
+
 def test_the_first_request_of_an_arrival_knows_when_it_was_due(hall: Open) -> None:
     def tell(user: Any) -> None:
         user.hall.log.append((intended(), intended()))
