@@ -7,6 +7,7 @@ refused. Pure but for reading; ``store`` knows where things are.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -41,6 +42,8 @@ class _Reading:
         self.wanted: dict[int, int] = {}
         self.dropped, self.interrupted = 0, 0
         self.finished, self.complete = False, False
+        self._decided_s = 0.0
+        """In a search: seconds before this one have been decided upon."""
 
     def take(self, record: dict[str, Any]) -> None:  # noqa: C901 - a kind of line each
         """One line of ``seconds.jsonl``.
@@ -50,7 +53,10 @@ class _Reading:
         """
         match record["kind"]:
             case "rows":
-                self.rows.extend(load_rows(record))
+                late = _whole(record["second"]) < self._decided_s
+                self.rows.extend(
+                    replace(row, late=late) if late else row for row in load_rows(record)
+                )
                 self.users[_whole(record["second"])] = _whole(record["users"])
             case "failures":
                 for endpoint, outcome, text, count in record["failures"]:
@@ -74,6 +80,10 @@ class _Reading:
                 self.interrupted = _whole(record.get("interrupted", 0))
             case "step" | "step-end":
                 take_step(record, self.steps)
+                if record["kind"] == "step":
+                    self._decided_s = float(record["start_s"])
+            case "steps-over":
+                self._decided_s = math.inf
             case _:
                 pass  # "start", which only a live reader needs
 

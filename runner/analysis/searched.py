@@ -160,8 +160,8 @@ def step_result(
     failed = [0] * len(seconds)
     latency_us: list[dict[int, int]] = [{} for _ in seconds]
     for row in load.rows:
-        if row.second not in seconds:
-            continue
+        if row.second not in seconds or row.late:
+            continue  # what came later was not known when the search went on, or ended
         at = row.second - seconds.start
         if row.outcome == "success":
             merge_into(latency_us[at], row.latency_us)

@@ -88,6 +88,7 @@ class Lead:
     def _steer(self, hands: Hands) -> None:
         for number, asked in enumerate(self._asked(), start=1):
             if "finish" in asked:
+                self._writer.steps_over()
                 hands.finish()
                 return
             start_s = float(math.ceil(self._clock.offset_s() + _LEAD_S))

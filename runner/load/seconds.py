@@ -116,6 +116,10 @@ class SecondsWriter:
     def step_end(self, number: int, in_flight: int) -> None:
         self._write([{"kind": "step-end", "number": number, "in_flight": in_flight}])
 
+    def steps_over(self) -> None:
+        """No step follows: it has been decided what the search says."""
+        self._write([{"kind": "steps-over"}])
+
     def wanted(self, second: int, users: int) -> None:
         self._write([{"kind": "wanted", "second": second, "users": users}])
 

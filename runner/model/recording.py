@@ -132,6 +132,8 @@ class LoadRow:
         latency_us: Histogram of microseconds: the response time, from the intended start to the
             end of the response. The closed model has no intention but the send.
         service_us: The same requests, from the send; None where that is the same.
+        late: In a search: whether they ended only after it had been decided what follows the step
+            of their second. They count for everything else.
     """
 
     second: int
@@ -139,6 +141,7 @@ class LoadRow:
     outcome: str
     latency_us: Counts
     service_us: Counts | None = None
+    late: bool = False
 
     @property
     def count(self) -> int:

@@ -220,6 +220,18 @@ def test_what_was_due_and_never_answered_is_missing() -> None:
     assert result.dropped == 20
 
 
+def test_what_ends_after_the_search_went_on_is_missing_for_ever() -> None:
+    """Goal: the same answer from the same record. Method: time-outs that come a minute later."""
+    known = record()
+    rows = tuple(
+        replace(row, outcome="timeout", late=True) if row.second in (5, 6) else row
+        for row in known.rows
+    )
+    result = step_result(replace(known, rows=rows), STEP, CRITERIA)
+    assert [second.missing for second in result.seconds] == [0, 10, 10, 0, 0, 0]
+    assert [second.failed for second in result.seconds] == [0] * 6
+
+
 def test_several_requests_for_each_arrival_are_all_offered() -> None:
     """Goal: an order that takes three requests is not two answers too many."""
     known = record()

@@ -49,6 +49,32 @@ def write_all(writer: SecondsWriter) -> None:
     writer.end(complete=True, interrupted=2)
 
 
+def test_rows_are_late_once_their_step_was_decided_upon(writer: SecondsWriter, path: Path) -> None:
+    """Goal: a search can be done again. Method: rows of old seconds after the next step's line, and
+    after the last one.
+    """
+
+    def ended(second: int) -> Batch:
+        return Batch({(second, "GET /a", "timeout"): {900: 1}})
+
+    writer.start(10.0)
+    writer.step(1, 12.5, 4.0, 20.0)
+    writer.rows(ended(5), upto_second=6, users=1)
+    writer.step_end(1, 3)
+    writer.rows(ended(6), upto_second=26, users=1)
+    writer.step(2, 25.0, 27.0, 20.0)
+    writer.rows(ended(7), upto_second=28, users=1)
+    writer.rows(ended(27), upto_second=29, users=1)
+    writer.step_end(2, 3)
+    writer.steps_over()
+    writer.rows(ended(28), upto_second=50, users=1)
+    writer.end(complete=True, interrupted=0)
+    rows = read_load_record(path.parent).rows
+    late = {5: False, 6: False, 7: True, 27: False, 28: True}
+    assert {row.second: row.late for row in rows} == late
+    assert SecondsReader(path).progress().started_wall_s is not None
+
+
 ROWS = (
     LoadRow(3, "GET /a", "success", {300: 1, 500: 2}, {100: 3}),
     LoadRow(3, "GET /b", "timeout", {900: 1}),
