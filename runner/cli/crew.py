@@ -46,7 +46,7 @@ class _Workers(click.ParamType[int]):
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if value == "auto":
+        if str(value).lower() == "auto":  # in help, click writes it in capitals
             processors = len(os.sched_getaffinity(0))
             return processors if processors > 1 else 0
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 
 import pytest
@@ -26,6 +27,21 @@ def test_a_number_of_workers_that_cannot_be_is_refused(
 ) -> None:
     code, _, err = call(capsys, *PLAN, f"--workers={number}")
     assert (code, f"{number!r} is not 'auto' or a number from 0 to 256" in err) == (2, True)
+
+
+@pytest.mark.parametrize("word", ["auto", "AUTO"])
+@pytest.mark.parametrize(("processors", "workers"), [({0}, 0), ({0, 3, 5}, 3)])
+def test_auto_is_one_for_each_processor_that_may_be_used(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+    processors: set[int],
+    workers: int,
+) -> None:
+    """Goal: no worker beside itself on one processor. Method: a machine that has some of them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: processors)
+    code, out, _ = call(capsys, *PLAN, "--workers", word)
+    assert (code, json.loads(out)["generator"]["workers"]) == (0, workers)
 
 
 @pytest.mark.parametrize(
