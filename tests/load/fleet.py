@@ -117,7 +117,7 @@ class Fleet:
 
     def sail(self, voyages: Mapping[str, Voyage], servers: Mapping[str, EchoServer]) -> None:
         waiting = list(voyages)
-        deadline = time.monotonic() + 2 * BOUND_S
+        deadline = time.monotonic() + 4 * BOUND_S
         while waiting or self._under_way:
             assert time.monotonic() < deadline, sorted(self._under_way)
             while waiting and len(self._under_way) < AT_ONCE:

@@ -184,7 +184,7 @@ def voyages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, V
             trip = set_off(folder, server.url, source, stages, workers=workers)
             stack.callback(trip.engine.stop, 1.0)
             under_way[name] = Voyage(trip, server, what)
-        deadline_s, waiting = time.monotonic() + BOUND_S, list(under_way.values())
+        deadline_s, waiting = time.monotonic() + 2 * BOUND_S, list(under_way.values())
         while waiting and time.monotonic() < deadline_s:
             waiting = [voyage for voyage in waiting if not voyage.look()]
             time.sleep(0.05)
