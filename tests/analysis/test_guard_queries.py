@@ -144,3 +144,19 @@ def test_a_guard_that_waits_for_its_next_answer_is_not_over_time() -> None:
     watched = guards(query("a", **{"for": "1s"}), query("b", **{"for": "1s"}))
     assert source.follow(watched, 4.1) is None
     assert watched.near(source.now_s)[0] == "a > 5: 1 of 1 s"
+
+
+def test_what_held_before_a_pause_does_not_go_on_after_it() -> None:
+    """Goal: a break is a break. Method: beyond the bound from 18 s to 20 s and from 40 s on, with a
+    guard of 4 s; in between nobody sends, and the answer is empty.
+    """
+
+    def say(_: str) -> Reading:
+        bad = 18 <= source.now_s < 20 or source.now_s >= 40
+        paused_now = 20 <= source.now_s < 40
+        return Reading("empty", why="nothing") if paused_now else number(9.0 if bad else 1.0)
+
+    source = Source(say)
+    reason = source.follow(guards(query("m", **{"for": "4s"}), plan=paused()), 60)
+    assert reason is not None
+    assert reason.endswith("held for 4 s (last seen 9), at 44.0 s")
