@@ -92,7 +92,7 @@ def answer(
         confirmed=reason == "none" or None not in ends,
         converged=low_per_s > 0 and top / low_per_s <= 1 + settings.tolerance_ratio,
         rates=tuple(_rates(verdicts, limited)),
-        sentence=_sentence(settings, limited, ends, reason, steps),
+        sentence=_sentence(settings, verdicts, limited, ends, reason, steps=steps),
     )
 
 
@@ -145,15 +145,25 @@ def _figures(verdict: RateVerdict) -> RateFigures:
 # -- words -----------------------------------------------------------------------------------------
 
 
+def _seemed(verdicts: Sequence[RateVerdict]) -> str:
+    """The highest rate that holds by its figures, where no rate counts as one that does."""
+    seemed = max((v.pooled.rate_per_s for v in verdicts if v.verdict == "holds"), default=None)
+    if seemed is None:
+        return ""
+    return f" for sure ({figure(seemed, 'per_s', 4)} seemed to, and was not confirmed)"
+
+
 def _sentence(
     settings: SearchSettings,
+    verdicts: Sequence[RateVerdict],
     limited: Mapping[float, Sequence[str]],
     ends: Ends,
     reason: AnswerReason,
+    *,
     steps: int,
 ) -> str:
     low, high = ends
-    held = "no rate was shown to hold"
+    held = "no rate was shown to hold" + _seemed(verdicts)
     if low is not None:
         held = f"{figure(low.pooled.rate_per_s, 'per_s', 4)} was shown to hold"
     if high is not None:

@@ -61,6 +61,18 @@ def searched(target: Target, **changes: object) -> tuple[BreakingPoint, list[Ste
     return search.outcome(), steps
 
 
+def test_a_rate_that_held_once_only_is_named_in_no_answer() -> None:
+    """Goal: no contradiction to the table of rates. Method: no step is left to repeat the last."""
+    answer, steps = searched(slow_above(math.inf), max_steps=6)
+    assert [step.rate_per_s for step in steps] == [100, 200, 400, 800, 1600, 3200]
+    assert not answer.answered
+    assert answer.sentence == (
+        "No answer: no rate was shown to hold for sure (3,200/s seemed to, and was not confirmed), "
+        "and none up to 3,200/s was shown to fail, in 6 steps. Longer steps or more of them may "
+        "tell."
+    )
+
+
 def test_grows_until_a_rate_fails_twice_then_halves() -> None:
     """A sharp limit at 1000/s: 100, 200, … 1600 twice, then rates on both sides, each end twice."""
     found, steps = searched(slow_above(1000.0))
