@@ -110,7 +110,8 @@ def _what(verdict: Verdict, findings: Sequence[Finding]) -> str:
     if verdict is Verdict.PASS:
         return f"{met} met and the run was valid."
     if verdict is Verdict.WARN:
-        return f"{met} met."
+        warnings = sum(finding.verdict is Verdict.WARN for finding in findings)
+        return f"{met} met, with {count(warnings, 'warning')}."
     deciding = [finding for finding in objectives if finding.verdict is verdict]
     was = "was" if len(deciding) == 1 else "were"
     how = "missed" if verdict is Verdict.FAIL else "not proven"

@@ -261,5 +261,5 @@ def _ease(accounts: tuple[GeneratorSecond, ...]) -> str:
     late_s = sorted(account.lag_s for account in accounts)[int(0.95 * len(accounts))]
     return (
         f"The generator used {figure(cpu_ratio, 'ratio')} of a core on average, and its timer was "
-        f"late by at most {figure(late_s, 's')} in 95 of 100 seconds."
+        f"late by at most {figure(late_s, 's')} in 95 % of the seconds."
     )

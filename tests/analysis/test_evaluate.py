@@ -89,8 +89,8 @@ def test_sentence_of_a_run_that_proves_nothing() -> None:
 def test_sentence_of_a_warning() -> None:
     plan = plan_of("errors < 1%", {"objective": "latency.p95 < 500ms", "warn": "10ms"})
     assert sentence_of(recording_of(plan)) == (
-        "WARN: all 2 objectives were met. The p95 latency of successful requests was 20 ms "
-        "(baseline): within the bound of 500 ms, but past the warning at 10 ms."
+        "WARN: all 2 objectives were met, with 1 warning. The p95 latency of successful requests "
+        "was 20 ms (baseline): within the bound of 500 ms, but past the warning at 10 ms."
     )
 
 
