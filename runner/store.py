@@ -318,7 +318,7 @@ class Store:
         matches = [run for run in self.runs() if run.run_id == name or run.run_id.endswith(name)]
         if len(matches) == 1:
             return matches[0]
-        known = ", ".join(run.run_id for run in list(self.runs())[-5:]) or "none yet"
+        known = ", ".join(run.run_id for run in [*self.runs()][:-6:-1]) or "none yet"
         problem = "more than one run" if matches else "no run"
         raise UsageError(
             f"{problem} in {self.root} is called {name!r}",

@@ -240,6 +240,18 @@ def test_an_unknown_run_lists_the_known_ones(tmp_path: Path) -> None:
     assert caught.value.accepted.endswith("newest: none yet")
 
 
+def test_an_unknown_run_lists_the_newest_first(tmp_path: Path) -> None:
+    """Goal: the run that is probably meant comes first. Method: seven, of which five are named."""
+    store = Store(tmp_path)
+    runs = [store.create_run("normal", 1_700_000_000.0 + 100 * n) for n in range(7)]
+    for run in runs:
+        write_atomically(run.plan_path, "{}")
+    with pytest.raises(UsageError) as caught:
+        store.find("nonsense")
+    named = ", ".join(run.run_id for run in reversed(runs[2:]))
+    assert caught.value.accepted.endswith(f"newest: {named}")
+
+
 def test_a_lone_surrogate_in_a_failure_does_not_spoil_what_is_written_later(run: RunDir) -> None:
     """Goal: hostile bytes stop no report. Method: JSON may carry them, UTF-8 files may not."""
     line = '{"kind":"failures","failures":[["GET /","error","x\\ud800y",1]],"dropped":0}\n'
