@@ -138,6 +138,8 @@ def _pattern(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
 def _type(detail: Detail, loc: tuple[str | int, ...], data: Any) -> str:
     given = detail["input"]
     shown = "nothing" if given is None else repr(given)
+    if isinstance(given, str) and detail["type"] == "float_type":
+        return f"{_place(loc)}: {shown[:80]} is not a number; accepted: a plain one, without unit"
     return f"{_place(loc)}: {shown[:80]} is not right here; accepted: {_TYPES[detail['type']]}"
 
 

@@ -230,8 +230,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _no_locustfile(name: str, path: Path) -> str:
-    folder = locustfile_folders(path)[1]
-    known = sorted(p.name for p in folder.glob("*.py"))
+    _, *folders = locustfile_folders(path)[:3]  # The others hold anything, not just Locust files.
+    known = sorted({p.name for folder in folders for p in folder.glob("*.py")})
     guess = closest(name, known)
     hint = f"; did you mean {guess!r}?" if guess else ";"
     return (
@@ -300,6 +300,8 @@ def _yaml_mistake(error: MarkedYAMLError, text: str) -> Located:
         said = f"this is not YAML: {opened} that is opened here is never closed"
     elif opened and opened_at:
         said = f"this is not YAML: {problem}; is {opened} of line {opened_at.line + 1} closed?"
+    elif problem.startswith("mapping values are not allowed"):
+        said = f"this is not YAML: {problem}; text with ': ' in it needs quotes"
     else:
         said = f"this is not YAML: {problem}"
     mark = mark or opened_at

@@ -209,8 +209,13 @@ class Load(Model):
             raise ValueError(f"the load has one of stages, search or shape; this one has {found}")
         if (self.shape is None) != (self.duration is None):
             raise ValueError("'shape: own' and 'duration' belong together: how long to follow it")
-        if len({stage.rate is None for stage in self.stages}) > 1:
-            raise ValueError("all stages have 'users', or all have 'rate'; not some of each")
+        counted = ["users" if stage.rate is None else "rate" for stage in self.stages]
+        if len(set(counted)) > 1:
+            at, other = next((i, word) for i, word in enumerate(counted) if word != counted[0])
+            raise ValueError(
+                f"stages[0] counts {counted[0]!r} and stages[{at}] {other!r}; accepted: all of "
+                "them 'users', or all 'rate'"
+            )
         if self.max_in_flight is not None and self.model in ("users", "own"):
             raise ValueError("'max_in_flight' belongs to the open model: stages with 'rate'")
         return self

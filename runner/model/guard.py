@@ -230,6 +230,8 @@ def _check_load_condition(text: str) -> None:
         guess = difflib.get_close_matches(words[0].lower(), WATCHED, n=1) if words else []
         meant = f"; did you mean {guess[0]!r}?" if guess and guess[0] != words[0] else ""
         said = str(error).replace(OBJECTIVE_ACCEPTED, GUARD_ACCEPTED)
+        if "did you mean" in said:
+            meant = ""
         raise ValueError(f"{said}{meant}") from None
     if bound.sli not in WATCHED:
         raise ValueError(

@@ -15,6 +15,7 @@ A bound has a unit, always: ``latency.p95 < 500`` is a mistake, ``latency.p95 < 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -25,8 +26,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from runner.model.shape import Model
 from runner.model.units import (
     DURATION_ACCEPTED,
-    PERCENT_ACCEPTED,
     RATE_ACCEPTED,
+    SHARE_ACCEPTED,
     parse_duration,
     parse_percent,
     parse_rate,
@@ -137,6 +138,15 @@ def _indicator(text: str) -> tuple[SliName, str] | None:
             return None if statistic is None else ("latency", statistic)
 
 
+def _meant(name: str) -> str:
+    """``did you mean …? `` of the indicator that is nearest to ``name``, or nothing."""
+    statistic = _statistic(name.lower().rpartition(".")[2])
+    known = ("errors", "traffic", "saturation.cpu", "saturation.memory", "recovery")
+    latency = f"latency.{statistic or 'p95'}"
+    near = difflib.get_close_matches(name.lower(), (*known, "breaking-point", latency), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
 def _value(sli: SliName, text: str) -> float:
     if sli in ("latency", "recovery"):
         return parse_duration(text)
@@ -146,7 +156,7 @@ def _value(sli: SliName, text: str) -> float:
 def _accepted_value(sli: SliName) -> str:
     if sli in ("latency", "recovery"):
         return DURATION_ACCEPTED
-    return RATE_ACCEPTED if sli in RATES else PERCENT_ACCEPTED
+    return RATE_ACCEPTED if sli in RATES else SHARE_ACCEPTED
 
 
 @lru_cache(maxsize=1024)
@@ -162,7 +172,8 @@ def parse_bound(text: str) -> Bound:
     name, operator, value_text = match.groups()
     indicator = _indicator(name)
     if indicator is None:
-        raise ValueError(f"{name!r} is not an indicator; accepted: {OBJECTIVE_ACCEPTED}")
+        hint = _meant(name)
+        raise ValueError(f"{name!r} is not an indicator; {hint}accepted: {OBJECTIVE_ACCEPTED}")
     sli, statistic = indicator
     try:
         value = _value(sli, value_text)

@@ -24,6 +24,7 @@ MAX_DURATION_S = 366 * 86400.0
 
 DURATION_ACCEPTED = "a duration with its unit, such as 500ms, 30s, 5m, 1h30m or 1d, up to 366d"
 PERCENT_ACCEPTED = "a percentage from 0 to 100, such as 50 or 0.1%"
+SHARE_ACCEPTED = "a percentage with its unit, from 0% to 100%, such as 1% or 0.1%"
 RATE_ACCEPTED = "a rate with its unit, such as 90/s or 1200/min"
 
 

@@ -36,7 +36,13 @@ def test_the_grammar(text: str, expected: tuple[str, str, str, float]) -> None:
         ("errors < 0.001", "the bound '0.001' of errors is not a percentage"),
         ("traffic > 90", "the bound '90' of traffic is not a rate"),
         ("p(0) < 1s", "'p.0.' is not an indicator"),
-        ("lateny.p95 < 1s", "'lateny.p95' is not an indicator"),
+        (
+            "lateny.p95 < 1s",
+            "'lateny.p95' is not an indicator; did you mean 'latency.p95'. accepted",
+        ),
+        ("error < 1%", "'error' is not an indicator; did you mean 'errors'. accepted"),
+        ("weather < 1%", "'weather' is not an indicator; accepted: "),
+        ("errors < 1", "the bound '1' of errors is not a percentage with its unit"),
         ("errors = 1%", "is not an objective such as"),
     ],
 )

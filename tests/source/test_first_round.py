@@ -98,7 +98,11 @@ def test_nothing_is_said_that_rests_on_a_part_that_is_wrong(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ("users: 100, spawn_rate: 10", "rate: 50/s", ["4: load: all stages have 'users', or all"]),
+        (
+            "users: 100, spawn_rate: 10",
+            "rate: 50/s",
+            ["4: load: stages[0] counts 'users' and stages[1] 'r"],
+        ),
         ("rate: 100", "rate: 50/s", ["6: load.stages[0].rate: 100 has no unit; write a rate"]),
         ("rate: 9/s, ramp: 2m", "users: -1", ["6: load.stages[0]: the ramp", "7: load.stages[1]."]),
         ("rate: 1000001/s", "rate: 9/s", ["6: load.stages[0].rate: 1000001/s is too large; acc"]),

@@ -84,6 +84,8 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
             "11:38",
             "3 is not right here; accepted: a list",
         ),
+        ("spawn_rate: 10", "spawn_rate: 5/s", "5:51", "'5/s' is not a number; accepted: a plain"),
+        ("A question.", "why: a question", "2:17", "text with ': ' in it needs quotes"),
         ("percent: 50", "percent: 0.00001", "8:92", "accepted: at least 0.0001"),
         ("warmup: 10s", "[a]: 10s", "6:1", "a key must be plain text"),
         ("A question.", r'"\ud800"', "2:14", "half a character"),
