@@ -48,8 +48,8 @@ FAULT_LEAD_S = 6.0
 
 WHO_STOPPED = {"interrupted": "Ctrl-C was pressed", "terminated": "it was told to terminate"}
 
-LOAD_START_BOUND_S = 60.0
-REMOTE_START_BOUND_S = 660.0
+LOAD_START_BOUND_S = 180.0
+REMOTE_START_BOUND_S = 780.0
 """Somebody has to start workers elsewhere by hand."""
 
 LOAD_STOP_GRACE_S = 10.0

@@ -105,6 +105,11 @@ class ChildProcess:
     def poll(self) -> int | None:
         return self._process.poll()
 
+    def ask_to_end(self) -> None:
+        """Send the first signal of :meth:`stop`, and wait for nothing."""
+        if self._process.poll() is None:
+            self._signal_group(self._stop_signal)
+
     def stop(self, grace_s: float) -> None:
         if self._process.poll() is None:
             self._signal_group(self._stop_signal)

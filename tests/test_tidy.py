@@ -46,7 +46,10 @@ class Ban:
 REAL_TIME = (
     *("runner/process.py", "runner/targets/sandbox/", "runner/chaos/"),
     # What runs inside of Locust; the rest of load/ is pure or reads files.
-    *(f"runner/load/{name}.py" for name in ("crew", "generator", "lead", "listener", "plugin")),
+    *(
+        f"runner/load/{name}.py"
+        for name in ("crew", "generator", "lead", "listener", "plugin", "worker")
+    ),
     "runner/load/swift/",
 )
 BANS = (

@@ -46,7 +46,7 @@ def rate_delivered(recording: Recording) -> Finding:
             continue
         started = sum(one.started for one in _within(recording, phase))
         # One that is due at the very edge of a phase may be started on either side of it.
-        ratio = min(1.0, (started + 1) / planned)
+        ratio = min(1.0, (started + 1) / planned) if started else 0.0
         if ratio < worst:
             worst, where = ratio, phase_label(plan, phase)
             text = (

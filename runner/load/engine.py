@@ -94,6 +94,13 @@ class LocustEngine:
 
         The first one first: a master ends its workers, and hears their last seconds.
         """
+        if self._children:
+            try:
+                self._children[0].stop(grace_s)
+            finally:
+                # All of them now: nobody waits for what another one takes to end.
+                for child in self._children[1:]:
+                    child.ask_to_end()
         while self._children:
             self._children[0].stop(grace_s)
             self._children.pop(0)

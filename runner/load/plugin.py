@@ -22,14 +22,15 @@ from locust.argument_parser import get_parser
 from locust.runners import MasterRunner, WorkerRunner
 
 from runner.load.configured import Sources, refused, told
-from runner.load.crew import Crew, Worker
+from runner.load.crew import Crew
 from runner.load.gathering import ALONE
 from runner.load.generator import ABORT_GRACE_S, EXIT_LIMIT_S, Generator
 from runner.load.lead import Lead
 from runner.load.listener import LoadClock
 from runner.load.locust_upkeep import LineLimit, limit_tracebacks, prune_stats
 from runner.load.pilot import WISH_AHEAD_S, Pilot
-from runner.load.reporting import WORKER_VARIABLE
+from runner.load.reporting import WORKER_VARIABLE, Report
+from runner.load.worker import Worker
 from runner.model.plan import Plan
 
 logger = logging.getLogger("seatrial.load")
@@ -180,7 +181,7 @@ class Ride:
         crew.go(lead.gathering, self._clock, on_start=lambda: lead.open(crew))
         crew.follow(self._stop)
 
-    def _take(self, report: Any) -> None:
+    def _take(self, report: Report) -> None:
         if self._lead is not None:
             self._lead.gathering.add(ALONE, report, self._clock.offset_s())
 

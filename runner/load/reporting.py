@@ -26,6 +26,12 @@ DROP_MESSAGE = "seatrial_drop"
 FINISH_MESSAGE = "seatrial_finish"
 STOP_MESSAGE = "seatrial_stop"
 
+MASTER_SILENCE_S = 5.0
+"""A worker that hears nothing from its master for this long ends its load."""
+
+STALL_S = 1.0
+"""Who slept for so much longer than he wanted to has heard nobody, and blames nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

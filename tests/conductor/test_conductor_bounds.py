@@ -111,7 +111,7 @@ def test_who_is_awaited_from_elsewhere_is_shown(tmp_path: Path) -> None:
     plan = make_plan(experiment(), generator=generator)
     run = Store(tmp_path).create_run("two-faults", EPOCH_S)
     shown: list[str] = []
-    with pytest.raises(LoadError, match="did not start within 660 s"):
+    with pytest.raises(LoadError, match="did not start within 780 s"):
         conduct(
             plan, "text", manifest(run), ports, run, watch=lambda now: shown.append(now.activity)
         )
@@ -122,9 +122,9 @@ def test_who_is_awaited_from_elsewhere_is_shown(tmp_path: Path) -> None:
 def test_a_load_that_does_not_start_is_given_up(tmp_path: Path) -> None:
     world = FakeWorld()
     silent = EndlessLoad(world, silent=True)
-    with pytest.raises(LoadError, match="did not start within 60 s:\nstill here"):
+    with pytest.raises(LoadError, match="did not start within 180 s:\nstill here"):
         carry_out(world, tmp_path, replace(world.ports(), load=silent))
-    assert world.clock.now_s < 61
+    assert world.clock.now_s < 181
     assert_whole(world)
 
 

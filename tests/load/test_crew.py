@@ -45,7 +45,8 @@ NAMES = {"b": "2", "remote": "", "a": "1"}
 class Master:
     """Locust's master, with workers that are ready as soon as they have the plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal = refusal
         self.clients = list(NAMES)
         self.sent: list[tuple[str, str, Any]] = []
         self.listeners: dict[str, Callable[..., None]] = {}
@@ -62,7 +63,10 @@ class Master:
     def send_message(self, kind: str, data: Any, client_id: str) -> None:
         self.sent.append((client_id, kind, data))
         if kind == PLAN_MESSAGE:
-            self.hear(client_id, READY_MESSAGE, {"name": NAMES[client_id]})
+            answer = {"name": NAMES[client_id]}
+            if self.refusal and client_id == "remote":
+                answer["refusal"] = self.refusal
+            self.hear(client_id, READY_MESSAGE, answer)
 
     def hear(self, member: str, kind: str, data: Any) -> None:
         message = SimpleNamespace(node_id=member, data=data)
@@ -149,6 +153,30 @@ def test_a_stranger_is_not_heard(deck: Deck) -> None:
     deck.done("stranger")
     assert deck.events == [("1", "joined"), ("2", "joined"), ("3", "joined")]
     assert read_load_record(deck.folder).rows == ()
+
+
+def test_a_worker_that_cannot_take_part_says_why() -> None:
+    """Goal: another version elsewhere is no riddle. Method: one of three refuses the plan."""
+    crew = Crew(Master(refusal="ValidationError: no such key"), PLAN, "shop.test")
+    with pytest.raises(RuntimeError, match="cannot take part: ValidationError: no such key"):
+        crew.prepare(gevent.event.Event())
+
+
+def test_who_comes_after_the_shares_were_dealt_is_sent_away_and_told_of(tmp_path: Path) -> None:
+    """Goal: nobody idles unsaid. Method: one comes before the word to start, and one after."""
+    master = Master()
+    crew = Crew(master, PLAN, "shop.test")
+    crew.prepare(gevent.event.Event())
+    gathering = Gathering(SecondsWriter(tmp_path / SECONDS_FILE, lambda: 9.0))
+    (connect,) = master.connected
+    connect(client_id="early")
+    crew.go(gathering, LoadClock(), lambda: gathering.open(5.0))
+    connect(client_id="late")
+    connect(client_id="a")  # says it again: no news
+    told = [(event.worker, event.what) for event in read_load_record(tmp_path).workers]
+    assert told[3:] == [("4", "late"), ("5", "late")]
+    gevent.sleep(0.3)
+    assert [member for member, kind, _ in master.sent if kind == "quit"] == ["early", "late"]
 
 
 def test_a_report_that_cannot_be_written_ends_the_load(deck: Deck) -> None:
