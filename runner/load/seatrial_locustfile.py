@@ -17,10 +17,12 @@ from locust import LoadTestShape
 # Locust puts the working folder first, and that may have a package of our name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from runner.load.plugin import ride_along
+from runner.load.waiting import leave_quietly_until
 
 del sys.path[0]
 
 _ride = ride_along(os.environ)
+leave_quietly_until(locust.events.init)
 
 # Where no file has a User class, Locust has pytest collect them all; this one has nothing for it.
 _locust: Any = locust.main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,34 @@ from trips import STEADY, set_off
 from runner.load.commandline import free_port
 
 pytestmark = pytest.mark.sandbox
+
+
+def test_a_worker_that_waits_for_nobody_ends_without_a_traceback(tmp_path: Path) -> None:
+    """Goal: Ctrl-C is no failure. Method: a worker whose master never comes."""
+    (tmp_path / "users.py").write_text(STEADY, encoding="utf-8")
+    port = free_port("127.0.0.1")
+    command = ["worker", str(tmp_path / "users.py"), "--master", f"127.0.0.1:{port}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "runner", *command],
+        env=dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as worker:
+        try:
+            assert worker.stderr is not None
+            said = ""
+            while "Starting Locust" not in said:
+                said = worker.stderr.readline()
+                assert said, worker.poll()
+            worker.send_signal(signal.SIGINT)
+            _, rest = worker.communicate(timeout=20)
+        finally:
+            worker.kill()
+    assert worker.returncode == 130
+    assert rest.endswith("Ctrl-C was pressed before there was a run\n")
+    assert "Traceback" not in rest
 
 
 def test_a_worker_with_another_locustfile_is_told(tmp_path: Path) -> None:
