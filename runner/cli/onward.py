@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from runner.load.arguments import misplaced
+
 
 class LocustCommand(click.Command):
     """A command whose callback gets ``arguments``: the words after ``--``, which are Locust's.
@@ -15,7 +17,13 @@ class LocustCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
         arguments = tuple(args[end + 1 :])
-        rest = super().parse_args(ctx, args[:end])
+        try:
+            rest = super().parse_args(ctx, args[:end])
+        except click.NoSuchOption as error:
+            hint = misplaced(error.option_name)
+            if not hint:
+                raise
+            raise click.UsageError(f"No such option {error.option_name!r}: {hint}.", ctx) from None
         ctx.params["arguments"] = arguments
         return rest
 

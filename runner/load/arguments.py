@@ -56,6 +56,11 @@ _REPORTS = {
 
 _WHY = {option: why for options, why in REFUSED.items() for option in options.split()}
 
+_HANDED_ON = frozenset(
+    ["-T", "--tags", "-E", "--exclude-tags", "-L", "--loglevel", "--config-users"]
+    + ["--equal-weights", *_REPORTS]
+)
+
 _VARIABLES = """
 AUTOQUIT AUTOSTART BUILD_PATH CONFIG_USERS CSV CSV_FULL_HISTORY ENABLE_OPENTELEMETRY EXCLUDE_TAGS
 EXIT_CODE_ON_ERROR EXPECT_WORKERS EXPECT_WORKERS_MAX_WAIT HEADFUL HEADLESS HOST HTML LEGACY_UI
@@ -89,6 +94,14 @@ def check_arguments(arguments: Iterable[str], model: LoadModel = "users") -> Non
             accepted="Locust's other options (such as --tags and --exclude-tags), user classes, "
             "and the options that the locustfile adds",
         )
+
+
+def misplaced(option: str) -> str:
+    """What to do about an option of Locust's that stands before ``--``; empty for any other."""
+    if option in _HANDED_ON:
+        return f"it is Locust's, and stands after '--', as in '-- {option} …'"
+    # A slip of our own --workers is likelier than Locust's.
+    return _WHY.get(option, "") if option != "--worker" else ""
 
 
 def for_worker(arguments: Iterable[str]) -> tuple[str, ...]:

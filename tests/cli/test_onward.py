@@ -34,6 +34,23 @@ def test_arguments_become_part_of_the_plan(
     assert json.loads(out)["generator"]["arguments"] == words
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--tags", "'--tags': it is Locust's, and stands after '--', as in '-- --tags …'."),
+        ("-u", "'-u': users: the experiment's stages say it."),
+        ("--worker", "Did you mean one of: '--expect-workers', '--workers'?"),
+    ],
+)
+def test_an_option_of_locust_before_the_dashes_is_shown_its_place(
+    capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    """Goal: nobody is sent to another option. Method: two of Locust's, and a slip of our own."""
+    code, _, err = call(capsys, "run", "normal", "--experiments", EXPERIMENTS, option, "x")
+    assert code == 2
+    assert said in err
+
+
 def test_the_plan_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(
         capsys, "plan", "normal", "--experiments", EXPERIMENTS, "--", "-T", "a b", "MyUser"
