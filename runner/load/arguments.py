@@ -57,8 +57,10 @@ _REPORTS = {
 _WHY = {option: why for options, why in REFUSED.items() for option in options.split()}
 
 _HANDED_ON = frozenset(
-    ["-T", "--tags", "-E", "--exclude-tags", "-L", "--loglevel", "--config-users"]
-    + ["--equal-weights", *_REPORTS]
+    (
+        *("-T", "--tags", "-E", "--exclude-tags", "-L", "--loglevel"),
+        *("--config-users", "--equal-weights", *_REPORTS),
+    )
 )
 
 _VARIABLES = """
