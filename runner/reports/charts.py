@@ -105,8 +105,9 @@ def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> It
 
 def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -> ChartGroup:
     charts = [*_request_charts(recording, grid), _generator_or_users(recording, grid)]
+    each = "second" if grid.step_s == 1 else fmt.span(grid.step_s)
     note = (
-        f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests were "
+        f"Measured by the load generator, for each {each} in which requests were "
         "sent. Latency is that of successful requests."
     )
     bounds = {key: load_marks(drawn, key) for key, *_ in charts}
@@ -118,7 +119,7 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
         ]
         bounds["in-flight"] = (in_flight_mark(recording),)
         note = (
-            f"Measured by the load generator, for each {fmt.span(grid.step_s)} in which requests "
+            f"Measured by the load generator, for each {each} in which requests "
             "were due. Latency is that of successful requests, from the moment at which they were "
             "due; service p95 is the same from their send."
         )
@@ -135,7 +136,9 @@ def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -
                 subject="the load",
                 unit=unit,
                 bounds=bounds.get(key, ()),
-                missing="The load generator recorded nothing.",
+                missing="No request succeeded."
+                if key == "latency" and recording.load.rows
+                else "The load generator recorded nothing.",
             )
             for key, title, unit, lines in charts
         ),

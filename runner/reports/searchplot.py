@@ -89,7 +89,13 @@ def _top(chart: SearchChart) -> float:
 
 
 def _frame_rates(axes: Axes, chart: SearchChart) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import (
+        FixedLocator,
+        FuncFormatter,
+        MaxNLocator,
+        NullFormatter,
+        NullLocator,
+    )
 
     rates = [mark.rate_per_s for mark in chart.marks] or [chart.start_per_s]
     low, high = min(rates), max(rates)
@@ -99,18 +105,19 @@ def _frame_rates(axes: Axes, chart: SearchChart) -> None:
         axes.set_xlim(low / 1.15, high * 1.15)
     else:
         axes.set_xlim(max(0.0, low - 0.08 * high), 1.08 * high)
-    axes.xaxis.set_major_locator(FixedLocator(_rate_ticks(low, high, wide=wide)))
+    axes.xaxis.set_major_locator(
+        FixedLocator(_rate_ticks(low, high)) if wide else MaxNLocator(6, steps=[1, 2, 5, 10])
+    )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     axes.set_xlabel("requests/s", color=COLOURS["muted"], labelpad=1)
 
 
-def _rate_ticks(low: float, high: float, *, wide: bool) -> list[float]:
-    """Round rates from ``low`` to ``high``, few enough to be read."""
+def _rate_ticks(low: float, high: float) -> list[float]:
+    """Round rates of a logarithmic axis from ``low`` to ``high``, few enough to be read."""
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if wide else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    found = [step * 10.0**power for power in powers for step in steps]
+    found = [step * 10.0**power for power in powers for step in (1, 2, 5)]
     ticks = [rate for rate in found if low / 1.1 <= rate <= high * 1.1]
     return ticks[:: max(1, math.ceil(len(ticks) / 7))]
 

@@ -87,6 +87,17 @@ def test_lines_of_the_load_end_where_the_record_ends(charts: dict[str, Chart]) -
     assert cpu.values[49:51] == (0.2, None)
 
 
+def test_where_all_requests_failed_it_is_success_that_is_missing(tmp_path: Path) -> None:
+    """Goal: the record is not doubted. Method: a whole load whose requests all failed."""
+    run = write_run(tmp_path, Voyage(length_s=60, services=()))
+    recording = run.recording()
+    failed = [replace(row, outcome="http_4xx") for row in recording.load.rows]
+    refused = replace(recording, load=replace(recording.load, rows=tuple(failed)))
+    (group,) = chart_groups(refused, run.read_evaluation(), grid_of(refused.plan, refused.signals))
+    latency = next(chart for chart in group.charts if chart.id == "load-latency")
+    assert latency.missing == "No request succeeded."
+
+
 def test_users_stand_where_the_generator_said_nothing_of_itself(tmp_path: Path) -> None:
     run = write_run(tmp_path, Voyage(length_s=60, services=(), recorded_s=50))
     recording = run.recording()

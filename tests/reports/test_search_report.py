@@ -127,6 +127,14 @@ def test_an_open_interval_is_drawn_as_far_as_it_is_known(
         assert f">{text}<" in svg
 
 
+def test_the_axis_of_rates_has_even_steps_where_they_are_near() -> None:
+    """Goal: an axis that can be read. Method: 50/s to 200/s, which is no logarithmic one."""
+    rates = tuple(RATE.model_copy(update={"rate_per_s": rate}) for rate in (50.0, 100.0, 200.0))
+    svg = render_search(search_story(FOUND.model_copy(update={"rates": rates})).chart)
+    texts = re.findall(r">([0-9]+)</text>", svg)
+    assert texts[: texts.index("200") + 1] == ["50", "100", "150", "200"]
+
+
 def test_without_an_answer_there_is_nothing_to_draw() -> None:
     silent = RATE.model_copy(update={"quantile_s": None, "verdict": "fails", "reason": "latency"})
     told = search_story(FOUND.model_copy(update={"rates": (silent,)}))
