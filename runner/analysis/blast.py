@@ -138,7 +138,7 @@ def _compare(
     ]
     parts = [_part(name, impacts[name]) for name in (*hit, *_others(impacts))]
     if not hit and not unharmed:
-        return question.open(f"No answer: {sentences[2]}", parts)
+        return question.open(f"No answer: {listed(unknown, _MOST_NAMED)}.", parts)
     return question.answered(" ".join(filter(None, sentences)), parts=parts, unit="ratio")
 
 
