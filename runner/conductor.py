@@ -320,6 +320,9 @@ def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
 def _stop_load(run: Conduct) -> None:
     run.show("stopping the load")
     run.ports.load.stop(LOAD_STOP_GRACE_S)
+    if run.load_job is not None and run.anchor is not None:
+        # What was under way when it stopped belongs to what is told at the end.
+        run.take_in(run.load_job.progress())
 
 
 def _collect_if_started(run: Conduct, target: TargetInfo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from runner.model.recording import Event, Manifest, Recording, unhealed
 from runner.ports import HealReport, Ports
 from runner.progress import Status, StopRequest
 from runner.store import RunDir, Store
-from runner.testing import EPOCH_S, FakeInjector, FakeTarget, FakeWorld
+from runner.testing import EPOCH_S, FakeInjector, FakeLoad, FakeTarget, FakeWorld
 
 EXPERIMENT = {
     "name": "two-faults",
@@ -225,6 +226,30 @@ def test_a_request_to_stop_heals_and_keeps_what_was_recorded(tmp_path: Path, at_
     assert unhealed(recording.events) == frozenset()
     assert len(recording.load.users) == int(at_s)
     assert recording.signals is not None
+
+
+class Lingering(FakeLoad):
+    """A load whose last requests end while it stops, 3 s later."""
+
+    def stop(self, grace_s: float) -> None:
+        self.world.clock.sleep(3.0)
+        FakeLoad.stop(self, grace_s)
+
+
+def test_what_ended_while_the_load_stopped_is_told_at_the_end(tmp_path: Path) -> None:
+    """Goal: one count of requests. Method: ask to stop at 10 s; the last status and the record."""
+    world, stop, told = FakeWorld(), StopRequest(), [0]
+
+    def watch(status: Status) -> None:
+        if status.load is not None:
+            told.append(status.load.requests)
+        if status.offset_s is not None and status.offset_s >= 10:
+            stop.reason = "interrupted"
+
+    ports = replace(world.ports(), load=Lingering(world))
+    _, recording = carry_out(world, tmp_path, ports=ports, stop=stop, watch=watch)
+    assert len(recording.load.users) == 13
+    assert told[-1] == sum(row.count for row in recording.load.rows)
 
 
 def test_a_guard_aborts_and_heals(tmp_path: Path) -> None:
