@@ -7,12 +7,14 @@ never act. Whoever is told before a run of half an hour has won half an hour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from runner.analysis.guardsight import guard_doubts
 from runner.analysis.loadsteps import steady_from_s
 from runner.analysis.profile import plateaus, spike_of, varied
 from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
+from runner.analysis.searched import settings_of
 from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
@@ -31,6 +33,7 @@ def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
         *_recoveries(plan),
         *_spikes(plan),
         *_beyond_breaking(plan),
+        *_few_steps(plan),
         *guard_doubts(plan),
         *_twice(plan),
     )
@@ -78,6 +81,23 @@ def _beyond_breaking(plan: Plan) -> Iterator[Mistake]:
                 f"{objective.objective!r} is judged over the whole search, which goes beyond the "
                 "breaking point; what must hold at a rate stands in 'until'",
             )
+
+
+def _few_steps(plan: Plan) -> Iterator[Mistake]:
+    """A search that may be over before both ends of its answer were tried often enough."""
+    search = plan.experiment.load.search
+    if search is None:
+        return
+    settings = settings_of(search)
+    climb = math.ceil(math.log(search.end / search.start, settings.growth)) + 1
+    needed = climb + 2 * settings.repeats
+    if search.max_steps < needed:
+        yield Mistake(
+            ("load", "search", "max_steps"),
+            f"{count(search.max_steps, 'step')} may end before an answer: from {search.start:g}/s "
+            f"to {search.end:g}/s it is up to {count(climb, 'step')}, and a rate is an end of "
+            f"the answer after {settings.repeats}; {needed} or more leave room for both ends",
+        )
 
 
 def _recoveries(plan: Plan) -> Iterator[Mistake]:

@@ -243,7 +243,8 @@ def generator_had_room(recording: Recording, table: LoadTable) -> Finding:
             )
     if not known:
         return check.warned(NO_ACCOUNT)
-    return check.passed(_ease(tuple(generator.values())))
+    processes = max(1, recording.plan.generator.crew)
+    return check.passed(_ease(tuple(generator.values()), processes))
 
 
 def strained_s(account: GeneratorSecond) -> int:
@@ -256,10 +257,11 @@ def strained_s(account: GeneratorSecond) -> int:
     return max(1, math.ceil(account.lag_s) if math.isfinite(account.lag_s) else 1)
 
 
-def _ease(accounts: tuple[GeneratorSecond, ...]) -> str:
+def _ease(accounts: tuple[GeneratorSecond, ...], processes: int) -> str:
+    who = "The generator" if processes == 1 else f"The busiest of {processes} workers"
     cpu_ratio = sum(account.cpu_ratio for account in accounts) / len(accounts)
     late_s = sorted(account.lag_s for account in accounts)[int(0.95 * len(accounts))]
     return (
-        f"The generator used {figure(cpu_ratio, 'ratio')} of a core on average, and its timer was "
-        f"late by at most {figure(late_s, 's')} in 95 % of the seconds."
+        f"{who} used {figure(cpu_ratio, 'ratio')} of a core on average, and its timer was late "
+        f"by at most {figure(late_s, 's')} in 95 % of the seconds."
     )

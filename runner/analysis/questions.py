@@ -49,6 +49,8 @@ def _answers(
     if stages:
         yield affected_by_load(signals, stages, spike, plan)
     for fault in plan.faults:
+        if fault.start_s >= table.recorded_s:
+            continue  # the run was over before it: there is no such question
         yield affected_by_fault(signals, fault, plan.phases)
     uses = pool_uses(recording)
     found = (

@@ -82,3 +82,17 @@ def test_what_a_search_cannot_meet_is_said_beforehand() -> None:
             "what must hold at a rate stands in 'until'",
         ),
     ]
+
+
+def test_a_search_of_few_steps_is_doubted() -> None:
+    """Goal: no search that ends in nothing. Method: 50/s to 200/s is 3 steps, and 4 to repeat."""
+    few, enough = (
+        make_plan(search_experiment("breaking-point > 60/s", to="200/s", max_steps=steps))
+        for steps in (6, 7)
+    )
+    ((loc, said),) = doubts(few)
+    assert loc == ("load", "search", "max_steps")
+    assert said.startswith(
+        "6 steps may end before an answer: from 50/s to 200/s it is up to 3 steps"
+    )
+    assert doubts(enough) == []

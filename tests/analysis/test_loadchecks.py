@@ -11,6 +11,7 @@ from builders import ABORT, KILL, plan_of, reasons, recording_of, signals_of
 
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
+from runner.model.plan import GeneratorPlan
 from runner.model.recording import GeneratorSecond, Recording
 
 EASY = GeneratorSecond(0.3, 0.004, 80_000_000)
@@ -195,3 +196,13 @@ def test_hits_after_the_end_that_nobody_counted_are_a_doubt() -> None:
         signals = signals_of(plan).model_copy(update={"late_flags": {}})
         found = findings(recording_of(plan, signals=signals), "fault-gone")
         assert found["verdict"] == verdict, at
+
+
+def test_of_several_workers_the_busiest_is_named() -> None:
+    """Goal: no mean over who had nothing to do. Method: the same account, alone and of two."""
+    recording = recording_of(plan_of())
+    crew = recording.plan.model_copy(update={"generator": GeneratorPlan(workers=2)})
+    alone = findings(recording, "generator-had-room")["reason"]
+    assert alone.startswith("The generator used 20 % of a core")
+    shared = findings(replace(recording, plan=crew), "generator-had-room")["reason"]
+    assert shared.startswith("The busiest of 2 workers used 20 % of a core")

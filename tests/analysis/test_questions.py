@@ -90,3 +90,12 @@ def test_way_down_is_not_asked_about() -> None:
 @pytest.mark.parametrize("stages", [RISE[:3], ((20, 100), (20, 50), (20, 200), (20, 300))])
 def test_fewer_than_four_rising_stages_raise_no_question(stages: Any) -> None:
     assert "breaking-point" not in asked(recorded(staged_plan(*stages)))
+
+
+def test_nobody_asks_what_a_fault_did_that_the_run_did_not_live_to_see() -> None:
+    """Goal: no question without sense. Method: a fault at 40 s, and a record of 30 s or of all."""
+    fault = {"kind": "http-abort", "service": "payment-api", "at": "40s", "duration": "20s"}
+    plan = staged_plan(*RISE, faults=[{**fault, "status": 503}])
+    whole = recorded(plan)
+    assert "affected-by-fault" in asked(whole)
+    assert "affected-by-fault" not in asked(replace(whole, load=load_of(plan, until_s=30)))
