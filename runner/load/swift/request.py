@@ -276,7 +276,8 @@ class RequestWriter:
         auth: Auth | None,
         without: frozenset[str],
     ) -> _Block:
-        own = Headers(dict(headers.items()))
+        own = Headers()
+        own.update(headers)  # one by one: of two spellings of a name, the last one counts
         authorization = basic_auth(*auth) if auth else self._authorization
         if authorization:
             own["Authorization"] = authorization

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from swiftpairs import both, same
 from swiftpeers import Peer, echo_server, swift
@@ -50,6 +50,7 @@ requests = st.fixed_dictionaries(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(request=requests)
+@example(request={"method": "GET", "url": "/", "headers": {"XA": "1", "Xa": "2"}})
 def test_any_request_looks_the_same(server: Peer, request: dict[str, Any]) -> None:
     """Goal: nothing was forgotten above. Method: random requests, the echo of either client."""
     try:
