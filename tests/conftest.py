@@ -26,8 +26,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The fixture ``sandbox_info``: one sandbox for all tests that need a mesh. And ``background``.
-pytest_plugins = ("sandboxes", "bare_api", "underway")
+# ``sandbox_info``: one sandbox for all tests that need a mesh; ``background``; and ``folder`` and
+# ``run``: the command line called in process.
+pytest_plugins = ("sandboxes", "bare_api", "underway", "called")
 
 # How long an example takes is the machine's affair.
 settings.register_profile("seatrial", deadline=None)

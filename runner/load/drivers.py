@@ -18,7 +18,7 @@ from runner.load.listener import LoadClock
 from runner.load.pool import Pool, hold_tasks
 from runner.load.population import Population, cast_of
 from runner.load.recorder import Recorder
-from runner.load.shape import Share, next_change_s, places_of, users_due
+from runner.load.shape import Share, next_change_s, places_of, share_at, users_due
 from runner.load.turns import Turns
 from runner.model.arrivals import Line, Schedule, lines_of, share_of
 from runner.model.plan import Plan
@@ -107,9 +107,7 @@ class UsersDriver:
                 # At this pace only: users that die at once must not be replaced in a hot loop.
                 self._population.sweep()
                 swept_s = offset_s
-            while len(self._shares) > 1 and self._shares[1].from_s <= offset_s:
-                self._shares.pop(0)
-            share = self._shares[0]
+            share = share_at(self._shares, offset_s)
             there = self._population.follow(self._cast.wanted(users, share))
             wait_s = next_change_s(self._plan, offset_s) - self._clock.offset_s() if there else 0.0
             if stop.wait(min(max(wait_s, _MIN_STEP_S), _MAX_STEP_S)):

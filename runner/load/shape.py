@@ -32,6 +32,13 @@ class Share:
     from_s: float = 0.0
 
 
+def share_at(shares: list[Share], offset_s: float) -> Share:
+    """The share that holds at ``offset_s``; those before it are taken out of ``shares``."""
+    while len(shares) > 1 and shares[1].from_s <= offset_s:
+        shares.pop(0)
+    return shares[0]
+
+
 def users_due(plan: Plan, offset_s: float) -> int | None:
     """Users that should run at ``offset_s``; None when the load is over."""
     if offset_s >= plan.duration_s:

@@ -15,7 +15,7 @@ import gevent.event
 from runner.load.listener import LoadClock
 from runner.load.ownshape import Approach, Roster, Wish
 from runner.load.population import Population
-from runner.load.shape import Share
+from runner.load.shape import Share, share_at
 from runner.model.plan import Plan
 
 _MIN_STEP_S = 0.002
@@ -76,10 +76,9 @@ class ShapeDriver:
                 self._population.sweep()
                 swept_s = offset_s
             self._take_wishes(offset_s)
-            while len(self._shares) > 1 and self._shares[1].from_s <= offset_s:
-                self._shares.pop(0)
+            share = share_at(self._shares, offset_s)
             due = self._approach.due(offset_s)
-            there = self._population.follow(self._roster.wanted(due, self._shares[0]))
+            there = self._population.follow(self._roster.wanted(due, share))
             next_s = min(
                 self._approach.next_change_s(offset_s) if there else offset_s,
                 self._wishes[0][0] if self._wishes else math.inf,

@@ -26,27 +26,7 @@ faults:
   - {kind: http-abort, service: payment-api, at: 30s, duration: 30s, status: 503}
 objectives: [errors < 1%]
 """
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(argv))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("experiments", "locustfiles"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "locustfiles" / "shop.py").touch()
-    (tmp_path / "experiments" / "good.yaml").write_text(GOOD)
-    return tmp_path
+EXPERIMENTS = {"good": GOOD}
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -12,7 +12,6 @@ from chaos_objects import virtual_service
 
 from runner.chaos.annotation import Tag
 from runner.chaos.virtualservice import abort_block, add_fault
-from runner.cli import main
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
 from runner.model.recording import Event, Manifest, TargetInfo
@@ -20,17 +19,6 @@ from runner.store import RunDir, Store
 
 Run = Callable[..., tuple[int, str, str]]
 MISSING = "2026-01-01T000000Z-abcd"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(argv))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

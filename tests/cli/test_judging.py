@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from runner.analysis.evaluate import evaluate
-from runner.cli import main
 from runner.cli.live import View
 from runner.cli.run import _conclude, _conduct
 from runner.cli.tables import console, failure_lines, print_evaluation
@@ -36,29 +35,9 @@ load: {locustfile: shop.py, stages: [{duration: 60s, users: 10}]}
 objectives: [latency.p95 < 1ms]
 """
 
+EXPERIMENTS = {"good": GOOD, "strict": STRICT}
+
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("experiments", "locustfiles"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "locustfiles" / "shop.py").touch()
-    (tmp_path / "experiments" / "good.yaml").write_text(GOOD)
-    (tmp_path / "experiments" / "strict.yaml").write_text(STRICT)
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(argv))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def sail(world: FakeWorld, stop_at_s: float = 1e9) -> tuple[RunDir, int]:

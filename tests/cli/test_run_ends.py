@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import main
 from runner.cli.live import View
 from runner.cli.outcome import RunEnd
 from runner.cli.run import _conclude, _conduct, _left, _link_latest
@@ -28,28 +27,9 @@ faults:
 objectives: [errors < 1%]
 """
 
+EXPERIMENTS = {"good": EXPERIMENT}
+
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("experiments", "locustfiles"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "locustfiles" / "shop.py").touch()
-    (tmp_path / "experiments" / "good.yaml").write_text(EXPERIMENT)
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(argv))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def sail(folder: Path, world: FakeWorld) -> tuple[RunDir, Plan, int]:

@@ -10,7 +10,6 @@ import click
 import pytest
 
 from runner.catalog import evaluate_run
-from runner.cli import main
 from runner.cli.live import View
 from runner.cli.run import _conclude, _conduct, _linking, command_line, run_command
 from runner.errors import RecordingError
@@ -26,28 +25,9 @@ load: {locustfile: shop.py, stages: [{duration: 20s, users: 10}]}
 objectives: [errors < 1%]
 """
 
+EXPERIMENTS = {"good": EXPERIMENT}
+
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("experiments", "locustfiles"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "locustfiles" / "shop.py").touch()
-    (tmp_path / "experiments" / "good.yaml").write_text(EXPERIMENT)
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(argv))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def sail(folder: Path, problems: tuple[str, ...] = ()) -> tuple[RunDir, int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.load.shape import Cast, Share, next_change_s, places_of, users_due
+from runner.load.shape import Cast, Share, next_change_s, places_of, share_at, users_due
 from runner.model.arrivals import share_of
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
@@ -162,3 +162,10 @@ def test_places_of_a_class_are_spread_out() -> None:
 
 def test_a_pool_of_classes_with_fixed_counts_only_is_no_larger_than_they_are() -> None:
     assert sorted(places_of(Cast({}, {"One": 1, "Two": 2}), Share(), 50)) == ["One", "Two", "Two"]
+
+
+def test_a_share_holds_from_its_offset_on() -> None:
+    shares = [Share(0, 2), Share(0, 1, from_s=5.0), Share(1, 3, from_s=6.0)]
+    assert [share_at(shares, offset_s).count for offset_s in (0.0, 4.999, 5.0)] == [2, 2, 1]
+    assert share_at(shares, 9.0) == Share(1, 3, from_s=6.0)
+    assert len(shares) == 1
