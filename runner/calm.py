@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runner.model.fault import FLAGGED_KINDS
 from runner.model.guard import Reading
 from runner.model.plan import Plan
 from runner.model.recording import PhaseSignal, Signals, SignalSeries
@@ -49,7 +50,7 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
         for service in services
         for sli, (unit, value) in _CALM.items()
     )
-    flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind != "pod-kill"}
+    flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind in FLAGGED_KINDS}
     return Signals(
         services=tuple(services),
         series=series,

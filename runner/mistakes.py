@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from runner.model.experiment import NAME_PATTERN, Experiment
+from runner.model.experiment import Experiment
+from runner.model.fault import NAME_PATTERN
 from runner.model.feasibility import Mistake
 from runner.model.shape import Model
 from runner.model.target import URL_PATTERN

@@ -21,16 +21,9 @@ from pydantic import ValidationError
 
 from runner.errors import RecordingError, UsageError
 from runner.model.evaluation import Evaluation
+from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.plan import Plan
-from runner.model.recording import (
-    Effect,
-    Event,
-    FaultRecord,
-    LoadRecord,
-    Manifest,
-    Recording,
-    Signals,
-)
+from runner.model.recording import Event, LoadRecord, Manifest, Recording, Signals
 from runner.model.shape import Model
 from runner.model.surroundings import KINDS, Surroundings, surroundings_of
 from runner.readback import json_file, json_lines, read_journal, read_load_record

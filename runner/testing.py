@@ -18,14 +18,10 @@ from runner.calm import calm_reading, calm_signals
 from runner.errors import SeatrialError
 from runner.fakeload import FakeLoadJob
 from runner.fakesearch import FakeSearchJob, FakeServer
+from runner.model.faultrecord import Effect
 from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
-from runner.model.recording import (
-    ClockAnchor,
-    Effect,
-    Signals,
-    TargetInfo,
-)
+from runner.model.recording import ClockAnchor, Signals, TargetInfo
 from runner.ports import HealReport, Job, LoadJob, Ports
 
 T = TypeVar("T")
@@ -232,9 +228,10 @@ class FakeFault:
             ("removed", self._ends_at_s),
             ("gone", self._ends_at_s + 0.1),
         )
-        if self.planned.fault.kind == "pod-kill":
+        if self.planned.fault.recovers:
             at_s = self.starts_at_s
-            whole = (("killed", at_s), ("replaced", at_s + 1), ("ready", at_s + 2))
+            proofs = tuple((proof, at_s) for proof in self.planned.fault.proofs)
+            whole = (*proofs, ("replaced", at_s + 1), ("ready", at_s + 2))
         lines = (
             Effect.model_validate(
                 {

@@ -26,9 +26,10 @@ from runner.model.evaluation import (
     Verdict,
     overall,
 )
+from runner.model.faultrecord import FaultRecord
 from runner.model.objective import Objective, promises
 from runner.model.plan import Plan, PlannedFault
-from runner.model.recording import FaultRecord, LoadRecord, Recording
+from runner.model.recording import LoadRecord, Recording
 
 _SIGNAL_FIELDS = {
     "traffic": "traffic_per_s",
@@ -187,10 +188,10 @@ def fault_figures(recording: Recording, recoveries: Iterable[Recovery]) -> tuple
 def _fault_figure(
     fault: PlannedFault, record: FaultRecord, recording: Recording, recovery_s: float | None
 ) -> FaultFigure:
-    kill = fault.fault.kind == "pod-kill"
-    begun = [e.wall_s for e in record.effects if e.what == ("killed" if kill else "verified")]
-    ended = [e.wall_s for e in record.effects if e.what == ("ready" if kill else "gone")]
-    acted = ("killed",) if kill else ("injected",)
+    recovers, proofs = fault.fault.recovers, fault.fault.proofs
+    begun = [e.wall_s for e in record.effects if e.what == proofs[-1]]
+    ended = [e.wall_s for e in record.effects if e.what == ("ready" if recovers else "gone")]
+    acted = ("killed", "injected", "evicted")
     flags = {} if recording.signals is None else recording.signals.fault_flags
     details = [
         *record.failed_activities,

@@ -11,8 +11,10 @@ import math
 from runner.analysis.checks import Check, phase_signal, was_or_were
 from runner.analysis.words import count, figure, listed
 from runner.model.evaluation import Finding
+from runner.model.fault import FLAGGED_KINDS, HttpAbort, HttpDelay
+from runner.model.faultrecord import FaultRecord
 from runner.model.plan import PlannedFault
-from runner.model.recording import FaultRecord, Recording, unhealed
+from runner.model.recording import Recording, unhealed
 
 _FEWEST_EXPECTED_HITS = 20.0
 """With fewer expected hits, chance alone explains any share."""
@@ -28,7 +30,7 @@ def fault_injected(fault: PlannedFault, record: FaultRecord, recording: Recordin
     """The fault's own actions succeeded, in time, and looked at what they had done."""
     check = Check("fault-injected", f"{fault.id} was injected", fault)
     done = {effect.what for effect in record.effects}
-    needed = {"killed"} if fault.fault.kind == "pod-kill" else {"injected", "verified"}
+    needed = set(fault.fault.proofs)
     if cut := _cut_short(fault, recording):
         return check.unproven(cut)
     if record.failed_activities:
@@ -70,7 +72,7 @@ def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     """Somebody other than the fault itself noticed it."""
     if not _begun(fault, recording) and (cut := _cut_short(fault, recording)):
         return Check("fault-seen", f"{fault.id} was seen", fault).unproven(cut)
-    if fault.fault.kind == "pod-kill":
+    if fault.fault.kind not in FLAGGED_KINDS:
         return _kill_seen(fault, record)
     check = Check("fault-seen", f"{fault.id} was seen", fault)
     flagged = recording.signals.fault_flags.get(fault.id) if recording.signals else None
@@ -120,7 +122,9 @@ def _expected_hits(fault: PlannedFault, record: FaultRecord, recording: Recordin
     """Hits that the planned share would give; None where that cannot be told."""
     broken = fault.fault
     signals = recording.signals
-    if broken.kind == "pod-kill" or broken.headers or signals is None:
+    if not isinstance(broken, HttpDelay | HttpAbort) or signals is None:
+        return None
+    if broken.headers or broken.source or broken.route or broken.side == "server":
         return None
     requests = 0.0
     for phase in recording.plan.phases:
@@ -159,7 +163,7 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     check = Check("fault-gone", f"{fault.id} is gone", fault)
     done = [effect.what for effect in record.effects]
     never = not done and not _begun(fault, recording) and _cut_short(fault, recording)
-    if never or fault.fault.kind == "pod-kill":
+    if never or fault.fault.recovers:
         passed = check.passed(f"{fault.id} was never injected.")
         return passed if never else _pods_back(fault, record)
     if fault.id in unhealed(recording.events):

@@ -120,7 +120,7 @@ def _recoveries(plan: Plan) -> Iterator[Mistake]:
 
 def _watched_s(fault: PlannedFault, plan: Plan) -> float:
     """How long the recovery from ``fault`` is watched: to the next fault, or to the end."""
-    start_s = fault.start_s if fault.fault.kind == "pod-kill" else fault.end_s
+    start_s = fault.start_s if fault.fault.recovers else fault.end_s
     others = [one.start_s for one in plan.faults if one.id != fault.id and one.end_s > start_s]
     return max(0.0, min([plan.duration_s, *others]) - start_s)
 

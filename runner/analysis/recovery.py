@@ -90,11 +90,13 @@ def _before(recording: Recording, table: LoadTable, kept: Sequence[Objective]) -
 
 
 def _clock_start_s(fault: PlannedFault, recording: Recording) -> float:
-    if fault.fault.kind != "pod-kill":
+    if not fault.fault.recovers:
         return fault.end_s
     for record in recording.faults:
         if record.id == fault.id:
-            kills = [effect.wall_s for effect in record.effects if effect.what == "killed"]
+            kills = [
+                effect.wall_s for effect in record.effects if effect.what in fault.fault.proofs
+            ]
             offset_s = recording.offset_s(min(kills)) if kills else None
             if offset_s is not None:
                 return max(0.0, offset_s)

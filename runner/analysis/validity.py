@@ -25,9 +25,10 @@ from runner.analysis.searchfindings import search_delivered, search_generator
 from runner.analysis.windows import LoadTable, phase_label
 from runner.analysis.words import figure
 from runner.model.evaluation import Finding, Verdict
+from runner.model.faultrecord import FaultRecord
 from runner.model.objective import Objective
 from runner.model.plan import Phase
-from runner.model.recording import FaultRecord, PhaseSignal, Recording, Signals, SignalSeries
+from runner.model.recording import PhaseSignal, Recording, Signals, SignalSeries
 
 SKEW_TOLERANCE_S = 1.0
 """Clocks further apart than this are worth a warning; the figures are corrected for it."""

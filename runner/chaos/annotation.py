@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from runner.chaos.objects import Object
 from runner.errors import FaultError
 from runner.model import faultmark
 
 ANNOTATION: Final = faultmark.ANNOTATION
 PREFIX: Final = faultmark.PREFIX
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Tag:
         service: Service whose routes are disturbed.
         block: Istio's ``fault`` block.
         headers: Only requests with these headers are hit; names in lower case.
+        kind: Kind of the fault, for people.
+        state: What the way back needs, where the object itself does not tell.
     """
 
     run: str
@@ -43,6 +44,8 @@ class Tag:
     service: str = ""
     block: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""The Kubernetes API as faults need it: about eight requests, each with a bound in time.
+"""The Kubernetes API as faults need it: seven requests, each with a bound in time.
 
 The one door to the ``kubernetes`` package, for faults and heals alike. Objects go in and out as
 plain dictionaries. It never falls back to another cluster: the kubeconfig and the context are
@@ -12,12 +12,13 @@ import json
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.chaos.annotation import Object
+from runner.chaos.objects import Kind, Object
 from runner.errors import SeatrialError, TargetError
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 READ_S = 5.0
 EDIT_DEADLINE_S = 10.0
-GROUP = "networking.istio.io"
-VERSIONS = ("v1", "v1beta1", "v1alpha3")
 FIELD_MANAGER = "seatrial"
 
 
@@ -47,26 +46,36 @@ class ApiRefusalError(TargetError):
 class Cluster(Protocol):
     """What actions, probes and heals ask of a cluster. Raises :class:`ApiRefusalError` only."""
 
-    def virtual_services(self, namespace: str | None) -> list[Object]:
-        """All VirtualServices of a namespace; of all namespaces when it is None."""
+    def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+        """The objects of a kind in a namespace, whole, so that they can be put back.
+
+        Those of all namespaces when it is None; a kind without namespaces ignores it.
+        """
         ...
 
-    def virtual_service(self, namespace: str, name: str) -> Object: ...
+    def read(self, kind: Kind, namespace: str, name: str) -> Object: ...
 
-    def replace_virtual_service(self, body: Object) -> Object:
+    def create(self, kind: Kind, body: Object) -> Object:
+        """POST; 409 when an object of this name is there."""
+        ...
+
+    def replace(self, kind: Kind, body: Object) -> Object:
         """PUT with the ``resourceVersion`` in ``body``; 409 when the object has moved on."""
         ...
 
-    def service(self, namespace: str, name: str) -> Object: ...
+    def delete(self, kind: Kind, body: Object, grace_s: float | None = None) -> None:
+        """Delete the object that has the UID of ``body``; 409 when another has taken its name.
 
-    def pods(self, namespace: str, selector: str) -> list[Object]: ...
-
-    def disruption_budgets(self, namespace: str) -> list[Object]:
-        """All PodDisruptionBudgets of a namespace."""
+        ``grace_s`` is the grace of a pod; its own when None.
+        """
         ...
 
-    def delete_pod(self, namespace: str, name: str, uid: str, grace_s: float) -> None:
-        """Delete the pod that has this UID; 409 when another one has taken its name."""
+    def evict(self, pod: Object, grace_s: float | None = None) -> None:
+        """Ask for the eviction of this very pod; 429 when a PodDisruptionBudget forbids it."""
+        ...
+
+    def allowed(self, verb: str, kind: Kind, namespace: str, subresource: str = "") -> bool:
+        """Whether we may do this (SelfSubjectAccessReview)."""
         ...
 
 
@@ -97,115 +106,126 @@ class KubeCluster:
             config.load_kube_config(path, context or None, settings, persist_config=False)
         except (ConfigException, OSError, ValueError, TypeError) as error:
             raise TargetError(f"the kubeconfig {path} cannot be used: {error}") from error
-        self._api = client.ApiClient(settings)
-        self._core = client.CoreV1Api(self._api)
-        self._policy = client.PolicyV1Api(self._api)
-        self._custom = client.CustomObjectsApi(self._api)
-        self._groups = client.ApisApi(self._api).get_api_versions
-        self._delete_options = client.V1DeleteOptions
-        self._preconditions = client.V1Preconditions
-        self._version = ""
+        api = client.ApiClient(settings)
+        self._core = client.CoreV1Api(api)
+        self._groups = client.CustomObjectsApi(api)  # It knows the URLs of every group.
+        self._reviews = client.AuthorizationV1Api(api)
+        self._served = client.ApisApi(api).get_api_versions
+        self._versions: dict[Kind, str] = {}
 
-    def virtual_services(self, namespace: str | None) -> list[Object]:
-        version = self._istio_version()
-        where = f"VirtualServices in {namespace}" if namespace else "VirtualServices everywhere"
-        if namespace is None:
-            answer = self._call(
-                f"list {where}",
-                self._custom.list_cluster_custom_object,
-                (GROUP, version, "virtualservices"),
-            )
+    def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+        options = {"label_selector": selector} if selector else {}
+        everywhere = namespace is None or not kind.namespaced
+        where = "" if not kind.namespaced else " everywhere" if everywhere else f" in {namespace}"
+        what = f"list {kind.plural}{where}" + (f" with {selector}" if selector else "")
+        if kind.group:
+            verb = "list_cluster_custom_object" if everywhere else "list_namespaced_custom_object"
+            call, args = self._of_group(kind, verb, None if everywhere else namespace)
+        elif not kind.namespaced:
+            call, args = getattr(self._core, f"list_{_snake(kind)}"), ()
+        elif everywhere:
+            call, args = getattr(self._core, f"list_{_snake(kind)}_for_all_namespaces"), ()
         else:
-            answer = self._call(
-                f"list {where}",
-                self._custom.list_namespaced_custom_object,
-                (GROUP, version, namespace, "virtualservices"),
+            call, args = getattr(self._core, f"list_namespaced_{_snake(kind)}"), (namespace,)
+        answer = self._raw(what, call, args, **options)
+        version = self._versions.get(kind, kind.versions[0])
+        api_version = f"{kind.group}/{version}" if kind.group else version
+        # Items of a list lack what a PUT needs.
+        return [
+            {"apiVersion": api_version, "kind": kind.name, **item}
+            for item in answer.get("items") or ()
+        ]
+
+    def read(self, kind: Kind, namespace: str, name: str) -> Object:
+        what = f"get {kind.subject(name)}{_in(kind, namespace)}"
+        found: Object = self._raw(what, *self._on("get", kind, namespace, name))
+        return found
+
+    def create(self, kind: Kind, body: Object) -> Object:
+        name, namespace = _address(body)
+        what = f"create {kind.subject(name)}{_in(kind, namespace)}"
+        version = self._version(kind)
+        body = {**body, "apiVersion": f"{kind.group}/{version}" if kind.group else version}
+        call, args = self._on("create", kind, namespace, "")
+        made: Object = self._raw(what, call, (*args, body), field_manager=FIELD_MANAGER)
+        return made
+
+    def replace(self, kind: Kind, body: Object) -> Object:
+        name, namespace = _address(body)
+        what = f"replace {kind.subject(name)}{_in(kind, namespace)}"
+        call, args = self._on("replace", kind, namespace, name)
+        put: Object = self._raw(what, call, (*args, body), field_manager=FIELD_MANAGER)
+        return put
+
+    def delete(self, kind: Kind, body: Object, grace_s: float | None = None) -> None:
+        name, namespace = _address(body)
+        what = f"delete {kind.subject(name)}{_in(kind, namespace)}"
+        call, args = self._on("delete", kind, namespace, name)
+        self._raw(what, call, args, body=_delete_options(body, grace_s))
+
+    def evict(self, pod: Object, grace_s: float | None = None) -> None:
+        name, namespace = _address(pod)
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": _delete_options(pod, grace_s),
+        }
+        call = self._core.create_namespaced_pod_eviction
+        self._raw(f"evict pod/{name} in {namespace}", call, (name, namespace, eviction))
+
+    def allowed(self, verb: str, kind: Kind, namespace: str, subresource: str = "") -> bool:
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural}
+        attributes |= {"namespace": namespace} if kind.namespaced else {}
+        attributes |= {"subresource": subresource} if subresource else {}
+        body = {"spec": {"resourceAttributes": attributes}}
+        what = f"ask whether we may {verb} {kind.plural}"
+        answer = self._raw(what, self._reviews.create_self_subject_access_review, (body,))
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    def _on(
+        self, verb: str, kind: Kind, namespace: str, name: str
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The client's method for one object, and its first arguments."""
+        if kind.group:
+            scope = "namespaced" if kind.namespaced else "cluster"
+            call, args = self._of_group(
+                kind, f"{verb}_{scope}_custom_object", namespace if kind.namespaced else None
             )
-        return [self._whole(item) for item in answer.get("items") or ()]
+            return call, (*args, name) if name else args
+        verb = "read" if verb == "get" else verb
+        scope = "namespaced_" if kind.namespaced else ""
+        parts = (name, namespace if kind.namespaced else "")
+        return getattr(self._core, f"{verb}_{scope}{_snake(kind)}"), tuple(filter(None, parts))
 
-    def virtual_service(self, namespace: str, name: str) -> Object:
-        found: Object = self._call(
-            f"get virtualservice/{name} in {namespace}",
-            self._custom.get_namespaced_custom_object,
-            (GROUP, self._istio_version(), namespace, "virtualservices", name),
-        )
-        return found
+    def _of_group(
+        self, kind: Kind, method: str, namespace: str | None
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        place = (kind.group, self._version(kind), *([namespace] if namespace else []))
+        return getattr(self._groups, method), (*place, kind.plural)
 
-    def replace_virtual_service(self, body: Object) -> Object:
-        metadata = body["metadata"]
-        replaced: Object = self._call(
-            f"replace virtualservice/{metadata['name']} in {metadata['namespace']}",
-            self._custom.replace_namespaced_custom_object,
-            (
-                *(GROUP, self._istio_version(), metadata["namespace"]),
-                *("virtualservices", metadata["name"], body),
-            ),
-            field_manager=FIELD_MANAGER,
-        )
-        return replaced
+    def _version(self, kind: Kind) -> str:
+        """The best version of a kind's group that this cluster serves.
 
-    def service(self, namespace: str, name: str) -> Object:
-        found: Object = self._raw(
-            f"get service/{name} in {namespace}",
-            self._core.read_namespaced_service,
-            (name, namespace),
-        )
-        return found
-
-    def pods(self, namespace: str, selector: str) -> list[Object]:
-        found = self._raw(
-            f"list pods with {selector} in {namespace}",
-            self._core.list_namespaced_pod,
-            (namespace,),
-            label_selector=selector,
-        )
-        return list(found.get("items") or ())
-
-    def disruption_budgets(self, namespace: str) -> list[Object]:
-        found = self._raw(
-            f"list PodDisruptionBudgets in {namespace}",
-            self._policy.list_namespaced_pod_disruption_budget,
-            (namespace,),
-        )
-        return list(found.get("items") or ())
-
-    def delete_pod(self, namespace: str, name: str, uid: str, grace_s: float) -> None:
-        options = self._delete_options(
-            grace_period_seconds=round(grace_s), preconditions=self._preconditions(uid=uid)
-        )
-        self._raw(
-            f"delete pod/{name} in {namespace}",
-            self._core.delete_namespaced_pod,
-            (name, namespace),
-            body=options,
-        )
-
-    def _istio_version(self) -> str:
-        """The newest version of Istio's networking API that this cluster serves."""
-        if not self._version:
-            groups = self._raw(f"look for the API {GROUP}", self._groups, ())
+        Raises:
+            ApiRefusalError: With status 404, when it serves none that we can speak.
+        """
+        if not kind.group:
+            return kind.versions[0]
+        if kind not in self._versions:
+            groups = self._raw(f"look for the API {kind.group}", self._served, ())
             served = {
                 version["version"]
                 for group in groups.get("groups") or ()
-                if group.get("name") == GROUP
+                if group.get("name") == kind.group
                 for version in group.get("versions") or ()
             }
-            known = [version for version in VERSIONS if version in served]
+            known = [version for version in kind.versions if version in served]
             if not known:
-                raise TargetError(
-                    f"this cluster has no {GROUP} API, so it has no Istio to disturb",
-                    accepted=f"one of the versions {', '.join(VERSIONS)}",
-                )
-            self._version = known[0]
-        return self._version
-
-    def _whole(self, item: Object) -> Object:
-        """Items of a list may lack what a PUT needs."""
-        return {
-            "apiVersion": f"{GROUP}/{self._version}",
-            "kind": "VirtualService",
-            **item,
-        }
+                wanted = f"{kind.group} in one of the versions {', '.join(kind.versions)}"
+                raise ApiRefusalError(f"this cluster has no {kind.plural}", 404, f"no {wanted}")
+            self._versions[kind] = known[0]
+        return self._versions[kind]
 
     def _raw(self, what: str, call: Callable[..., Any], args: tuple[Any, ...], **more: Any) -> Any:
         """The answer as it came: the client's models differ by version, and some are strict."""
@@ -241,15 +261,16 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def edit_virtual_service(
+def edit(
     cluster: Cluster,
+    kind: Kind,
     current: Object,
-    change: Callable[[Object], Object],
+    change: Callable[[Object], Object | None],
     *,
     deadline_s: float = EDIT_DEADLINE_S,
     pause: Callable[[float], None] = time.sleep,
 ) -> Object | None:
-    """Change a VirtualService in one PUT, from what is there now, again after a conflict.
+    """Change an object in one request, from what is there now, again after a conflict.
 
     Conflicts, overload, server errors and lost answers are repeated from a fresh read until
     ``deadline_s`` has passed. ``change`` must be idempotent: a request may have taken although its
@@ -257,8 +278,9 @@ def edit_virtual_service(
 
     Args:
         cluster: Where.
+        kind: What it is.
         current: The object as last read; used for the first try.
-        change: Pure function from the object to what it should be.
+        change: Pure function from the object to what it should be; to None when it should go.
         deadline_s: Bound for all tries together, in seconds.
         pause: Waits between tries.
 
@@ -269,15 +291,18 @@ def edit_virtual_service(
         ApiRefusalError: When it was refused for good, or the deadline has passed.
     """
     until_s = time.monotonic() + deadline_s
-    metadata = current["metadata"]
+    name, namespace = _address(current)
     wait_s = 0.05
     fresh: Object | None = current
     while True:
         try:
             if fresh is None:
-                fresh = cluster.virtual_service(metadata["namespace"], metadata["name"])
+                fresh = cluster.read(kind, namespace, name)
             wanted = change(fresh)
-            return fresh if wanted == fresh else cluster.replace_virtual_service(wanted)
+            if wanted is None:
+                cluster.delete(kind, fresh)
+                return None
+            return fresh if wanted == fresh else cluster.replace(kind, wanted)
         except ApiRefusalError as error:
             if error.status == 404:
                 return None
@@ -319,3 +344,27 @@ def one_line(error: BaseException) -> str:
         parts = (error.message, error.accepted and f"accepted: {error.accepted}", error.hint)
         return "; ".join(" ".join(part.split()) for part in parts if part)
     return _first_line(error)
+
+
+def _address(obj: Object) -> tuple[str, str]:
+    metadata = obj["metadata"]
+    return str(metadata["name"]), str(metadata.get("namespace") or "")
+
+
+def _in(kind: Kind, namespace: str) -> str:
+    return f" in {namespace}" if kind.namespaced else ""
+
+
+def _delete_options(obj: Object, grace_s: float | None) -> Object:
+    """Of this very object: one that has taken its name meanwhile stays."""
+    options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+    if uid := obj["metadata"].get("uid"):
+        options["preconditions"] = {"uid": uid}
+    if grace_s is not None:
+        options["gracePeriodSeconds"] = round(grace_s)
+    return options
+
+
+def _snake(kind: Kind) -> str:
+    """``ConfigMap`` as the client's methods spell it: ``config_map``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()

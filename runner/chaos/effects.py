@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from runner.model.recording import Effect, EffectKind
+from runner.model.faultrecord import Effect, EffectKind
 
 EFFECTS_ENV = "SEATRIAL_EFFECTS"
 

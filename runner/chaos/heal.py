@@ -19,16 +19,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from runner.chaos import virtualservice
-from runner.chaos.annotation import Object, fault_key
+from runner.chaos.annotation import fault_key
+from runner.chaos.carriers import CARRIERS, Carrier
 from runner.chaos.client import (
     ApiRefusalError,
     Cluster,
     KubeCluster,
-    edit_virtual_service,
+    edit,
     one_line,
     patiently,
 )
+from runner.chaos.objects import Object
 from runner.errors import ExitCode, SeatrialError
 from runner.model.faultmark import marks_on
 
@@ -61,9 +62,9 @@ class Scope:
     expired: bool = False
     everywhere: bool = False
 
-    def keys(self, vs: Object, now_s: float) -> set[str]:
-        """Keys of the faults on ``vs`` that are in scope at Unix time ``now_s``."""
-        found = virtualservice.faults_on(vs)
+    def keys(self, carrier: Carrier, obj: Object, now_s: float) -> set[str]:
+        """Keys of the faults on ``obj`` that are in scope at Unix time ``now_s``."""
+        found = carrier.faults_on(obj)
         if self.expired:
             found = {key: tag for key, tag in found.items() if tag is None or tag.expired(now_s)}
         if not self.run:
@@ -115,14 +116,17 @@ def heal(
     healer = _Healer(cluster, scope, time.monotonic() + deadline_s, sleep)
     found, reasons = healer.look(), {}
     for _ in range(MAX_PASSES):
-        reasons = {_subject(vs): healer.heal(vs, keys) for vs, keys in found}
+        reasons = {_subject(obj): healer.heal(carrier, obj, keys) for carrier, obj, keys in found}
         sleep(settle_s)
         found = healer.look()
         if not found or time.monotonic() >= healer.until_s:
             break
-    left = [f"{_subject(vs)}: {reasons.get(_subject(vs)) or CAME_BACK}" for vs, _ in found]
+    left = [f"{_subject(obj)}: {reasons.get(_subject(obj)) or CAME_BACK}" for _, obj, _ in found]
     healer.report.left = left
     return healer.report
+
+
+Found = tuple[Carrier, Object, set[str]]
 
 
 @dataclass(slots=True)
@@ -133,48 +137,74 @@ class _Healer:
     sleep: Callable[[float], None]
     report: Healing = field(default_factory=Healing)
 
-    def look(self) -> list[tuple[Object, set[str]]]:
-        """The VirtualServices that carry something in scope, with the keys of what they carry."""
-        objects = self._everywhere() if self.scope.everywhere else self._list(self.scope.namespace)
-        self.report.looked_at = len(objects)
+    def look(self) -> list[Found]:
+        """The objects that carry something in scope, with the keys of what they carry.
+
+        Raises:
+            ApiRefusalError: When the API server does not answer, or shows us nothing at all.
+        """
+        self.report.looked_at, self.report.others, self.report.notes = 0, [], []
+        found: list[Found] = []
+        refused: list[ApiRefusalError] = []
+        for carrier in CARRIERS:
+            try:
+                found += self._look_at(carrier)
+            except ApiRefusalError as error:
+                # What we may not even see, we cannot have changed; what is not served is not there.
+                if error.status not in (403, 404):
+                    raise
+                refused.append(error)
+                if error.status == 403:
+                    self.report.notes.append(f"not looked at: {error.message}")
+        if len(refused) == len(CARRIERS):
+            raise refused[0]
+        return found
+
+    def _look_at(self, carrier: Carrier) -> list[Found]:
+        objects = self._objects(carrier)
+        self.report.looked_at += len(objects)
         now_s = time.time()
-        in_scope = [(vs, self.scope.keys(vs, now_s)) for vs in objects]
-        self.report.others = [
+        in_scope = [(carrier, obj, self.scope.keys(carrier, obj, now_s)) for obj in objects]
+        self.report.others += [
             mark.sentence
-            for vs, keys in in_scope
-            for mark in marks_on(vs)
+            for _, obj, keys in in_scope
+            for mark in marks_on(obj)
             if fault_key(mark.run, mark.fault) not in keys
         ]
-        return [(vs, keys) for vs, keys in in_scope if keys]
+        return [entry for entry in in_scope if entry[2]]
 
-    def heal(self, vs: Object, keys: set[str]) -> str:
-        """Why ``vs`` could not be healed; empty when it was, or is gone as a whole."""
+    def heal(self, carrier: Carrier, obj: Object, keys: set[str]) -> str:
+        """Why ``obj`` could not be healed; empty when it was, or is gone as a whole."""
         try:
-            edit_virtual_service(
+            edit(
                 self.cluster,
-                vs,
-                lambda now: virtualservice.remove_faults(now, keys),
+                carrier.kind,
+                obj,
+                lambda now: carrier.without(now, keys),
                 deadline_s=self._left_s(),
                 pause=self.sleep,
             )
         except ApiRefusalError as error:
             return error.message
-        if _subject(vs) not in self.report.removed:
-            self.report.removed.append(_subject(vs))
+        if _subject(obj) not in self.report.removed:
+            self.report.removed.append(_subject(obj))
         return ""
 
-    def _everywhere(self) -> list[Object]:
+    def _objects(self, carrier: Carrier) -> list[Object]:
+        namespace = self.scope.namespace
+        if not self.scope.everywhere or not carrier.kind.namespaced:
+            return self._list(carrier, namespace)
         try:
-            return self._list(None)
+            return self._list(carrier, None)
         except ApiRefusalError as error:
             if error.status != 403:
                 raise
-            self.report.notes = [f"only {self.scope.namespace} was looked at: {error.message}"]
-            return self._list(self.scope.namespace)
+            self.report.notes.append(f"only {namespace} was looked at: {error.message}")
+            return self._list(carrier, namespace)
 
-    def _list(self, namespace: str | None) -> list[Object]:
+    def _list(self, carrier: Carrier, namespace: str | None) -> list[Object]:
         found: list[Object] = patiently(
-            lambda: self.cluster.virtual_services(namespace),
+            lambda: self.cluster.items(carrier.kind, namespace, carrier.selector),
             deadline_s=self._left_s(),
             pause=self.sleep,
         )
@@ -184,9 +214,10 @@ class _Healer:
         return max(1.0, self.until_s - time.monotonic())
 
 
-def _subject(vs: Object) -> str:
-    metadata = vs["metadata"]
-    return f"virtualservice/{metadata['name']} in {metadata['namespace']}"
+def _subject(obj: Object) -> str:
+    metadata, kind = obj["metadata"], str(obj["kind"]).lower()
+    where = f" in {metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"{kind}/{metadata['name']}{where}"
 
 
 # -- the program -------------------------------------------------------------------------------

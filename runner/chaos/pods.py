@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.chaos.annotation import Object
 from runner.chaos.budgets import refusals
+from runner.chaos.objects import Object
 from runner.errors import FaultError
 
 

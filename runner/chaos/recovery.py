@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from runner.chaos.annotation import Object
 from runner.chaos.client import ApiRefusalError
 from runner.chaos.effects import record
+from runner.chaos.objects import Object
 from runner.chaos.pods import Victim, is_ready, recovered, replacements
 
 LOOK_EVERY_S = 0.2

@@ -20,13 +20,13 @@ from typing import Any
 
 from runner.chaos.annotation import (
     ANNOTATION,
-    Object,
     Tag,
     fault_key,
     is_ours,
     read_tags,
     write_tags,
 )
+from runner.chaos.objects import Object
 from runner.errors import FaultError
 
 MIN_DELAY_S = 0.001

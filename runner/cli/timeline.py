@@ -12,8 +12,9 @@ from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
 from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
-from runner.model.plan import Phase, Plan, PlannedFault
+from runner.model.plan import Phase, Plan
 from runner.reports import format as fmt
+from runner.reports.deeds import deed
 from runner.reports.openmodel import RESPONSE_TIME, pool_sentence
 from runner.source import Source
 
@@ -72,7 +73,7 @@ def print_plan(plan: Plan) -> None:
                 fmt.clock_offset(fault.start_s),
                 fmt.clock_offset(fault.end_s),
                 fmt.clock_offset(fault.undo_by_s),
-                safe(describe_fault(fault)),
+                safe(deed(fault.fault)),
             )
         out.print(faults)
         out.print("Healed by: a fault that is still there at that time is removed by force.\n")
@@ -133,21 +134,3 @@ def describe_guard(guard: Guard) -> str:
     over = f" over {fmt.span(guard.window)}" if own else ""
     blind = "; no figure is ignored" if guard.on_missing == "ignore" else ""
     return f"Guard: abort when {guard.title}{over} for {held} (after {grace}{blind})"
-
-
-def describe_fault(planned: PlannedFault) -> str:
-    """What ``planned`` does, in a sentence without a verb."""
-    fault = planned.fault
-    match fault.kind:
-        case "pod-kill":
-            chosen = fault.selector or f"the Service {fault.service}"
-            pods = "1 pod" if fault.count == 1 else f"{fault.count} pods"
-            grace = f"grace {fmt.span(fault.grace_period)}" if fault.grace_period else "at once"
-            return f"kill {pods} of {chosen}, {grace}; leave {fault.min_healthy} healthy"
-        case "http-delay":
-            by = fmt.seconds(fault.delay)
-            what = f"delay {fault.percent:g} % of requests to {fault.service} by {by}"
-        case "http-abort":
-            what = f"answer {fault.percent:g} % of requests to {fault.service} with {fault.status}"
-    only = ", ".join(f"{key}: {value}" for key, value in fault.headers.items())
-    return f"{what} (only with {only})" if only else what

@@ -6,8 +6,7 @@ offsets, phases and defaults that depend on other parts are the plan's work.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
     ConfigDict,
@@ -19,19 +18,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from runner.model.fault import NAME_PATTERN, Fault
 from runner.model.guard import Guard
 from runner.model.objective import Objective, check_direction, parse_bound
 from runner.model.shape import Items, Model
 from runner.model.units import Duration, Percent, Rate
-
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_SELECTOR_PART = re.compile(r"[A-Za-z0-9._/-]+\s*(=|==|!=)\s*[A-Za-z0-9._-]+|[A-Za-z0-9._/-]+")
-
-SMALLEST_PERCENT = 0.0001
-"""Envoy draws one of a million: a smaller share is none."""
-
-DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
-
 
 JUDGED_S = 6.0
 """What must be left of a step of a search without its transient: fewer seconds tell nothing."""
@@ -241,85 +232,6 @@ class Load(Model):
             pauses_s = self.search.max_steps * (self.stop_timeout + SEARCH_PAUSE_S)
             return self.search.longest_s + pauses_s
         return self.duration or sum(stage.duration for stage in self.stages)
-
-
-class _Fault(Model):
-    """What every fault says: whom it hits, when, and for how long."""
-
-    service: DnsName = Field(description="Kubernetes Service that is disturbed.")
-    at: Duration = Field(ge=0, description="Offset from the start of the load.")
-    name: DnsName | None = Field(
-        default=None, description="Name of this fault in reports. Default: its kind."
-    )
-
-
-class PodKill(_Fault):
-    """Kill pods of a service and watch them come back."""
-
-    model_config = ConfigDict(title="Pod kill")
-
-    kind: Literal["pod-kill"]
-    duration: Duration = Field(
-        default=30.0, gt=0, description="How long the fault phase lasts: the pods' time to return."
-    )
-    selector: str | None = Field(
-        default=None,
-        description="Label selector of the candidates. Default: the Service's own selector.",
-        examples=["app.kubernetes.io/name=order-service"],
-    )
-    count: int = Field(default=1, ge=1, description="Pods to kill.")
-    grace_period: Duration = Field(
-        default=0.0, ge=0, description="Grace given to the pod; 0s kills at once."
-    )
-    min_healthy: int = Field(
-        default=1, ge=0, description="Ready pods that must be left; else nothing is killed."
-    )
-
-    @field_validator("selector")
-    @classmethod
-    def _selects(cls, value: str | None) -> str | None:
-        parts = [] if value is None else value.split(",")
-        if value is not None and not all(_SELECTOR_PART.fullmatch(p.strip()) for p in parts):
-            raise ValueError(f"{value!r} is not a label selector such as app=order-api,tier=web")
-        return value
-
-
-class _HttpFault(_Fault):
-    """What both faults of a VirtualService share; they act in the caller's proxy."""
-
-    duration: Duration = Field(gt=0, description="How long the fault is in effect.")
-    percent: Percent = Field(
-        default=100.0,
-        ge=SMALLEST_PERCENT,
-        description="Share of the matching requests that are hit.",
-    )
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Hit only requests that carry these headers with exactly these values.",
-    )
-
-
-class HttpDelay(_HttpFault):
-    """Delay requests to a service in the caller's proxy."""
-
-    model_config = ConfigDict(title="HTTP delay")
-
-    kind: Literal["http-delay"]
-    delay: Duration = Field(ge=0.001, description="Time that is added to each request that is hit.")
-
-
-class HttpAbort(_HttpFault):
-    """Refuse requests to a service in the caller's proxy."""
-
-    model_config = ConfigDict(title="HTTP abort")
-
-    kind: Literal["http-abort"]
-    status: int = Field(ge=200, le=599, description="HTTP status that the caller gets.")
-
-
-Fault = Annotated[PodKill | HttpDelay | HttpAbort, Field(discriminator="kind")]
-
-FAULT_KINDS: tuple[str, ...] = ("pod-kill", "http-delay", "http-abort")
 
 
 class Experiment(Model):

@@ -13,6 +13,10 @@ from typing import Any, Final, NamedTuple
 
 ANNOTATION: Final = "seatrial.dev/faults"
 """JSON of ``{key of the fault: {run, fault, owner, expires_at, …}}``."""
+OWNED_LABEL: Final = "app.kubernetes.io/managed-by"
+OWNED_VALUE: Final = "seatrial-fault"
+OWNED_SELECTOR: Final = f"{OWNED_LABEL}={OWNED_VALUE}"
+"""Label of objects that are a fault as a whole, and are named for it."""
 PREFIX: Final = "seatrial-"
 """Route copies are named ``seatrial-<run id in lower case>-<fault id>-<n>``."""
 
@@ -47,9 +51,10 @@ class FaultMark(NamedTuple):
 
 
 def marks_on(obj: Mapping[str, Any]) -> tuple[FaultMark, ...]:
-    """The faults that a VirtualService carries by its annotation, or by the names of routes."""
+    """The faults that an object carries by its annotation, or by the names of routes."""
     metadata = obj.get("metadata") or {}
-    subject = f"virtualservice/{metadata.get('name', '')}"
+    kind = str(obj.get("kind") or "VirtualService").lower()
+    subject = f"{kind}/{metadata.get('name', '')}"
     found: dict[str, FaultMark] = {}
     text = (metadata.get("annotations") or {}).get(ANNOTATION)
     for tag in () if text is None else _tags(text):

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from pydantic import Field
 
-from runner.model.experiment import JUDGED_S, Experiment, Fault, Load, Search, Stage
+from runner.model.experiment import JUDGED_S, Experiment, Load, Search, Stage
+from runner.model.fault import Fault, PodKill
 from runner.model.objective import PhaseName
 from runner.model.shape import Items, Model
 
@@ -205,10 +206,7 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
         "search": _scaled_search(experiment.load.search, factor),
         "duration": None if experiment.load.duration is None else experiment.load.duration * factor,
     }
-    faults = tuple(
-        fault.model_copy(update={"at": fault.at * factor, "duration": fault.duration * factor})
-        for fault in experiment.faults
-    )
+    faults = tuple(_scaled_fault(fault, factor) for fault in experiment.faults)
     return experiment.model_copy(
         update={
             "load": experiment.load.model_copy(update=load),
@@ -216,6 +214,13 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
             "warmup": experiment.warmup * factor,
         }
     )
+
+
+def _scaled_fault(fault: Fault, factor: float) -> Fault:
+    changes: dict[str, float] = {"at": fault.at * factor, "duration": fault.duration * factor}
+    if isinstance(fault, PodKill) and fault.every is not None:
+        changes |= {"every": fault.every * factor, "jitter": fault.jitter * factor}
+    return fault.model_copy(update=changes)
 
 
 def _scaled_search(search: Search | None, factor: float) -> Search | None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from runner.model.faultrecord import FaultRecord
 from runner.model.histogram import Counts
 from runner.model.plan import Plan
 from runner.model.shape import Items, Model
@@ -340,41 +341,6 @@ class Signals(Model):
     fault_flags: dict[str, float | None] = Field(default_factory=dict)
     late_flags: dict[str, float | None] = Field(default_factory=dict)
     error: str = ""
-
-
-EffectKind = Literal[
-    "injected", "verified", "removed", "gone", "killed", "replaced", "ready", "skipped"
-]
-
-
-class Effect(Model):
-    """A line that a fault's child wrote about what it did or saw.
-
-    Attributes:
-        what: ``injected``, ``verified``, ``removed``, ``gone``, ``killed``, ``replaced``,
-            ``ready`` or ``skipped``.
-        subject: The object concerned, such as ``virtualservice/payment-api`` or ``pod/x``.
-    """
-
-    wall_s: float
-    what: EffectKind
-    subject: str
-    detail: str = ""
-
-
-class FaultRecord(Model):
-    """What became of one planned fault.
-
-    Attributes:
-        journal_status: Chaos Toolkit's own word; empty when there is no journal.
-        failed_activities: Names of activities that did not succeed, with the reason.
-        effects: What the fault's actions wrote down.
-    """
-
-    id: str
-    journal_status: str = ""
-    failed_activities: Items[str] = ()
-    effects: Items[Effect] = ()
 
 
 @dataclass(frozen=True, slots=True)

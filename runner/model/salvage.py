@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from runner.model.experiment import NAME_PATTERN, Experiment, Fault, Load, Stage
+from runner.model.experiment import Experiment, Load, Stage
+from runner.model.fault import NAME_PATTERN, Fault
 from runner.model.feasibility import (
     FAULTS,
     LENGTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from runner.model.experiment import NAME_PATTERN
+from runner.model.fault import NAME_PATTERN
 from runner.model.shape import Model
 
 SANDBOX = "sandbox"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, Verdict
-from runner.model.recording import Effect, Recording
+from runner.model.fault import FLAGGED_KINDS
+from runner.model.faultrecord import Effect
+from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
+from runner.reports.deeds import deeds
 from runner.reports.text import Shown
 
 MOST_EFFECTS = 30
@@ -69,7 +72,7 @@ def fault_stories(recording: Recording, evaluation: Evaluation) -> tuple[FaultSt
 def _story(
     number: int, figure: FaultFigure, recording: Recording, evaluation: Evaluation
 ) -> FaultStory:
-    kill = figure.kind == "pod-kill"
+    unflagged = figure.kind not in FLAGGED_KINDS
     return FaultStory(
         number=number,
         id=figure.id,
@@ -81,7 +84,7 @@ def _story(
         gone=_offset(figure.gone_s),
         recovery="not seen" if figure.recovery_s is None else fmt.seconds(figure.recovery_s),
         recovery_s=figure.recovery_s,
-        flagged="" if kill and figure.flagged is None else _flagged(figure),
+        flagged="" if unflagged and figure.flagged is None else _flagged(figure),
         subjects=figure.subjects,
         detail=figure.detail,
         evidence=tuple(
@@ -105,16 +108,7 @@ def _flagged(figure: FaultFigure) -> str:
 def _what(fault_id: str, recording: Recording) -> str:
     """The fault as its author wrote it, in words."""
     planned = next(fault for fault in recording.plan.faults if fault.id == fault_id)
-    fault = planned.fault
-    if fault.kind == "pod-kill":
-        pods = "1 pod" if fault.count == 1 else f"{fault.count} pods"
-        return f"Kills {pods} of {fault.service}"
-    share = fmt.percent(fault.percent / 100)
-    some = "all requests" if fault.percent == 100 else f"{share} of the requests"
-    only = f" with {', '.join(sorted(fault.headers))}" if fault.headers else ""
-    if fault.kind == "http-delay":
-        return f"Delays {some} to {fault.service}{only} by {fmt.seconds(fault.delay)}"
-    return f"Answers {some} to {fault.service}{only} with HTTP {fault.status}"
+    return deeds(planned.fault)
 
 
 def _steps(fault_id: str, recording: Recording) -> tuple[Step, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from runner.model.experiment import HttpAbort, HttpDelay, PodKill
+from runner.model.fault import HttpAbort, HttpDelay, PodKill
 from runner.model.faultmark import all_marks
 from runner.model.plan import Plan
+from runner.model.podcount import pods_meant
 from runner.model.recording import TargetInfo
 from runner.targets.inspection import Object, Objects
 
@@ -40,6 +41,8 @@ def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> l
                         f"{planned.id}: no VirtualService in {namespace} has an HTTP route to "
                         f"{fault.service}, so that there is nothing to inject into"
                     )
+            case _:
+                pass
     return found
 
 
@@ -83,11 +86,12 @@ def _pod_kill_problems(
         for pod in objects.of("pods")
         if wanted.items() <= (pod["metadata"].get("labels") or {}).items() and is_ready(pod)
     ]
-    if len(ready) >= fault.count + fault.min_healthy:
+    count = pods_meant(fault.count, len(ready))
+    if ready and len(ready) >= count + fault.min_healthy:
         return []
     return [
-        f"{fault_id}: {len(ready)} pods of {fault.service} are ready, but killing {fault.count} "
-        f"and leaving {fault.min_healthy} healthy needs {fault.count + fault.min_healthy}"
+        f"{fault_id}: {len(ready)} pods of {fault.service} are ready, but killing {count} "
+        f"and leaving {fault.min_healthy} healthy needs {count + fault.min_healthy}"
     ]
 
 

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from runner.model.experiment import Experiment
+from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import (
     ClockAnchor,
-    Effect,
     Event,
-    FaultRecord,
     GeneratorSecond,
     LoadRecord,
     LoadRow,

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from runner.analysis.recovery import Recovery, _holds, recovery_of
 from runner.analysis.windows import LoadTable, Slice, joined
+from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.objective import Objective, promises
-from runner.model.recording import Effect, FaultRecord, LoadRow
+from runner.model.recording import LoadRow
 
 FAULT_END_S = 30
 

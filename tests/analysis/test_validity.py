@@ -25,15 +25,9 @@ from builders import (
 
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
+from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.plan import Plan
-from runner.model.recording import (
-    ClockAnchor,
-    Effect,
-    FaultRecord,
-    LoadRow,
-    Recording,
-    SignalSeries,
-)
+from runner.model.recording import ClockAnchor, LoadRow, Recording, SignalSeries
 
 DELAY = {"kind": "http-delay", "service": SERVICE, "at": "20s", "duration": "10s", "delay": "1s"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from runner.model.experiment import Fault
+from runner.model.fault import Fault
 from runner.model.plan import PlannedFault
 
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -15,10 +15,11 @@ from chaos_objects import pod, route, service, virtual_service
 from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
 from runner.chaos import actions, probes
-from runner.chaos.activity import EXIT_WITH_ROLLBACKS, activity, rollback
+from runner.chaos.activities.around import EXIT_WITH_ROLLBACKS, activity, rollback
 from runner.chaos.annotation import ANNOTATION
 from runner.chaos.client import KubeCluster
 from runner.chaos.heal import main as heal_main
+from runner.chaos.objects import PODS
 from runner.errors import FaultError, TargetError
 
 pytestmark = pytest.mark.sandbox
@@ -283,7 +284,9 @@ def test_pod_that_has_changed_hands_is_not_killed(bare_api: BareApi, order_pods:
     """Goal: the UID is a precondition. Method: the name of a living pod, the UID of another."""
     cluster = KubeCluster(str(bare_api.kubeconfig))
     with pytest.raises(TargetError, match="HTTP 409"):
-        cluster.delete_pod(NAMESPACE, "order-api-a", "another-uid", 0.0)
+        cluster.delete(
+            PODS, {"metadata": {"name": "order-api-a", "namespace": NAMESPACE, "uid": "other"}}, 0.0
+        )
     assert bare_api.core.read_namespaced_pod("order-api-a", NAMESPACE).status.phase == "Running"
 
 

@@ -65,7 +65,8 @@ def test_fault_is_always_undone_and_looked_at_again(name: str) -> None:
     injected = experiment["method"][1]["provider"]["arguments"]
     for undo in experiment["rollbacks"]:
         arguments = undo["provider"]["arguments"]
-        assert arguments == {key: injected[key] for key in ("namespace", "context", "run", "fault")}
+        named = {key: injected[key] for key in ("namespace", "context", "run", "fault")}
+        assert arguments == named | {"kinds": ["virtualservices"]}
 
 
 def test_times_are_absolute() -> None:

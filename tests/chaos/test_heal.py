@@ -12,9 +12,10 @@ from chaos_objects import NAMESPACE, route, virtual_service
 
 from runner.chaos import virtualservice as vs_
 from runner.chaos.annotation import Tag
-from runner.chaos.client import ApiRefusalError, edit_virtual_service
+from runner.chaos.client import ApiRefusalError, edit
 from runner.chaos.heal import Healing, Scope, heal
 from runner.chaos.heal import main as heal_main
+from runner.chaos.objects import VIRTUAL_SERVICES
 from runner.errors import SeatrialError
 
 Object = dict[str, Any]
@@ -73,7 +74,7 @@ def test_healing_twice_is_healing_once() -> None:
     assert healed(cluster, run="R1").removed == [PAYMENT]
     cluster.calls.clear()
     assert healed(cluster, run="R1") == Healing(looked_at=1)
-    assert cluster.calls == ["list", "list"]
+    assert {call.split()[0] for call in cluster.calls} == {"items"}
     assert cluster.spec("payment-api") == virtual_service()
 
 
@@ -111,36 +112,38 @@ def test_conflict_is_retried_from_a_fresh_read_and_the_rivals_edit_stays() -> No
             now = cluster.spec("payment-api")
             now["metadata"]["resourceVersion"] = "ignored"
             now["spec"]["http"][-1]["timeout"] = edits.pop()
-            cluster.vss["payment-api"]["metadata"]["resourceVersion"] += "-moved"
-            cluster.vss["payment-api"]["spec"] = now["spec"]
+            cluster.objects["virtualservices"]["payment-api"]["metadata"]["resourceVersion"] += (
+                "-moved"
+            )
+            cluster.objects["virtualservices"]["payment-api"]["spec"] = now["spec"]
 
     cluster = FakeCluster(meanwhile=rival).put(faulty(virtual_service()))
     assert healed(cluster, run="R1").left == []
-    assert cluster.calls.count("put") == 3
+    assert cluster.calls.count("replace virtualservices") == 3
     assert cluster.spec("payment-api")["spec"]["http"] == [route(timeout="10s")]
     assert "annotations" not in cluster.spec("payment-api")["metadata"]
 
 
 def test_object_that_is_deleted_meanwhile_is_healed() -> None:
     """Goal: no object, no fault. Method: it disappears between the list and the PUT."""
-    cluster = FakeCluster(meanwhile=lambda c: c.vss.clear()).put(faulty(virtual_service()))
+    cluster = FakeCluster(meanwhile=lambda c: c.objects.clear()).put(faulty(virtual_service()))
     assert healed(cluster, run="R1").left == []
 
 
 @pytest.mark.parametrize("status", [0, 429, 500, 503])
 def test_passing_refusals_are_retried(status: int) -> None:
     """Goal: a bad moment is not the end. Method: list and PUT are refused twice each."""
-    cluster = FakeCluster(refuse={"list": [status] * 2, "put": [status] * 2})
+    cluster = FakeCluster(refuse={"items": [status] * 2, "replace": [status] * 2})
     cluster.put(faulty(virtual_service()))
     assert healed(cluster, run="R1") == Healing(removed=[PAYMENT], looked_at=1)
 
 
 def test_what_cannot_be_healed_is_named_with_its_reason() -> None:
     """Goal: exit 5 says which object. Method: PUT is forbidden for good."""
-    cluster = FakeCluster(refuse={"put": [403] * 9}).put(faulty(virtual_service()))
+    cluster = FakeCluster(refuse={"replace": [403] * 9}).put(faulty(virtual_service()))
     report = healed(cluster, run="R1")
     assert report.removed == []
-    assert report.left == [f"{PAYMENT}: put: HTTP 403: refused"]
+    assert report.left == [f"{PAYMENT}: replace: HTTP 403: refused"]
 
 
 def test_fault_that_comes_back_is_left() -> None:
@@ -169,30 +172,33 @@ def test_request_that_arrives_late_is_caught_by_the_second_look() -> None:
 def test_not_being_able_to_look_is_an_error() -> None:
     """Goal: silence is not health. Method: every list is refused."""
     with pytest.raises(ApiRefusalError, match="403"):
-        healed(FakeCluster(refuse={"list": [403]}), run="R1")
+        healed(FakeCluster(refuse={"items": [403] * 7}), run="R1")
 
 
 def test_namespace_alone_where_the_rest_is_not_allowed() -> None:
     """Goal: a namespaced Role is enough. Method: listing everywhere is forbidden."""
-    cluster = FakeCluster(refuse={"list-everywhere": [403] * 2}).put(faulty(virtual_service()))
+    cluster = FakeCluster(refuse={"items-everywhere virtualservices": [403] * 2}).put(
+        faulty(virtual_service())
+    )
     report = healed(cluster, run="R1", everywhere=True)
     assert report.removed == [PAYMENT]
-    assert report.notes == ["only ecommerce was looked at: list-everywhere: HTTP 403: refused"]
+    assert report.notes == ["only ecommerce was looked at: items-everywhere: HTTP 403: refused"]
 
 
 def test_edit_is_bounded_in_time() -> None:
     """Goal: no wait without an end. Method: conflicts for ever, a deadline of nothing."""
-    cluster = FakeCluster(refuse={"put": [409] * 99}).put(virtual_service())
+    cluster = FakeCluster(refuse={"replace": [409] * 99}).put(virtual_service())
     started_s = time.monotonic()
     with pytest.raises(ApiRefusalError, match="409"):
-        edit_virtual_service(
+        edit(
             cluster,
-            cluster.virtual_service(NAMESPACE, "payment-api"),
+            VIRTUAL_SERVICES,
+            cluster.read(VIRTUAL_SERVICES, NAMESPACE, "payment-api"),
             faulty,
             deadline_s=0.0,
             pause=lambda s: None,
         )
-    assert cluster.calls.count("put") == 1
+    assert cluster.calls.count("replace virtualservices") == 1
     assert time.monotonic() - started_s < 5
 
 
@@ -200,12 +206,12 @@ def test_lost_answer_to_an_injection_is_not_injected_twice() -> None:
     """Goal: a PUT may take although its answer is lost. Method: it takes, then answers 0."""
 
     def lose(cluster: FakeCluster) -> None:
-        if cluster.calls.count("put") == 0:
+        if cluster.calls.count("replace virtualservices") == 0:
             cluster.put(faulty(cluster.spec("payment-api")))
 
-    cluster = FakeCluster(meanwhile=lose, refuse={"put": [0]}).put(virtual_service())
-    now = cluster.virtual_service(NAMESPACE, "payment-api")
-    after = edit_virtual_service(cluster, now, faulty, pause=lambda s: None)
+    cluster = FakeCluster(meanwhile=lose, refuse={"replace": [0]}).put(virtual_service())
+    now = cluster.read(VIRTUAL_SERVICES, NAMESPACE, "payment-api")
+    after = edit(cluster, VIRTUAL_SERVICES, now, faulty, pause=lambda s: None)
     assert after is not None
     assert cluster.spec("payment-api") == faulty(virtual_service())
 
@@ -218,7 +224,7 @@ def test_refusals_are_errors_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refuse", "code"), [({}, 0), ({"put": [403] * 99}, 5), ({"list": [403]}, 3)]
+    ("refuse", "code"), [({}, 0), ({"replace": [403] * 99}, 5), ({"items": [403] * 7}, 3)]
 )
 def test_exit_code_of_the_program(
     capsys: pytest.CaptureFixture[str], refuse: dict[str, list[int]], code: int

@@ -154,7 +154,7 @@ def test_a_plan_touches_nothing_and_shows_everything(run: Run, folder: Path) -> 
     code, out, _ = run("plan", "good", "--time-scale", "0.5")
     assert code == 0
     assert "REHEARSAL: every duration is multiplied by 0.5." in out
-    assert "answer 100 % of requests to payment-api with 503" in out
+    assert "answer all requests to payment-api with HTTP 503" in out
     assert not (folder / "results").exists()
 
 

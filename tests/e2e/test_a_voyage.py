@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from commands import NOTHING, SHOP, Ending, Place, seatrial
 
-from runner.model.recording import Effect, Recording
+from runner.model.faultrecord import Effect
+from runner.model.recording import Recording
 from runner.source import read_yaml
 from runner.targets.sandbox.control import SandboxInfo
 

@@ -153,7 +153,7 @@ def test_load_figures_of_phases_are_those_of_the_evaluation() -> None:
 
 def test_faults_tell_plan_evidence_and_what_users_saw() -> None:
     kill, abort = document().faults
-    assert kill.what == "Kills 1 pod of order-api"
+    assert kill.what == "Kills 1 pod of order-api, at once, leaving 1 healthy"
     assert (kill.planned, kill.injected, kill.gone) == ("00:15 to 00:22", "00:15", "00:18")
     assert kill.flagged == ""
     assert plain(abort.what) == "Answers 50 % of the requests to payment-api with HTTP 503"

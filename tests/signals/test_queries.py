@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 from conftest import Golden
 
-from runner.model.experiment import FAULT_KINDS
+from runner.model.fault import FAULT_KINDS
 from runner.signals.queries import (
     ISTIO,
     Chart,

@@ -1,0 +1,159 @@
+"""What all activities have in common: the connection, the way back, who did it, until when."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import getpass
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from runner.chaos.activities.around import activity, rollback
+from runner.chaos.annotation import Tag, fault_key, timestamp
+from runner.chaos.carriers import CARRIERS, Carrier
+from runner.chaos.client import ApiRefusalError, Cluster, KubeCluster, edit, patiently
+from runner.chaos.effects import record
+from runner.chaos.objects import Object
+from runner.errors import FaultError
+from runner.private import PREFIX as PRIVATE_PREFIX
+
+DEFAULT_EXPIRY_S = 3600.0
+PRIVATE_ENV = "SEATRIAL_PRIVATE"
+"""A private folder is removed when the experiment ends."""
+
+
+@functools.lru_cache(maxsize=8)
+def connect(kubeconfig: str, context: str) -> Cluster:
+    """One client for all activities of an experiment: the first connection costs most."""
+    private = Path(os.environ.get(PRIVATE_ENV, ""))
+    if private.name.startswith(PRIVATE_PREFIX):
+        # Our parent does that too, unless it was killed.
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+    return KubeCluster(kubeconfig, context)
+
+
+@rollback
+def remove_fault(
+    *,
+    namespace: str,
+    run: str,
+    fault: str,
+    kinds: Iterable[str] = (),
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> list[str]:
+    """Remove what bears the name of one fault from all objects that can carry one.
+
+    Idempotent; needs no memory of the injection.
+
+    Args:
+        namespace: Where.
+        run: Id of the run.
+        fault: Id of the fault in the run.
+        kinds: Kinds of objects to look at, as plurals; all that can carry a fault by default.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+        effects: File for the record of effects.
+
+    Returns:
+        The objects that were changed or deleted.
+    """
+    cluster = connect(kubeconfig, context)
+    key = fault_key(run, fault)
+    removed = []
+    for carrier, obj in _carrying(cluster, namespace, key, kinds):
+        after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys={key}))
+        subject = subject_of(obj)
+        removed.append(subject)
+        record("removed", subject, key if after is not None else f"{key}, whole object", effects)
+    return removed
+
+
+@activity
+def fault_is_gone(
+    *,
+    namespace: str,
+    run: str,
+    fault: str,
+    kinds: Iterable[str] = (),
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> bool:
+    """Whether no object bears the name of the fault any more; arguments as :func:`remove_fault`."""
+    cluster = connect(kubeconfig, context)
+    key = fault_key(run, fault)
+    left = [subject_of(obj) for _, obj in _carrying(cluster, namespace, key, kinds)]
+    if left:
+        raise FaultError(f"{key} is still on {', '.join(left)}")
+    record("gone", f"fault/{key}", "", effects)
+    return True
+
+
+def _carrying(
+    cluster: Cluster, namespace: str, key: str, kinds: Iterable[str]
+) -> list[tuple[Carrier, Object]]:
+    """The objects that carry the fault ``key``, each with how it is taken off."""
+    wanted = frozenset(kinds)
+    found: list[tuple[Carrier, Object]] = []
+    for carrier in CARRIERS:
+        if wanted and carrier.kind.plural not in wanted:
+            continue
+        objects = _listed(cluster, carrier, namespace, needed=bool(wanted))
+        found += [(carrier, obj) for obj in objects if key in carrier.faults_on(obj)]
+    return found
+
+
+def _listed(cluster: Cluster, carrier: Carrier, namespace: str, *, needed: bool) -> list[Object]:
+    try:
+        found: list[Object] = patiently(
+            lambda: cluster.items(carrier.kind, namespace, carrier.selector)
+        )
+    except ApiRefusalError as error:
+        if needed or error.status not in (403, 404):
+            raise
+        return []  # What we may not even see, we cannot have changed.
+    return found
+
+
+def make_tag(
+    run: str,
+    fault: str,
+    *,
+    owner: str = "",
+    expires_at_wall_s: float | None = None,
+    **more: Any,
+) -> Tag:
+    """The tag of a fault that is injected now: by us, for an hour, unless told otherwise.
+
+    Raises:
+        FaultError: When its time is over already: then anybody might remove it at once.
+    """
+    until_s = time.time() + DEFAULT_EXPIRY_S if expires_at_wall_s is None else expires_at_wall_s
+    if until_s <= time.time():
+        raise FaultError(
+            f"fault {fault} of run {run} would expire before it begins",
+            accepted="an expiry (a Unix time) after the fault's end",
+        )
+    return Tag(run, fault, owner or whoami(), timestamp(until_s), **more)
+
+
+def subject_of(obj: Object) -> str:
+    """``virtualservice/<name>``."""
+    return f"{str(obj['kind']).lower()}/{obj['metadata']['name']}"
+
+
+def whoami() -> str:
+    """``user@host``, for people."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
