@@ -1,0 +1,180 @@
+"""Faults made of somebody else's Chaos Toolkit activities: their environment, and their undo.
+
+Such a fault can be undone by its own rollbacks only. They stand in the run folder, in the
+experiment that the fault's child was given, and nowhere else: what is read from a cluster is data,
+and is never carried out. Loads nothing of the tool, which runs in a child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from runner.errors import FaultError
+from runner.process import die_with_parent
+from runner.readback import read_journal
+from runner.store import to_json, write_atomically
+
+KIND: Final = "chaostoolkit"
+CWD_ENV: Final = "SEATRIAL_CWD"
+"""Where the run was started: relative paths of activities count from there."""
+EFFECTS_ENV: Final = "SEATRIAL_EFFECTS"
+PLAY_DEADLINE_S: Final = 60.0
+ASK_S: Final = 5.0
+"""How long a child that is past its deadline may take to end by itself."""
+
+
+def play_rollbacks(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    python: str = sys.executable,
+    deadline_s: float = PLAY_DEADLINE_S,
+) -> list[str]:
+    """Play the rollbacks of a fault again, and take its marker away if all of them succeeded.
+
+    They are carried out by ``chaos run``, in a child that is bounded in time. Can be repeated: the
+    rollbacks bear that, and without a marker there is nothing to take away.
+
+    Args:
+        folder: The fault's own folder, ``chaos/<fault>`` of its run's.
+        environment: Of the child: ``KUBECONFIG`` and ``KUBERNETES_CONTEXT`` of the target, and the
+            variables that the fault's configuration and secrets name. Default: our own.
+        python: Interpreter that has the tool and this package.
+        deadline_s: Bound, in seconds.
+
+    Returns:
+        Why the fault is not undone, in sentences; empty when it is.
+    """
+    try:
+        experiment = _read(folder / "experiment.json")
+    except FaultError as error:
+        return [error.message]
+    if not experiment.get("rollbacks"):
+        return [f"{folder / 'experiment.json'} has no rollbacks"]
+    # Without a method there is nothing to gate; without an old journal, none is taken for the new.
+    replay = experiment | {"method": []}
+    journal = folder / "rollbacks-journal.json"
+    env = dict(os.environ if environment is None else environment)
+    env[EFFECTS_ENV] = str((folder / "effects.jsonl").resolve())
+    try:
+        journal.unlink(missing_ok=True)
+        write_atomically(folder / "rollbacks.json", to_json(replay))
+        argv = _replay_argv(python, folder.resolve())
+        cwd = env.get(CWD_ENV) or os.getcwd()
+        problem = _bounded(argv, folder / "chaos.log", env, cwd, deadline_s)
+    except OSError as error:
+        return [f"the rollbacks cannot be played: {error}"]
+    return _judged(journal, len(replay["rollbacks"]), problem)
+
+
+def _judged(journal: Path, rollbacks: int, problem: str) -> list[str]:
+    """What the journal of a replay says against its success."""
+    if not journal.exists():
+        return [problem or "the rollbacks left no journal: see chaos.log beside it"]
+    status, failed = read_journal(journal)
+    said = [f"rollback {failure}" for failure in failed]
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        played = len(json.loads(journal.read_text(encoding="utf-8")).get("rollbacks") or ())
+        if played < rollbacks:
+            said.append(f"only {played} of {rollbacks} rollbacks were played")
+    if status != "completed" and not said:
+        said.append(f"the journal of the rollbacks is {status or 'without a status'}")
+    return said + ([problem] if problem and not said else [])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        experiment = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FaultError(f"the rollbacks cannot be read from {path}: {error}") from error
+    if not isinstance(experiment, dict):
+        raise FaultError(f"{path} is not an experiment")
+    return experiment
+
+
+def _replay_argv(python: str, folder: Path) -> list[str]:
+    return [
+        *(python, "-P", "-m", "chaostoolkit", "--no-version-check", "--no-log-file"),
+        *("--settings", str(folder / "no-settings.yaml")),
+        *("run", "--journal-path", str(folder / "rollbacks-journal.json")),
+        *("--rollback-strategy", "always", "--hypothesis-strategy", "skip"),
+        str(folder / "rollbacks.json"),
+    ]
+
+
+def _bounded(
+    argv: list[str], log: Path, env: Mapping[str, str], cwd: str, deadline_s: float
+) -> str:
+    """Run the child in a session of its own; what went wrong, or empty. Nothing of it stays."""
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            # Ctrl-C in the terminal must not reach it: an undo is finished.
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGUSR1),  # noqa: PLW1509
+        )
+        problem = ""
+        try:
+            code = child.wait(deadline_s)
+            problem = f"the rollbacks ended with {code}" if code else ""
+        except subprocess.TimeoutExpired:
+            problem = f"the rollbacks were not over after {deadline_s:g} s"
+            child.send_signal(signal.SIGUSR1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(ASK_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    return problem
+
+
+def named_variables(*parts: Mapping[str, Any]) -> frozenset[str]:
+    """The environment variables that configuration and secrets name, those with a default too."""
+    return frozenset(name for name, _ in _variables(parts))
+
+
+def foreign_environment(
+    configuration: Mapping[str, Any], secrets: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of ``environment`` that a fault's configuration and secrets name.
+
+    Raises:
+        FaultError: When one without a default is missing: names it, never its value.
+    """
+    variables = list(_variables((configuration, secrets)))
+    missing = sorted(
+        {name for name, has_default in variables if not has_default and name not in environment}
+    )
+    if missing:
+        raise FaultError(
+            f"Chaos Toolkit activities need {', '.join(missing)}, which the environment lacks",
+            hint="export it before the run; its value is never written down",
+        )
+    return {name: environment[name] for name, _ in variables if name in environment}
+
+
+def _variables(value: Any) -> Iterator[tuple[str, bool]]:
+    """Each ``{type: env, key: …}`` in ``value``: its key, and whether it has a default."""
+    if isinstance(value, Mapping):
+        if value.get("type") == "env" and isinstance(value.get("key"), str):
+            yield value["key"], "default" in value
+        else:
+            for inner in value.values():
+                yield from _variables(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _variables(inner)
