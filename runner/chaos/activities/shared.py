@@ -9,7 +9,9 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,26 @@ PRIVATE_ENV = "SEATRIAL_PRIVATE"
 """A private folder is removed when the experiment ends."""
 
 
-@functools.lru_cache(maxsize=8)
+_stand_in: ContextVar[Cluster | None] = ContextVar("stand_in", default=None)
+
+
+@contextmanager
+def standing_in(cluster: Cluster) -> Iterator[None]:
+    """Meanwhile all activities speak to ``cluster``, whatever they are told: for previews."""
+    token = _stand_in.set(cluster)
+    try:
+        yield
+    finally:
+        _stand_in.reset(token)
+
+
 def connect(kubeconfig: str, context: str) -> Cluster:
+    """The cluster that an activity acts on."""
+    return _stand_in.get() or _connected(kubeconfig, context)
+
+
+@functools.lru_cache(maxsize=8)
+def _connected(kubeconfig: str, context: str) -> Cluster:
     """One client for all activities of an experiment: the first connection costs most."""
     private = Path(os.environ.get(PRIVATE_ENV, ""))
     if private.name.startswith(PRIVATE_PREFIX):
