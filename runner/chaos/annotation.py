@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class Tag:
         """Whether its time is over at Unix time ``now_s``; unreadable times are over."""
         try:
             until = datetime.fromisoformat(self.expires_at)
-        except ValueError:
+        except (ValueError, TypeError):
             return True
         return now_s >= (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
 
@@ -87,7 +87,7 @@ def read_tags(obj: Object) -> dict[str, Tag]:
     if text is None:
         return {}
     try:
-        tags = [Tag(**entry) for entry in json.loads(text).values()]
+        tags = [_tag(entry) for entry in json.loads(text).values()]
         return {tag.key: tag for tag in tags}
     except (ValueError, TypeError, AttributeError) as error:
         metadata = obj.get("metadata") or {}
@@ -97,11 +97,28 @@ def read_tags(obj: Object) -> dict[str, Tag]:
         ) from error
 
 
+def _tag(entry: Mapping[str, Any]) -> Tag:
+    """The tag of an entry; what a newer version of this program wrote beside it is passed over."""
+    tag = Tag(**{name: value for name, value in entry.items() if name in _KINDS_OF_VALUES})
+    for name, kind in _KINDS_OF_VALUES.items():
+        if not isinstance(getattr(tag, name), kind):
+            raise TypeError(f"{name} is {getattr(tag, name)!r}")
+    return tag
+
+
+_KINDS_OF_VALUES: Final = {
+    each.name: Mapping if str(each.type).startswith("Mapping") else str for each in fields(Tag)
+}
+
+
 def write_tags(obj: Object, tags: Mapping[str, Tag]) -> Object:
     """``obj`` with exactly these faults in its annotation; without it when there are none.
 
-    The ``annotations`` map is made when it is needed, and removed when nothing is left in it.
+    The ``annotations`` map is made when it is needed, and removed when nothing is left in it. An
+    object that has no annotation of ours, and is to have none, stays as it is.
     """
+    if not tags and ANNOTATION not in annotations_of(obj):
+        return obj
     metadata = dict(obj.get("metadata") or {})
     annotations = dict(annotations_of(obj))
     if tags:

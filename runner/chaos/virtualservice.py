@@ -112,17 +112,21 @@ def remove_fault(vs: Object, run: str, fault: str) -> Object:
 
 
 def remove_faults(vs: Object, keys: Iterable[str]) -> Object:
-    """``vs`` without the copies and tags of the faults with these keys."""
+    """``vs`` without the copies and tags of the faults with these keys.
+
+    Never adds a route: a copy of another fault that somebody took away meanwhile stays away.
+    """
     gone = set(keys)
+    stripped = _strip(vs, gone)
     try:
         tags = read_tags(vs)
     except FaultError:
         # Names are enough. The damaged annotation belongs to nobody once no copy is left.
-        stripped = _strip(vs, gone)
         return stripped if any(map(_ours, _routes(stripped))) else write_tags(stripped, {})
     kept = {key: tag for key, tag in tags.items() if key not in gone}
-    stripped = _strip(vs, gone)
-    return _render(stripped, kept) if len(kept) < len(tags) else stripped
+    if len(kept) == len(tags):
+        return stripped
+    return write_tags(_restacked(stripped, kept), kept)
 
 
 def remove_all(vs: Object) -> Object:
@@ -148,7 +152,7 @@ def faults_on(vs: Object) -> dict[str, Tag | None]:
         found[ANNOTATION] = None
     for route in _routes(vs):
         if _ours(route):
-            found.setdefault(route["name"].rpartition("-")[0], None)
+            found.setdefault(_key(route), None)
     return found
 
 
@@ -169,6 +173,35 @@ def _render(vs: Object, tags: Mapping[str, Tag]) -> Object:
                     routes.append({"name": f"{tag.key}-{numbers[tag.key]}", **made})
         routes.append(route)
     return write_tags(_with_routes(vs, routes), tags)
+
+
+def _restacked(vs: Object, tags: Mapping[str, Tag]) -> Object:
+    """``vs``, the copies of ``tags`` with no other blocks than theirs and the user's own."""
+    routes: list[Object] = []
+    copied: list[Object] = []  # The copies that stand before the next route of the user's.
+    for route in _routes(vs):
+        if _ours(route):
+            copied.append(route)
+            continue
+        found = {_key(made) for made in copied}
+        active = [
+            tag
+            for key, tag in tags.items()
+            if key in found and leads_to(route, tag.service, _namespace(vs))
+        ]
+        known = {tag.key: tag for tag in active}
+        for made in copied:
+            tag = known.get(_key(made))
+            block = tag and _stacked(route.get("fault") or {}, tag, active)
+            routes.append({**made, "fault": block} if block else made)
+        routes.append(route)
+        copied = []
+    return _with_routes(vs, [*routes, *copied])
+
+
+def _key(copied: Object) -> str:
+    """The key of the fault whose copy this is."""
+    return str(copied["name"]).rpartition("-")[0]
 
 
 def _order(active: list[Tag]) -> list[Tag]:
@@ -236,8 +269,8 @@ def _strip(vs: Object, keys: Iterable[str]) -> Object:
 
 
 def _with_routes(vs: Object, routes: list[Object]) -> Object:
-    if "http" not in (vs.get("spec") or {}):
-        return dict(vs)
+    if routes == _routes(vs):
+        return vs
     return {**vs, "spec": {**vs["spec"], "http": routes}}
 
 
