@@ -32,7 +32,10 @@ class Tag:
         expires_at: UTC, ISO 8601; from then on anybody may remove it.
         service: Service whose routes are disturbed.
         block: Istio's ``fault`` block.
-        headers: Only requests with these headers are hit; names in lower case.
+        headers: Only requests with these headers are hit: names in lower case, to Istio's string
+            match (a plain text means exactly that value).
+        source: Only requests of callers with these labels are hit.
+        route: Only this route is disturbed: its name, or ``#2`` for the user's second one.
         kind: Kind of the fault, for people.
         state: What the way back needs, where the object itself does not tell.
     """
@@ -43,7 +46,9 @@ class Tag:
     expires_at: str
     service: str = ""
     block: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    route: str = ""
     kind: str = ""
     state: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,6 +56,14 @@ class Tag:
     def key(self) -> str:
         """The fault's name on objects, and the start of the names of its routes."""
         return fault_key(self.run, self.fault)
+
+    @property
+    def conditions(self) -> dict[str, dict[str, str]]:
+        """``headers`` with every condition as a string match."""
+        return {
+            name: {"exact": value} if isinstance(value, str) else dict(value)
+            for name, value in self.headers.items()
+        }
 
     def expired(self, now_s: float) -> bool:
         """Whether its time is over at Unix time ``now_s``; unreadable times are over."""

@@ -2,21 +2,22 @@
 
 The user's routes are never edited. For every route that leads to the disturbed service, a copy
 named ``seatrial-<run>-<fault>-<n>`` goes right before it, with the ``fault`` block and, where the
-fault is for certain requests only, with their headers in its match. Envoy takes the first route
-that matches. To heal is to remove what bears the name: what was there before, and whatever the user
-changed meanwhile, stays.
+fault is for certain requests only, with their headers and callers' labels in its match. Envoy takes
+the first route that matches. To heal is to remove what bears the name: what was there before, and
+whatever the user changed meanwhile, stays.
 
-Faults that overlap on a route are stacked: copies with headers before copies without, the newest
-first, and each carries the blocks of the ones below it as well, so that none hides another. (Two
-faults of the same kind on the same requests cannot add up in Envoy: the newest wins.)
+Faults that overlap on a route are stacked, so that none hides another: there is a copy for each set
+of scopes that a request can be in, the most particular ones first, and it carries the blocks of all
+faults that such a request is meant for. (Two faults of the same kind on the same requests cannot
+add up in Envoy: the newest wins.)
 """
 
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from runner.chaos.annotation import (
     ANNOTATION,
@@ -27,9 +28,11 @@ from runner.chaos.annotation import (
     write_tags,
 )
 from runner.chaos.objects import Object
+from runner.chaos.scopes import CannotCombineError, key_of, narrowed, subsets
 from runner.errors import FaultError
 
 MIN_DELAY_S = 0.001
+ACCEPTED_ROUTE = "an HTTP route to the service that the fault's route, headers and source can meet"
 
 
 def delay_block(delay_s: float, percent: float) -> Object:
@@ -84,6 +87,20 @@ def routes_to(vs: Object, service: str) -> int:
     )
 
 
+def reach(vs: Object, tag: Tag) -> int:
+    """Number of the user's routes that the fault of ``tag`` can be put on, were it alone.
+
+    Raises:
+        FaultError: When Istio has no match for the requests that are meant.
+    """
+    own = [route for route in _routes(vs) if not _ours(route)]
+    meant = [r for n, r in enumerate(own, 1) if _meant(r, n, tag, _namespace(vs))]
+    try:
+        return sum(_matches(route, [tag], strict=True) is not None for route in meant)
+    except FaultError as error:
+        raise _about(vs, error) from error
+
+
 def add_fault(vs: Object, tag: Tag) -> Object:
     """``vs`` with the fault of ``tag`` on every route that leads to its service.
 
@@ -91,19 +108,40 @@ def add_fault(vs: Object, tag: Tag) -> Object:
 
     Raises:
         FaultError: When no route leads there, when no request can match, when the annotation is
-            damaged, or when another fault has the same name.
+            damaged, when another fault has the same name, or when Istio has no match for the
+            requests that are meant.
     """
     tags = read_tags(vs)
     known = tags.get(tag.key)
-    if known is not None and (known.run, known.fault) != (tag.run, tag.fault):
+    if known is not None and _meaning(known) != _meaning(tag):
         raise FaultError(f"{_name(vs)} already carries another fault that is named {tag.key}")
-    changed = _render(vs, {**tags, tag.key: tag})
+    try:
+        changed = _render(vs, {**tags, tag.key: tag}, strict=True)
+    except FaultError as error:
+        raise _about(vs, error) from error
     if not copies(changed, tag.run, tag.fault):
         raise FaultError(
-            f"no route of {_name(vs)} can be disturbed for {tag.service}",
-            accepted="an HTTP route to the service whose match the headers of the fault can meet",
+            f"no route of {_name(vs)} can be disturbed for {tag.service}{scope_text(tag)}",
+            accepted=ACCEPTED_ROUTE,
         )
     return changed
+
+
+def _about(vs: Object, error: FaultError) -> FaultError:
+    return FaultError(f"{_name(vs)}: {error.message}", accepted=error.accepted, hint=error.hint)
+
+
+def _meaning(tag: Tag) -> tuple[object, ...]:
+    scope = key_of(tag.conditions, tag.source)
+    return tag.run, tag.fault, tag.service, dict(tag.block), scope, tag.route
+
+
+def scope_text(tag: Tag) -> str:
+    """`` (route #2, header x, …)``: what a fault is limited to; empty when it is for all."""
+    parts = [f"route {tag.route}"] if tag.route else []
+    parts += [f"header {name}" for name in tag.headers]
+    parts += [f"callers with {name}={value}" for name, value in tag.source.items()]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def remove_fault(vs: Object, run: str, fault: str) -> Object:
@@ -159,44 +197,60 @@ def faults_on(vs: Object) -> dict[str, Tag | None]:
 # -- copies ------------------------------------------------------------------------------------
 
 
-def _render(vs: Object, tags: Mapping[str, Tag]) -> Object:
-    """``vs`` with the copies that ``tags`` ask for, made from the user's routes as they are now."""
+def _render(vs: Object, tags: Mapping[str, Tag], *, strict: bool = False) -> Object:
+    """``vs`` with the copies that ``tags`` ask for, made from the user's routes as they are now.
+
+    What Istio has no match for is left out, unless ``strict``: then it is an error. (The user may
+    have changed a match since; that must not keep any other fault from being removed.)
+    """
     numbers = dict.fromkeys(tags, 0)
     routes: list[Object] = []
+    own = 0
     for route in _routes(_strip(vs, tags)):
         if not _ours(route):
-            active = [t for t in tags.values() if leads_to(route, t.service, _namespace(vs))]
-            for tag in _order(active):
-                made = _copy(route, tag, active)
-                if made is not None:
-                    numbers[tag.key] += 1
-                    routes.append({"name": f"{tag.key}-{numbers[tag.key]}", **made})
+            own += 1
+            active = [t for t in tags.values() if _meant(route, own, t, _namespace(vs))]
+            for tag, made in _layers(route, active, strict=strict):
+                numbers[tag.key] += 1
+                routes.append({"name": f"{tag.key}-{numbers[tag.key]}", **made})
         routes.append(route)
     return write_tags(_with_routes(vs, routes), tags)
 
 
 def _restacked(vs: Object, tags: Mapping[str, Tag]) -> Object:
-    """``vs``, the copies of ``tags`` with no other blocks than theirs and the user's own."""
+    """``vs``, the copies of ``tags`` with no other blocks than theirs and the user's own.
+
+    Only where a fault has a copy before a route already, it gets one again.
+    """
+    numbers = dict.fromkeys(tags, 0)
     routes: list[Object] = []
     copied: list[Object] = []  # The copies that stand before the next route of the user's.
-    for route in _routes(vs):
-        if _ours(route):
+
+    def put(key: str, made: Object) -> None:
+        numbers[key] += 1
+        routes.append({"name": f"{key}-{numbers[key]}", **made})
+
+    for route in [*_routes(vs), None]:
+        if route is not None and _ours(route):
             copied.append(route)
             continue
-        found = {_key(made) for made in copied}
+        found = {_key(made) for made in copied} & tags.keys()
         active = [
             tag
             for key, tag in tags.items()
-            if key in found and leads_to(route, tag.service, _namespace(vs))
+            if key in found and route and leads_to(route, tag.service, _namespace(vs))
         ]
-        known = {tag.key: tag for tag in active}
         for made in copied:
-            tag = known.get(_key(made))
-            block = tag and _stacked(route.get("fault") or {}, tag, active)
-            routes.append({**made, "fault": block} if block else made)
-        routes.append(route)
+            tag = tags.get(_key(made))
+            if tag is None:  # Of a fault that nothing else is known of.
+                routes.append(made)
+            elif tag not in active:  # The user took his own route away.
+                put(tag.key, {**_unnamed(made), "fault": copy.deepcopy(dict(tag.block))})
+        for tag, made in _layers(route or {}, active, strict=False):
+            put(tag.key, made)
+        routes += [] if route is None else [route]
         copied = []
-    return _with_routes(vs, [*routes, *copied])
+    return _with_routes(vs, routes)
 
 
 def _key(copied: Object) -> str:
@@ -204,62 +258,64 @@ def _key(copied: Object) -> str:
     return str(copied["name"]).rpartition("-")[0]
 
 
-def _order(active: list[Tag]) -> list[Tag]:
-    newest_first = active[::-1]
-    return sorted(newest_first, key=lambda tag: not tag.headers)
+def _meant(route: Object, position: int, tag: Tag, namespace: str) -> bool:
+    named = tag.route in ("", f"#{position}", str(route.get("name") or ""))
+    return named and leads_to(route, tag.service, namespace)
 
 
-def _copy(route: Object, tag: Tag, active: list[Tag]) -> Object | None:
-    made = {key: copy.deepcopy(value) for key, value in route.items() if key != "name"}
-    if tag.headers:
-        matches = [_narrowed(match, tag.headers) for match in made.get("match") or [{}]]
-        reachable = [match for match in matches if match is not None]
-        if not reachable:
-            return None
-        made["match"] = reachable
-    made["fault"] = _stacked(made.get("fault") or {}, tag, active)
+def _layers(route: Object, active: list[Tag], *, strict: bool) -> Iterator[tuple[Tag, Object]]:
+    """The copies that go before ``route``, each with the fault that it is named for.
+
+    Every fault has a copy of its own, and the newest one also those for requests that are in
+    several scopes. A copy that an equal one precedes would never be reached.
+    """
+    scopes: dict[str, list[Tag]] = {}
+    for tag in active:
+        scopes.setdefault(key_of(tag.conditions, tag.source), []).append(tag)
+    everyone = scopes.pop("", [])
+    seen: set[str] = set()
+    for chosen in (*subsets([*scopes][::-1], strict=strict), ()):
+        meant = [tag for key in chosen for tag in scopes[key]]
+        matches = _matches(route, [scopes[key][0] for key in chosen], strict=strict)
+        text = json.dumps(matches, sort_keys=True)
+        if matches is None or (len(chosen) > 1 and text in seen):
+            continue
+        seen.add(text)
+        named = [tag for tag in active if tag in (meant if chosen else everyone)][::-1]
+        for tag in named[:1] if len(chosen) > 1 else named:
+            below = named[: named.index(tag)]
+            carried = [t for t in active if (t in meant or t in everyone) and t not in below]
+            yield tag, _copy(route, carried, matches if chosen else None)
+
+
+def _matches(route: Object, scopes: list[Tag], *, strict: bool) -> list[Object] | None:
+    """The route's matches for requests in all of ``scopes``; None when there are no such."""
+    found: list[Object | None] = list(route.get("match") or [{}])
+    try:
+        for tag in scopes:
+            narrow = partial(narrowed, headers=tag.conditions, source=tag.source)
+            found = [narrow(match) for match in found if match is not None]
+    except CannotCombineError:
+        if strict:
+            raise
+        return None
+    return [match for match in found if match is not None] or None
+
+
+def _copy(route: Object, carried: list[Tag], matches: list[Object] | None) -> Object:
+    """``route`` with the user's own block and those of ``carried``, oldest first: the last wins."""
+    made = _unnamed(route)
+    if matches is not None:
+        made["match"] = matches
+    block = made.get("fault") or {}
+    for tag in carried:
+        block = {**block, **copy.deepcopy(dict(tag.block))}
+    made["fault"] = block
     return made
 
 
-def _stacked(own: Object, tag: Tag, active: list[Tag]) -> Object:
-    """The user's own block, then older faults on the same requests, then ours: the last wins."""
-    below = active[: active.index(tag)]
-    everyone = [t for t in (active if tag.headers else below) if not t.headers]
-    same = [t for t in below if tag.headers and t.headers == tag.headers]
-    blocks = (copy.deepcopy(dict(t.block)) for t in (*everyone, *same, tag))
-    merged = dict(own)
-    for block in blocks:
-        merged.update(block)
-    return merged
-
-
-def _narrowed(match: Object, headers: Mapping[str, str]) -> Object | None:
-    """``match`` for requests that also have ``headers``; None when it cannot be met any more."""
-    conditions = dict(match.get("headers") or {})
-    for name, value in headers.items():
-        for user_name in [known for known in conditions if known.lower() == name]:
-            if not _meets(conditions.pop(user_name), value):
-                return None
-        without = match.get("withoutHeaders") or {}
-        if any(known.lower() == name and _meets(cond, value) for known, cond in without.items()):
-            return None
-        conditions[name] = {"exact": value}
-    return {**match, "headers": conditions}
-
-
-def _meets(condition: Mapping[str, Any] | None, value: str) -> bool:
-    """Whether a header's ``value`` meets Istio's string match; an empty one asks for presence."""
-    for kind, wanted in (condition or {}).items():
-        if kind == "exact":
-            return bool(value == wanted)
-        if kind == "prefix":
-            return value.startswith(str(wanted))
-        if kind == "regex":
-            try:
-                return re.fullmatch(wanted, value) is not None
-            except re.error:
-                return False
-    return True
+def _unnamed(route: Object) -> Object:
+    return {key: copy.deepcopy(value) for key, value in route.items() if key != "name"}
 
 
 def _strip(vs: Object, keys: Iterable[str]) -> Object:
