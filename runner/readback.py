@@ -26,6 +26,9 @@ from runner.model.recording import (
     WorkerEvent,
 )
 
+_HTTP_ERRORS = 400
+"""The first of HTTP's statuses that say that a request was not carried out."""
+
 
 class _Reading:
     """A record of the load as far as its lines were read."""
@@ -242,18 +245,58 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Status and failed activities of a Chaos Toolkit journal; a killed child leaves it torn."""
+    """Status and failed activities of a Chaos Toolkit journal; a killed child leaves it torn.
+
+    A steady state that was missed before the method is among the failures: the tool calls such an
+    experiment completed.
+    """
     try:
         journal = json.loads(path.read_text(encoding="utf-8"))
-        failed = tuple(
-            f"{item['activity']['name']}: {_last_line(item)}"
+        failed = [
+            f"{item['activity']['name']}: {_missed(item)}"
+            for item in ((journal.get("steady_states") or {}).get("before") or {}).get("probes", ())
+            if item.get("status") != "succeeded" or item.get("tolerance_met") is not True
+        ]
+        failed += [
+            f"{item['activity']['name']}: {problem}"
             for part in ("run", "rollbacks")
             for item in journal.get(part) or ()
-            if item.get("status") != "succeeded"
-        )
-        return str(journal.get("status") or ""), failed
+            if (problem := activity_problem(item))
+        ]
+        return str(journal.get("status") or ""), tuple(failed)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "unreadable", ()
+
+
+def activity_problem(item: dict[str, Any]) -> str:
+    """Why an activity of a journal did not do what it says; empty when it did.
+
+    Chaos Toolkit takes a program's exit code and an HTTP status for an answer like any other. For
+    an action they are not: a program that fails and a request that is refused have done nothing. An
+    action may say with ``tolerance`` (a number, or a list of them) what else is right.
+    """
+    if item.get("status") != "succeeded":
+        return _last_line(item)
+    activity, output = item.get("activity") or {}, item.get("output")
+    kind = (activity.get("provider") or {}).get("type")
+    if activity.get("type") != "action" or kind not in ("process", "http"):
+        return ""
+    status = output.get("status") if isinstance(output, dict) else None
+    tolerance = activity.get("tolerance")
+    if tolerance is not None:
+        accepted = tolerance if isinstance(tolerance, list) else [tolerance]
+        return "" if status in accepted else f"its status is {status}, not {tolerance}"
+    if kind == "process":
+        return "" if status == 0 else f"the program ended with {status}"
+    right = isinstance(status, int) and status < _HTTP_ERRORS
+    return "" if right else f"the answer was HTTP {status}"
+
+
+def _missed(item: dict[str, Any]) -> str:
+    if item.get("status") != "succeeded":
+        return _last_line(item)
+    tolerance = json.dumps((item.get("activity") or {}).get("tolerance"))
+    return f"the steady state was missed before the fault: not within {tolerance}"
 
 
 def _last_line(item: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from runner.chaos.recipes.foreign import foreign_fault
 from runner.chaos.recipes.killing import pod_kill
 from runner.chaos.recipes.parts import Experiment, Setting
 from runner.chaos.recipes.requests import http_fault
@@ -29,6 +30,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         "pod-kill": pod_kill,
         "http-delay": http_fault,
         "http-abort": http_fault,
+        "chaostoolkit": foreign_fault,
     }
 )
 """Kind of fault to the gate, method and rollbacks of its experiment."""

@@ -17,7 +17,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from runner.chaos.effects import EFFECTS_ENV
 from runner.errors import FaultError
+from runner.model.fault import ChaosToolkit, Fault
 from runner.process import die_with_parent
 from runner.readback import read_journal
 from runner.store import to_json, write_atomically
@@ -25,7 +27,7 @@ from runner.store import to_json, write_atomically
 KIND: Final = "chaostoolkit"
 CWD_ENV: Final = "SEATRIAL_CWD"
 """Where the run was started: relative paths of activities count from there."""
-EFFECTS_ENV: Final = "SEATRIAL_EFFECTS"
+
 PLAY_DEADLINE_S: Final = 60.0
 ASK_S: Final = 5.0
 """How long a child that is past its deadline may take to end by itself."""
@@ -68,7 +70,7 @@ def play_rollbacks(
         journal.unlink(missing_ok=True)
         write_atomically(folder / "rollbacks.json", to_json(replay))
         argv = _replay_argv(python, folder.resolve())
-        cwd = env.get(CWD_ENV) or os.getcwd()
+        cwd = env.get(CWD_ENV) or str(Path.cwd())
         problem = _bounded(argv, folder / "chaos.log", env, cwd, deadline_s)
     except OSError as error:
         return [f"the rollbacks cannot be played: {error}"]
@@ -142,9 +144,20 @@ def _bounded(
     return problem
 
 
-def named_variables(*parts: Mapping[str, Any]) -> frozenset[str]:
-    """The environment variables that configuration and secrets name, those with a default too."""
-    return frozenset(name for name, _ in _variables(parts))
+def child_of(fault: Fault, environment: Mapping[str, str]) -> tuple[dict[str, str], Path | None]:
+    """What the child of ``fault`` is given beside what every child has.
+
+    Returns:
+        Variables of its environment, and its working folder; None for its private one.
+
+    Raises:
+        FaultError: When a variable that it needs is missing.
+    """
+    if not isinstance(fault, ChaosToolkit):
+        return {}, None
+    here = Path.cwd()
+    named = foreign_environment(fault.configuration, fault.secrets, environment)
+    return named | {CWD_ENV: str(here)}, here
 
 
 def foreign_environment(

@@ -5,14 +5,24 @@ mesh's metrics, by the signals. A probe returns True or fails with a sentence; i
 something that a tolerance could take for success by accident.
 """
 
+from runner.chaos.activities.foreign import (
+    fault_can_be_marked,
+    fault_mark_holds,
+    steady_state_is_back,
+)
 from runner.chaos.activities.killing import pods_can_be_killed
+from runner.chaos.activities.moments import moment
 from runner.chaos.activities.requests import fault_holds, fault_is_in_place, routes_exist
 from runner.chaos.activities.shared import fault_is_gone
 
 __all__ = [
+    "fault_can_be_marked",
     "fault_holds",
     "fault_is_gone",
     "fault_is_in_place",
+    "fault_mark_holds",
+    "moment",
     "pods_can_be_killed",
     "routes_exist",
+    "steady_state_is_back",
 ]
