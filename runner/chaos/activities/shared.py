@@ -25,6 +25,8 @@ from runner.chaos.objects import Object
 from runner.errors import FaultError
 from runner.private import PREFIX as PRIVATE_PREFIX
 
+BY_HAND = "by-hand"
+"""The run of a fault whose experiment does not name one."""
 DEFAULT_EXPIRY_S = 3600.0
 PRIVATE_ENV = "SEATRIAL_PRIVATE"
 """A private folder is removed when the experiment ends."""
@@ -62,8 +64,8 @@ def _connected(kubeconfig: str, context: str) -> Cluster:
 def remove_fault(
     *,
     namespace: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
     kinds: Iterable[str] = (),
     kubeconfig: str = "",
     context: str = "",
@@ -75,8 +77,9 @@ def remove_fault(
 
     Args:
         namespace: Where.
-        run: Id of the run.
-        fault: Id of the fault in the run.
+        fault: Id of the fault in the run; its kind and service (``http-abort-payment-api``) where
+            the action that injected it was not told one.
+        run: Id of the run; what the actions use when they are not told one by default.
         kinds: Kinds of objects to look at, as plurals; all that can carry a fault by default.
         kubeconfig: Path of the kubeconfig.
         context: Context in it.
@@ -100,8 +103,8 @@ def remove_fault(
 def fault_is_gone(
     *,
     namespace: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
     kinds: Iterable[str] = (),
     kubeconfig: str = "",
     context: str = "",
@@ -119,16 +122,18 @@ def fault_is_gone(
 
 def _carrying(
     cluster: Cluster, namespace: str, key: str, kinds: Iterable[str]
-) -> list[tuple[Carrier, Object]]:
-    """The objects that carry the fault ``key``, each with how it is taken off."""
+) -> Iterator[tuple[Carrier, Object]]:
+    """The objects that carry the fault ``key``, each with how it is taken off, as they are found.
+
+    What harms most comes first, and need not wait until all the others have been looked at.
+    """
     wanted = frozenset(kinds)
-    found: list[tuple[Carrier, Object]] = []
     for carrier in CARRIERS:
         if wanted and carrier.kind.plural not in wanted:
             continue
-        objects = _listed(cluster, carrier, namespace, needed=bool(wanted))
-        found += [(carrier, obj) for obj in objects if key in carrier.faults_on(obj)]
-    return found
+        for obj in _listed(cluster, carrier, namespace, needed=bool(wanted)):
+            if key in carrier.faults_on(obj):
+                yield carrier, obj
 
 
 def _listed(cluster: Cluster, carrier: Carrier, namespace: str, *, needed: bool) -> list[Object]:
