@@ -7,7 +7,7 @@ did not do what it says fails: there is no silent success. The probes that look 
 """
 
 from runner.chaos.activities.foreign import mark_fault, unmark_fault
-from runner.chaos.activities.killing import kill_pods
+from runner.chaos.activities.killing import keep_killing_pods, kill_pods
 from runner.chaos.activities.requests import abort_requests, delay_requests
 from runner.chaos.activities.shared import remove_fault
 from runner.chaos.activities.timing import wait_until
@@ -15,6 +15,7 @@ from runner.chaos.activities.timing import wait_until
 __all__ = [
     "abort_requests",
     "delay_requests",
+    "keep_killing_pods",
     "kill_pods",
     "mark_fault",
     "remove_fault",

@@ -10,9 +10,14 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from runner.chaos.budgets import refusals
 from runner.chaos.objects import Object
 from runner.errors import FaultError
+from runner.model.podcount import COUNT_ACCEPTED, PodCount, pods_meant
+
+_COUNT: TypeAdapter[int | str] = TypeAdapter(PodCount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def choose(
     pods: Iterable[Object],
     *,
     selector: str,
-    count: int,
+    count: int | str,
     min_healthy: int,
     seed: int,
     budgets: Iterable[Object] = (),
@@ -85,7 +90,8 @@ def choose(
     Args:
         pods: All pods that ``selector`` found.
         selector: What they were found with; an empty one is refused.
-        count: Pods to kill.
+        count: Pods to kill: a number, a share of the ready ones (rounded down, at least one), or
+            all; see :func:`runner.model.podcount.pods_meant`.
         min_healthy: Ready pods that must be left.
         seed: Seed of the draw.
         budgets: PodDisruptionBudgets of the namespace; all of them must allow it.
@@ -99,17 +105,29 @@ def choose(
             accepted="a label selector, such as app=order-api",
         )
     ready = candidates(pods)
-    if count < 1 or len(ready) - count < max(min_healthy, 0):
+    meant = _meant(count, len(ready))
+    if meant < 1 or len(ready) - meant < max(min_healthy, 0):
+        which = f"{meant} ({count})" if isinstance(count, str) else str(count)
         raise FaultError(
-            f"{len(ready)} ready pods have {selector}; killing {count} of them would not leave "
+            f"{len(ready)} ready pods have {selector}; killing {which} of them would not leave "
             f"{min_healthy}",
             accepted="a count of at least 1 that leaves min_healthy ready pods",
             hint="nothing was killed: scale out, wait until pods are ready, or lower min_healthy",
         )
-    drawn = random.Random(seed).sample(ready, count)  # noqa: S311 - a repeatable draw is the point
+    drawn = random.Random(seed).sample(ready, meant)  # noqa: S311 - a repeatable draw is the point
     if refused := refusals(budgets, drawn):
         raise FaultError("; ".join(refused), hint="nothing was killed: wait until it allows more")
     return [victim_of(pod) for pod in drawn]
+
+
+def _meant(count: int | str, ready: int) -> int:
+    """Also of a text that only somebody else's experiment can hold."""
+    if isinstance(count, int):
+        return count
+    try:
+        return pods_meant(_COUNT.validate_python(count), ready)
+    except ValueError as error:
+        raise FaultError(f"{count!r} is no number of pods", accepted=COUNT_ACCEPTED) from error
 
 
 def victim_of(pod: Object) -> Victim:
@@ -147,10 +165,3 @@ def replacements(
         if pod["metadata"]["uid"] not in before and owner_of(pod) in owners and not is_leaving(pod)
     ]
     return sorted(new, key=lambda pod: str(pod["metadata"]["name"]))
-
-
-def recovered(victims: Sequence[Victim], ready_before: int, pods: Sequence[Object]) -> bool:
-    """Whether no victim is left and as many pods are ready as before the kill."""
-    uids = {pod["metadata"]["uid"] for pod in pods}
-    gone = all(victim.uid not in uids for victim in victims)
-    return gone and sum(map(is_ready, pods)) >= ready_before

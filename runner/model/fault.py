@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from runner.model.killtimes import MOST_KILLS, kill_moments
 from runner.model.podcount import EVERY_POD, PodCount
 from runner.model.shape import Items, Model
 from runner.model.units import Duration, Percent
@@ -37,6 +38,12 @@ class _Fault(Model):
     at: Duration = Field(ge=0, description="Offset from the start of the load.")
     name: DnsName | None = Field(
         default=None, description="Name of this fault in reports. Default: its kind."
+    )
+    expects: Literal["breaker", "no-breaker"] | None = Field(
+        default=None,
+        description="What the fault is there to show: that the breaker of its service ejects pods, "
+        "or that it does not. A fault that cannot show it is refused, and a run that did not is "
+        "inconclusive.",
     )
 
 
@@ -102,7 +109,16 @@ class PodKill(_Fault):
                 f"a jitter of {self.jitter:g}s could swap kills that are {self.every:g}s apart; "
                 "accepted: less than half of 'every'"
             )
+        if self.every is not None and self.duration / self.every > MOST_KILLS:
+            raise ValueError(
+                f"a kill every {self.every:g}s of {self.duration:g}s is more than {MOST_KILLS:,}; "
+                "accepted: a longer 'every'"
+            )
         return self
+
+    def moments(self, seed: int) -> tuple[float, ...]:
+        """Seconds from the fault's start at which pods are killed, with the planned seed."""
+        return kill_moments(self.duration, self.every, self.jitter, seed)
 
 
 def checked_selector(value: str | None) -> str | None:

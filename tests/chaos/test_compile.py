@@ -33,6 +33,16 @@ FAULTS = {
     "pod-kill": planned(
         "pod-kill", "order-api", number=3, count=2, grace_period="5s", duration_s=30.0
     ),
+    "pod-kill-again": planned(
+        "pod-kill",
+        "order-api",
+        number=3,
+        count="50%",
+        every="5m",
+        jitter="30s",
+        while_recovering=True,
+        duration_s=1500.0,
+    ),
     "pod-kill-by-selector": planned(
         "pod-kill", "order-api", selector="app.kubernetes.io/name=order-service", min_healthy=0
     ),

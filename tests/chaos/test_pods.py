@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos_fakes import FakeCluster
 from chaos_objects import pod, service
 
 from runner.chaos import pods
 from runner.chaos.budgets import selects
 from runner.chaos.client import ApiRefusalError
-from runner.chaos.recovery import follow
+from runner.chaos.objects import PODS
+from runner.chaos.recovery import Kill, Watch
 from runner.errors import FaultError
 
 SELECTOR = "app=order-api"
@@ -155,33 +157,22 @@ def test_pods_are_followed_until_as_many_are_ready_as_before(tmp_path: Path) -> 
         return found
 
     file = tmp_path / "effects.jsonl"
-    took_s = follow(
-        look,
-        [victim],
-        before,
-        killed_at_s=0.0,
-        until_s=float("inf"),
-        effects=str(file),
-        pause=lambda seconds: None,
-    )
-    assert took_s is not None
-    assert looks == []
+    watch = Watch(look, effects=str(file), pause=lambda seconds: None)
+    watch.killed(Kill((victim,), 0.0), before)
+    assert watch.waits_for == "the kill"
+    assert watch.follow(float("inf"))
+    assert watch.took_s is not None
+    assert (looks, watch.waits_for) == ([], "")
     assert effects_of(file) == [("replaced", "pod/c"), ("ready", "pods/a")]
 
 
 def test_pods_that_do_not_come_back_give_no_ready(tmp_path: Path) -> None:
     """Goal: no data is not a pass. Method: the bound is reached with one pod of two."""
     file = tmp_path / "effects.jsonl"
-    took_s = follow(
-        lambda: [pod("b")],
-        [pods.victim_of(pod("a"))],
-        [pod("a"), pod("b")],
-        killed_at_s=0.0,
-        until_s=0.0,
-        effects=str(file),
-        pause=lambda seconds: None,
-    )
-    assert took_s is None
+    watch = Watch(lambda: [pod("b")], effects=str(file), pause=lambda seconds: None)
+    watch.killed(Kill((pods.victim_of(pod("a")),), 0.0), [pod("a"), pod("b")])
+    assert not watch.follow(0.0)
+    assert watch.took_s is None
     assert effects_of(file) == []
 
 
@@ -191,5 +182,32 @@ def test_refusal_for_good_ends_the_watch() -> None:
     def look() -> list[Any]:
         raise ApiRefusalError("list pods", 403, "no")
 
+    watch = Watch(look)
+    watch.killed(Kill((pods.victim_of(pod("a")),), 0.0), [pod("a")])
     with pytest.raises(ApiRefusalError, match="403"):
-        follow(look, [], [], killed_at_s=0.0, until_s=0.0)
+        watch.follow(0.0)
+
+
+def test_nobody_looks_when_nobody_is_missing() -> None:
+    """Goal: no load on the API server between kills. Method: a watch without a kill."""
+    cluster = FakeCluster()
+    watch = Watch(lambda: cluster.items(PODS, "ecommerce"))
+    assert watch.follow(float("inf"))
+    assert cluster.calls == []
+
+
+def test_looks_become_rarer_with_time() -> None:
+    """Goal: pods that never come back cost the API server little. Method: pauses of an hour."""
+    now_s, pauses = [0.0], []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        now_s[0] += seconds
+
+    watch = Watch(lambda: [pod("b")], now=lambda: now_s[0], pause=pause)
+    watch.killed(Kill((pods.victim_of(pod("a")),), 0.0), [pod("a"), pod("b")])
+    assert not watch.follow(3600.0)
+    assert pauses[0] == 0.2
+    assert max(pauses) == 2.0
+    assert len(pauses) < 2100
+    assert now_s[0] == pytest.approx(3600.0)

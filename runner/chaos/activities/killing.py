@@ -1,19 +1,17 @@
-"""Pods that are killed, and watched until they are back."""
+"""Pods that are killed, once or again and again, and watched until they are back."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from runner.chaos import pods as choice
 from runner.chaos.activities.around import activity
 from runner.chaos.activities.shared import connect
-from runner.chaos.client import ApiRefusalError, Cluster, patiently
-from runner.chaos.effects import log, record
-from runner.chaos.objects import BUDGETS, PODS, SERVICES, Object
-from runner.chaos.recovery import follow
-from runner.errors import FaultError
+from runner.chaos.kills import Killer, Series, Wish, draw, service_selector
+from runner.errors import FaultError, SeatrialError
+from runner.model.killtimes import kill_moments
 
 
 @activity
@@ -22,7 +20,7 @@ def kill_pods(
     namespace: str,
     service: str = "",
     selector: str = "",
-    count: int = 1,
+    count: int | str = 1,
     grace_period_s: float = 0.0,
     min_healthy: int = 1,
     seed: int = 0,
@@ -40,7 +38,8 @@ def kill_pods(
         namespace: Where.
         service: Service whose own selector finds the candidates when ``selector`` is empty.
         selector: Label selector of the candidates.
-        count: Pods to kill; all of them or none.
+        count: Pods to kill: a number, a share of the ready ones such as ``50%`` (rounded down, at
+            least one), or ``all``. All of them or none.
         grace_period_s: Grace for each pod, in whole seconds; 0 kills at once.
         min_healthy: Ready pods that must be left.
         seed: Seed of the choice.
@@ -55,36 +54,84 @@ def kill_pods(
     """
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
-    before = patiently(lambda: cluster.items(PODS, namespace, wanted))
+    killer = Killer(cluster, Wish(namespace, wanted, count, min_healthy, grace_period_s, effects))
     try:
-        victims = choice.choose(
-            before,
-            selector=wanted,
-            count=count,
-            min_healthy=min_healthy,
-            seed=seed,
-            budgets=budgets_of(cluster, namespace),
-        )
-    except FaultError as error:
-        record("skipped", f"pods/{wanted}", error.message, effects)
+        done = killer.kill(seed, "the kill")
+    except SeatrialError as error:
+        killer.skipped("the kill", error.message)
         raise
-    names = [pod["metadata"]["name"] for pod in choice.candidates(before)]
-    log.info("candidates %s; chosen with seed %s: %s", names, seed, [v.name for v in victims])
-    killed_at_s = time.time()
-    for victim in victims:
-        _kill(cluster, namespace, victim, grace_period_s, effects)
+    if follow_until_wall_s is not None:
+        killer.watch.follow(follow_until_wall_s)
+    if done.missed:
+        many = len(done.victims) + len(done.missed)
+        raise FaultError(f"only {len(done.victims)} of {many} pods were killed: {done.missed[0]}")
     return {
-        "candidates": names,
-        "killed": [asdict(victim) for victim in victims],
-        "recovered_after_s": follow(
-            lambda: cluster.items(PODS, namespace, wanted),
-            victims,
-            before,
-            killed_at_s=killed_at_s,
-            until_s=follow_until_wall_s,
-            effects=effects,
-        ),
+        "candidates": done.candidates,
+        "killed": [asdict(victim) for victim in done.victims],
+        "recovered_after_s": killer.watch.took_s,
     }
+
+
+@activity
+def keep_killing_pods(
+    *,
+    namespace: str,
+    service: str = "",
+    selector: str = "",
+    count: int | str = 1,
+    moments_wall_s: Sequence[float] = (),
+    every_s: float | None = None,
+    jitter_s: float = 0.0,
+    duration_s: float = 0.0,
+    while_recovering: bool = False,
+    grace_period_s: float = 0.0,
+    min_healthy: int = 1,
+    seed: int = 0,
+    follow_until_wall_s: float | None = None,
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> dict[str, Any]:
+    """Kill ready pods again and again, and watch after each kill until they are back.
+
+    When the first kill may not happen, this fails. A later one that may not happen (too few pods
+    are ready, a PodDisruptionBudget forbids it, the pods of the last one are not back, the API
+    server does not answer) is left out, which is on record as ``skipped``, and the next one is
+    tried.
+
+    Args:
+        namespace: Where.
+        service: Service whose own selector finds the candidates when ``selector`` is empty.
+        selector: Label selector of the candidates.
+        count: As for :func:`kill_pods`; counted anew at each kill.
+        moments_wall_s: Unix times of the kills, in order. Without them, ``every_s`` and
+            ``duration_s`` say when, from now on.
+        every_s: Seconds between two kills.
+        jitter_s: Each kill after the first comes up to so much earlier or later.
+        duration_s: No kill comes later than this.
+        while_recovering: Kill again although the pods of an earlier kill are not back.
+        grace_period_s: Grace for each pod, in whole seconds; 0 kills at once.
+        min_healthy: Ready pods that must be left by each kill.
+        seed: Seed of the moments and of the choices.
+        follow_until_wall_s: Unix time until which to watch; by default the end of ``duration_s``,
+            or the last kill.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+        effects: File for the record of effects.
+
+    Returns:
+        ``{"kills": number, "skipped": [reasons], "killed": [{name, uid, node, owner}],
+        "recovered_after_s": …}``, at most a thousand entries each; the last one for the last kill.
+    """
+    begun_s = time.time()
+    moments = list(moments_wall_s) or _moments(begun_s, duration_s, every_s, jitter_s, seed)
+    cluster = connect(kubeconfig, context)
+    wanted = selector or service_selector(cluster, namespace, service)
+    wish = Wish(namespace, wanted, count, min_healthy, grace_period_s, effects)
+    ends_s = max(moments[-1], begun_s + duration_s)
+    return Series(Killer(cluster, wish), seed, while_recovering=while_recovering).run(
+        moments, ends_s if follow_until_wall_s is None else follow_until_wall_s
+    )
 
 
 @activity
@@ -93,62 +140,30 @@ def pods_can_be_killed(
     namespace: str,
     service: str = "",
     selector: str = "",
-    count: int = 1,
+    count: int | str = 1,
     min_healthy: int = 1,
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
-    """Whether ``count`` of the ready pods can go and ``min_healthy`` ready ones stay."""
+    """Whether ``count`` of the ready pods can go and ``min_healthy`` ready ones stay.
+
+    Arguments are those of :func:`kill_pods`. PodDisruptionBudgets are asked, too.
+    """
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
-    pods = patiently(lambda: cluster.items(PODS, namespace, wanted))
-    choice.choose(
-        pods,
-        selector=wanted,
-        count=count,
-        min_healthy=min_healthy,
-        seed=0,
-        budgets=budgets_of(cluster, namespace),
-    )
+    draw(cluster, Wish(namespace, wanted, count, min_healthy), seed=0)
     return True
 
 
-def service_selector(cluster: Cluster, namespace: str, service: str) -> str:
-    """The label selector of a Service.
-
-    Raises:
-        FaultError: When neither a selector nor a Service was named, or it selects nothing.
-    """
-    if not service:
+def _moments(
+    now_s: float, duration_s: float, every_s: float | None, jitter_s: float, seed: int
+) -> list[float]:
+    if every_s is None or duration_s <= 0:
         raise FaultError(
-            "a pod kill needs to know its candidates", accepted="a label selector, or a Service"
+            "nobody said when pods are to be killed again",
+            accepted="moments_wall_s (Unix times), or every_s and duration_s (seconds)",
         )
-    return choice.service_selector(patiently(lambda: cluster.read(SERVICES, namespace, service)))
-
-
-def budgets_of(cluster: Cluster, namespace: str) -> list[Object]:
-    """The PodDisruptionBudgets of a namespace; none where reading them is not allowed."""
     try:
-        found: list[Object] = patiently(lambda: cluster.items(BUDGETS, namespace))
-    except ApiRefusalError as error:
-        if error.status not in (403, 404):
-            raise
-        log.warning("PodDisruptionBudgets are not honoured: %s", error.message)
-        return []
-    return found
-
-
-def _kill(
-    cluster: Cluster, namespace: str, victim: choice.Victim, grace_s: float, effects: str
-) -> None:
-    try:
-        pod = {"metadata": {"name": victim.name, "namespace": namespace, "uid": victim.uid}}
-        cluster.delete(PODS, pod, grace_s)
-    except ApiRefusalError as error:
-        if error.status in (404, 409):
-            raise FaultError(
-                f"pod/{victim.name} was replaced by somebody else before it was killed"
-            ) from error
-        raise
-    detail = f"uid {victim.uid}, node {victim.node or 'unknown'}, grace {grace_s:g} s"
-    record("killed", f"pod/{victim.name}", detail, effects)
+        return [now_s + at_s for at_s in kill_moments(duration_s, every_s, jitter_s, seed)]
+    except ValueError as error:
+        raise FaultError(str(error)) from error

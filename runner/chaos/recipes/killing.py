@@ -13,7 +13,10 @@ END_MARGIN_S = 2.0
 
 
 def pod_kill(planned: PlannedFault, fault: PodKill, setting: Setting) -> Experiment:
-    """Kill, and watch the pods until they are back."""
+    """Kill, once or at the moments that follow from plan and seed; watch until the pods are back.
+
+    The last kill has the time after the fault's end, too, for its pods to come back.
+    """
     choice: dict[str, Any] = {
         **setting.where,
         "service": fault.service,
@@ -21,20 +24,27 @@ def pod_kill(planned: PlannedFault, fault: PodKill, setting: Setting) -> Experim
         "count": fault.count,
         "min_healthy": fault.min_healthy,
     }
-    how = {
+    how: dict[str, Any] = {
         "grace_period_s": fault.grace_period,
         "seed": planned.seed,
         "follow_until_wall_s": max(setting.ends_at_s, setting.expires_at_s - END_MARGIN_S),
     }
+    if fault.every is None:
+        kill = action("kill-pods", "kill_pods", choice | how)
+    else:
+        again = {
+            "moments_wall_s": [
+                round(setting.starts_at_s + s, 3) for s in fault.moments(planned.seed)
+            ],
+            "while_recovering": fault.while_recovering,
+        }
+        kill = action("keep-killing-pods", "keep_killing_pods", choice | how | again)
     return {
         "steady-state-hypothesis": gate(
             f"{fault.service} has pods to spare",
             probe("pods-can-be-killed", "pods_can_be_killed", choice),
         ),
-        "method": [
-            wait_for(setting.starts_at_s),
-            action("kill-pods", "kill_pods", choice | how),
-        ],
+        "method": [wait_for(setting.starts_at_s), kill],
         # A Deployment makes its pods whole by itself.
         "rollbacks": [],
     }
