@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.model.experiment import Experiment
+from runner.model.faultlint import futile
 from runner.model.objective import JUDGED_PHASES, Objective, PhaseName, promises
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
 
@@ -62,7 +63,8 @@ def mistakes_in(
         phases = [*_phase_mistakes(experiment), *_objective_mistakes(experiment)]
     stages = _stage_mistakes(experiment, unknown)
     search = _search_mistakes(experiment, unknown)
-    return (*_name_mistakes(experiment), *stages, *search, *times, *phases)
+    lint = _futile_faults(experiment)
+    return (*_name_mistakes(experiment), *stages, *search, *times, *lint, *phases)
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -191,6 +193,14 @@ def _fault_mistakes(experiment: Experiment) -> list[Mistake]:
                 )
             )
     return mistakes
+
+
+def _futile_faults(experiment: Experiment) -> list[Mistake]:
+    return [
+        Mistake(("faults", index, found.key), found.why)
+        for index, fault in enumerate(experiment.faults)
+        for found in futile(fault)
+    ]
 
 
 def _phase_mistakes(experiment: Experiment) -> list[Mistake]:

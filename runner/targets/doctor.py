@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
-from urllib.parse import quote, urlsplit
 
 from runner.errors import SeatrialError
 from runner.model.faultmark import all_marks
 from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
 from runner.targets.cluster import bare_info, cluster_info
-from runner.targets.inspection import KINDS, Object, Objects, read_objects
-from runner.targets.preflight import is_ready, target_flags
-from runner.targets.reachability import check_ingress, check_prometheus
+from runner.targets.inspection import Objects, read_objects
+from runner.targets.looking import look
+from runner.targets.preflight import target_flags, target_symptoms
+from runner.targets.reachability import check_prometheus
+from runner.targets.sighting import ingress_symptoms
+from runner.targets.survey import asked_for, host_of
+from runner.targets.symptom import Symptom
 
+COUNTED_KINDS = ("pods", "services", "deployments")
 _PACKAGES = ("locust", "chaostoolkit", "chaostoolkit-kubernetes", "prometheus-api-client")
 _MIN_FREE_GB = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Symptom:
-    """One thing that was looked at.
-
-    Attributes:
-        state: ``ok``; ``warn``, something is worse than it could be; ``missing``, a run will fail.
-        found: What was found.
-        hint: What to do about it; empty when nothing.
-    """
-
-    part: str
-    state: Literal["ok", "warn", "missing"]
-    found: str
-    hint: str = ""
 
 
 def examine_machine(*, sandbox: bool) -> tuple[Symptom, ...]:
@@ -115,7 +102,7 @@ def examine_cluster(name: str, spec: ClusterSpec) -> tuple[Symptom, ...]:
     except SeatrialError as error:
         unread = Symptom("kubeconfig", "missing", error.message, _advice(error))
         bare = bare_info(name, spec)
-        return (unread, _ingress(bare, None), _prometheus(bare))
+        return (unread, _ingress(bare), _prometheus(bare))
     return (Symptom("kubeconfig", "ok", target.kubeconfig), *examine_target(target))
 
 
@@ -125,47 +112,21 @@ def examine_target(target: TargetInfo) -> tuple[Symptom, ...]:
         objects = read_objects(target)
     except SeatrialError as error:
         unread = Symptom("Kubernetes API", "missing", error.message, _advice(error))
-        return (_ingress(target, None), _prometheus(target), unread)
+        return (_ingress(target), _prometheus(target), unread)
+    host = host_of(target)
+    seen = look(target, host, [*asked_for(objects, host)])
     return (
-        *(_ingress(target, objects), _prometheus(target), _api(target, objects)),
-        *(_pods(target, objects), _faults(target, objects)),
+        _prometheus(target),
+        _api(target, objects),
+        *target_symptoms(objects, seen, target),
+        _faults(target, objects),
     )
 
 
-def _ingress(target: TargetInfo, objects: Objects | None) -> Symptom:
-    services = [] if objects is None else objects.of("virtualservices")
-    host = target.host or urlsplit(target.ingress_url).hostname or ""
-    path = path_for(services, host)
-    try:
-        status = check_ingress(target, path)
-    except SeatrialError as error:
-        return Symptom("ingress", "missing", error.message, _advice(error))
-    found = f"HTTP {status} at {target.ingress_url.rstrip('/')}{path} (Host: {host})"
-    if status == 404:
-        known = sorted({str(h) for vs in services for h in vs.get("spec", {}).get("hosts") or ()})
-        hint = f"is the Host right? the VirtualServices list: {', '.join(known) or 'none'}"
-        return Symptom("ingress", "warn", found, hint)
-    if status >= 500:
-        return Symptom("ingress", "warn", found, "is the service behind it ready?")
-    return Symptom("ingress", "ok", found)
-
-
-def path_for(virtual_services: Iterable[Object], host: str) -> str:
-    """A path that a VirtualService for ``host`` has a route for; ``/`` when none tells one."""
-    for vs in virtual_services:
-        spec = vs.get("spec", {})
-        if not any(_covers(str(pattern), host) for pattern in spec.get("hosts") or ()):
-            continue
-        for match in (m for route in spec.get("http") or () for m in route.get("match") or ()):
-            uri = match.get("uri") or {}
-            path = str(uri.get("exact") or uri.get("prefix") or "")
-            if path.startswith("/"):
-                return quote(path)
-    return "/"
-
-
-def _covers(pattern: str, host: str) -> bool:
-    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+def _ingress(target: TargetInfo) -> Symptom:
+    """The ingress alone, when nobody tells what it should have routes for."""
+    seen = look(target, host_of(target), ["/"])
+    return ingress_symptoms(seen, target.ingress_url, ())[0]
 
 
 def _prometheus(target: TargetInfo) -> Symptom:
@@ -180,24 +141,12 @@ def _api(target: TargetInfo, objects: Objects) -> Symptom:
     if objects.needed:
         unread = "; ".join(f"{kind}: {why}" for kind, why in objects.needed.items())
         return Symptom("Kubernetes API", "missing", unread, "may this user read them?")
-    counts = ", ".join(f"{len(objects.of(kind))} {kind}" for kind in KINDS)
+    counts = ", ".join(f"{len(objects.of(kind))} {kind}" for kind in COUNTED_KINDS)
     return Symptom("Kubernetes API", "ok", f"{target.identity}: {counts}")
 
 
-def _pods(target: TargetInfo, objects: Objects) -> Symptom:
-    pods = objects.of("pods")
-    if not pods:
-        found = f"there is no pod in the namespace {target.namespace}"
-        return Symptom("pods", "missing", found, "is it the right namespace?")
-    unready = [p["metadata"]["name"] for p in pods if not is_ready(p)]
-    found = f"{len(pods) - len(unready)} of {len(pods)} ready"
-    if unready:
-        return Symptom("pods", "warn", f"{found}; not: {', '.join(unready)}")
-    return Symptom("pods", "ok", found)
-
-
 def _faults(target: TargetInfo, objects: Objects) -> Symptom:
-    marks = all_marks(objects.of("virtualservices"))
+    marks = all_marks(objects.marked)
     if not marks:
         return Symptom("faults left", "ok", "none")
     commands = dict.fromkeys(mark.heal_command(target_flags(target)) for mark in marks)

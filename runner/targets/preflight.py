@@ -1,111 +1,116 @@
-"""Whether a target can take a plan: pure checks over the target's objects."""
+"""Whether a target can take a plan, and what should be known when its report is read. Pure.
+
+The same findings for ``seatrial doctor``, which asks about a target, and for the preflight of each
+run, which asks about a target and a plan.
+"""
 
 from __future__ import annotations
 
-from runner.model.fault import HttpAbort, HttpDelay, PodKill
+from collections.abc import Iterator
+
 from runner.model.faultmark import all_marks
 from runner.model.plan import Plan
-from runner.model.podcount import pods_meant
 from runner.model.recording import TargetInfo
-from runner.targets.inspection import Object, Objects
+from runner.targets.faultfit import fault_symptoms
+from runner.targets.health import clock_symptoms, health_symptoms
+from runner.targets.inspection import Objects
+from runner.targets.istio import istio_symptoms, policies
+from runner.targets.reach import Reach
+from runner.targets.sighting import Seen, data_symptom, ingress_symptoms
+from runner.targets.symptom import Symptom, perhaps, refusals
+from runner.targets.workloads import has_sidecar, is_ready, named, pods_of, ready_addresses
+
+__all__ = ["is_ready", "leftovers", "plan_symptoms", "problems", "target_flags", "target_symptoms"]
 
 
-def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> list[str]:
-    """Reasons why ``plan`` cannot be carried out or judged, each one sentence; empty if it can.
+def target_symptoms(
+    objects: Objects, seen: Seen, target: TargetInfo, *, called: bool = True
+) -> tuple[Symptom, ...]:
+    """What is to be said about a target, whatever is run on it.
+
+    Args:
+        objects: What there is.
+        seen: What its ingress and its Prometheus showed.
+        target: Which one it is.
+        called: Whether its services should have been called before.
+    """
+    hosts = [
+        str(host)
+        for vs in objects.of("virtualservices")
+        for host in (vs.get("spec") or {}).get("hosts") or ()
+    ]
+    skews = (("Prometheus", seen.prometheus_skew_s), ("the API server", objects.api_skew_s))
+    return (
+        *ingress_symptoms(seen, target.ingress_url, hosts),
+        data_symptom(seen, services_in_mesh(objects), called=called),
+        *clock_symptoms(skews),
+        *health_symptoms(objects, target.namespace),
+        *istio_symptoms(objects, target.namespace),
+        policies(objects),
+    )
+
+
+def services_in_mesh(objects: Objects) -> list[str]:
+    """Services with pods that have a sidecar, of which the mesh should tell."""
+    return [
+        name
+        for name in named(objects.of("services"))
+        if any(has_sidecar(pod) for pod in pods_of(name, objects))
+    ]
+
+
+def plan_symptoms(
+    plan: Plan, objects: Objects, namespace: str, flags: str = "", reach: Reach | None = None
+) -> tuple[Symptom, ...]:
+    """What stands against ``plan`` on a target.
 
     Args:
         plan: The plan.
         objects: What there is on the target.
         namespace: Where that was read.
         flags: What names this target to ``seatrial heal``; see :func:`target_flags`.
+        reach: Which services the load reaches; None when that was not looked at.
     """
-    found = [f"{kind} cannot be read ({why})" for kind, why in sorted(objects.needed.items())]
-    found += leftovers(objects, flags)
-    services = {o["metadata"]["name"]: o for o in objects.of("services")}
-    for name in sorted(_services_of(plan)):
-        if name not in services:
-            known = ", ".join(sorted(services)) or "none"
-            found.append(f"there is no Service {name} in {namespace}; there are: {known}")
-        elif not _ready_addresses(name, objects):
-            found.append(f"the Service {name} has no ready endpoint")
-    for planned in plan.faults:
-        fault = planned.fault
-        if fault.service not in services:
-            continue
-        match fault:
-            case PodKill():
-                found.extend(_pod_kill_problems(planned.id, fault, services, objects))
-            case HttpDelay() | HttpAbort():
-                if not any(routes_to(vs, fault.service) for vs in objects.of("virtualservices")):
-                    found.append(
-                        f"{planned.id}: no VirtualService in {namespace} has an HTTP route to "
-                        f"{fault.service}, so that there is nothing to inject into"
-                    )
-            case _:
-                pass
-    return found
+    return (
+        *(
+            Symptom(kind, "missing", f"{kind} cannot be read ({why})")
+            for kind, why in sorted(objects.needed.items())
+        ),
+        *(Symptom("faults left", "missing", sentence) for sentence in leftovers(objects, flags)),
+        *_services(plan, objects, namespace),
+        *fault_symptoms(plan, objects, namespace, reach),
+    )
+
+
+def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> list[str]:
+    """Reasons why ``plan`` cannot be carried out or judged, each one sentence; empty if it can.
+
+    Arguments are those of :func:`plan_symptoms`.
+    """
+    return refusals(plan_symptoms(plan, objects, namespace, flags))
 
 
 def leftovers(objects: Objects, flags: str = "") -> list[str]:
     """Faults that are in place before anything was injected: each with how to remove it."""
-    marks = all_marks(objects.of("virtualservices"))
+    marks = all_marks(objects.marked)
     return [f"{mark.sentence}; remove it with `{mark.heal_command(flags)}`" for mark in marks]
 
 
 def target_flags(target: TargetInfo) -> str:
     """The flags that name ``target`` on a command line; empty for the default sandbox."""
     if target.kind == "cluster":
-        return f"--target {target.name}"
+        return target.flags or f"--target {target.name}"
     return "" if target.name == "default" else f"--sandbox-name {target.name}"
 
 
-def _services_of(plan: Plan) -> set[str]:
-    named = {fault.fault.service for fault in plan.faults}
-    return named | {o.service for o in plan.experiment.objectives if o.service}
-
-
-def _ready_addresses(name: str, objects: Objects) -> int:
-    return sum(
-        len(subset.get("addresses") or ())
-        for endpoints in objects.of("endpoints")
-        if endpoints["metadata"]["name"] == name
-        for subset in endpoints.get("subsets") or ()
-    )
-
-
-def _pod_kill_problems(
-    fault_id: str, fault: PodKill, services: dict[str, Object], objects: Objects
-) -> list[str]:
-    if fault.selector is None and not services[fault.service]["spec"].get("selector"):
-        return [f"{fault_id}: the Service {fault.service} has no selector; state one in the fault"]
-    if fault.selector is not None:
-        return []  # Chosen and counted when the time has come; the API server does the selecting.
-    wanted = services[fault.service]["spec"]["selector"]
-    ready = [
-        pod
-        for pod in objects.of("pods")
-        if wanted.items() <= (pod["metadata"].get("labels") or {}).items() and is_ready(pod)
-    ]
-    count = pods_meant(fault.count, len(ready))
-    if ready and len(ready) >= count + fault.min_healthy:
-        return []
-    return [
-        f"{fault_id}: {len(ready)} pods of {fault.service} are ready, but killing {count} "
-        f"and leaving {fault.min_healthy} healthy needs {count + fault.min_healthy}"
-    ]
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether ``pod`` is ready and not on its way out."""
-    conditions = pod.get("status", {}).get("conditions") or ()
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-    return ready and "deletionTimestamp" not in pod["metadata"]
-
-
-def routes_to(virtual_service: Object, service: str) -> bool:
-    """Whether an HTTP route of ``virtual_service`` leads to ``service`` (short name or FQDN)."""
-    return any(
-        str(leg.get("destination", {}).get("host", "")).split(".")[0] == service
-        for route in virtual_service.get("spec", {}).get("http") or ()
-        for leg in route.get("route") or ()
-    )
+def _services(plan: Plan, objects: Objects, namespace: str) -> Iterator[Symptom]:
+    wanted = {fault.fault.service for fault in plan.faults}
+    wanted |= {o.service for o in plan.experiment.objectives if o.service}
+    services = named(objects.of("services"))
+    for name in sorted(wanted):
+        if name not in services:
+            known = ", ".join(sorted(services)) or "none"
+            found = f"there is no Service {name} in {namespace}{perhaps(name, services)}"
+            yield Symptom("services", "missing", f"{found}; there are: {known}")
+        elif not ready_addresses(name, objects):
+            yield Symptom("services", "missing", f"the Service {name} has no ready endpoint")

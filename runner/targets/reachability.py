@@ -8,6 +8,8 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runner.errors import TargetError
@@ -16,8 +18,19 @@ from runner.model.recording import TargetInfo
 BOUND_S = 5.0
 
 
-def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, bytes]:
-    """Status and the first 64 KiB of the body of a GET, without following redirects.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody answered over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def ask(
+    url: str, *, host: str = "", timeout_s: float = BOUND_S, most_bytes: int = 65_536
+) -> Answer:
+    """The answer to a GET, its body cut after ``most_bytes``, without following redirects.
 
     Raises:
         OSError: When there is no answer in time.
@@ -36,11 +49,17 @@ def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, b
     try:
         connection.request("GET", path, headers={"Host": host} if host else {})
         answer = connection.getresponse()
-        return answer.status, answer.read(65_536)
+        return Answer(answer.status, dict(answer.getheaders()), answer.read(most_bytes))
     except http.client.HTTPException as error:
         raise OSError(f"{type(error).__name__} from {url}") from error
     finally:
         connection.close()
+
+
+def get(url: str, *, host: str = "", timeout_s: float = BOUND_S) -> tuple[int, bytes]:
+    """Status and the first 64 KiB of the body of :func:`ask`."""
+    answer = ask(url, host=host, timeout_s=timeout_s)
+    return answer.status, answer.body
 
 
 def check_ingress(target: TargetInfo, path: str = "") -> int:

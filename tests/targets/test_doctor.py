@@ -18,8 +18,10 @@ from runner.chaos.annotation import Tag
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.errors import UsageError
 from runner.model.target import ClusterSpec, Config
-from runner.targets.doctor import Symptom, examine_cluster, examine_sandbox, path_for
+from runner.targets.doctor import examine_cluster, examine_sandbox
+from runner.targets.reach import path_for
 from runner.targets.sandbox.control import SandboxInfo
+from runner.targets.symptom import Symptom
 
 HOST = "api.c4ang.com"
 

@@ -90,7 +90,7 @@ def test_a_fault_without_a_route_is_a_problem() -> None:
 def test_killing_the_last_healthy_pod_is_refused_with_the_count() -> None:
     (problem,) = _problems(KILL, "errors < 1%", world(ready=1))
     assert problem == (
-        "01-pod-kill: 1 pods of pay are ready, but killing 1 and leaving 1 healthy needs 2"
+        "01-pod-kill: 1 pod of pay is ready, but killing 1 and leaving 1 healthy needs 2"
     )
 
 
