@@ -18,14 +18,9 @@ import logging
 from contextlib import ExitStack
 
 from runner.analysis.guards import Guards
-from runner.errors import (
-    FaultError,
-    LeftBrokenError,
-    LoadError,
-    RecordingError,
-    SeatrialError,
-    TargetError,
-)
+from runner.disturbing import drive, heal_if_begun
+from runner.errors import LoadError, RecordingError, SeatrialError, TargetError
+from runner.guarding import await_guardian, dismiss, heed, start_guardian
 from runner.journal import Journal
 from runner.model.guard import Reading
 from runner.model.plan import Phase, Plan
@@ -36,16 +31,13 @@ from runner.model.recording import (
     TargetInfo,
 )
 from runner.ports import LoadJob, Ports
-from runner.progress import ActiveFault, Conduct, StopRequest, Watcher
+from runner.progress import ActiveFault, Conduct, RunEndedEarlyError, StopRequest, Watcher
 from runner.searching import SearchUnderWay
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-FAULT_LEAD_S = 6.0
-"""A fault's child is started this early: it needs seconds to start, and waits for its moment."""
-
 WHO_STOPPED = {"interrupted": "Ctrl-C was pressed", "terminated": "it was told to terminate"}
 
 LOAD_START_BOUND_S = 180.0
@@ -53,22 +45,12 @@ REMOTE_START_BOUND_S = 780.0
 """Somebody has to start workers elsewhere by hand."""
 
 LOAD_STOP_GRACE_S = 10.0
-FAULT_KILL_GRACE_S = 1.0
 FIRST_ASK_BOUND_S = 5.0
 ASK_BOUND_S = 1.0
 """A guard's query, once load runs: the loop has faults to end meanwhile."""
 
 COLLECT_SETTLE_S = 2.5
 """Two scrapes and a bit: the last seconds must have reached Prometheus before it is asked."""
-
-
-class RunEndedEarlyError(Exception):
-    """Unwinds the loop: a guard tripped, or somebody wants to stop."""
-
-    def __init__(self, state: RunState, reason: str) -> None:
-        super().__init__(reason)
-        self.state = state
-        self.reason = reason
 
 
 def conduct(
@@ -148,6 +130,8 @@ def _carry_out(run: Conduct) -> None:
     run.show("opening the target")
     run.undo.callback(journal.undo, "target", "close", ports.target.close)
     target = run.target = journal.act("target", "open", ports.target.open)
+    run.undo.callback(dismiss, run)
+    start_guardian(run, target)
     problems = journal.act("target", "preflight", lambda: ports.target.preflight(run.plan))
     if problems:
         raise TargetError(f"{target.name} cannot take this experiment: {'; '.join(problems)}")
@@ -156,6 +140,7 @@ def _carry_out(run: Conduct) -> None:
     journal.act("target", "snapshot", lambda: _snapshot(run, "before"))
     run.undo.callback(journal.undo, "target", "snapshot", lambda: _snapshot(run, "after"))
     run.undo.callback(_collect_if_started, run, target)
+    await_guardian(run, target)
     run.seal("running")
     run.undo.callback(journal.undo, "load", "stop", lambda: _stop_load(run))
     run.load_job = journal.act(
@@ -165,20 +150,21 @@ def _carry_out(run: Conduct) -> None:
             run.plan, target, run.folder.load_dir, run.folder.log_path("locust")
         ),
     )
-    _await_load(run, run.load_job)
+    _await_load(run, run.load_job, target)
     for fault in run.faults:
         # Pushed before any injection. Healing what was never begun is skipped, not forgotten.
-        run.undo.callback(_heal_if_begun, run, fault, target)
+        run.undo.callback(heal_if_begun, run, fault, target)
     _follow(run, run.load_job, target)
 
 
-def _await_load(run: Conduct, job: LoadJob) -> None:
+def _await_load(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
     """Wait until the generator says that offset 0 has come."""
     bound_s = REMOTE_START_BOUND_S if run.plan.generator.remote_workers else LOAD_START_BOUND_S
     deadline_s = run.ports.clock.monotonic_s() + bound_s
     awaited = run.plan.generator.awaited
     while run.anchor is None:
         _stop_if_asked(run)
+        heed(run, target)
         code = job.poll()
         progress = job.progress()
         if progress.started_wall_s is not None:
@@ -215,12 +201,13 @@ def _follow(run: Conduct, job: LoadJob, target: TargetInfo) -> None:
             run.journal.write("run", f"phase {now.name}", "note", ", ".join(now.faults))
             phase = now
         _stop_if_asked(run)
+        heed(run, target)
         if code is None and offset_s < plan.duration_s:
             _check_guards(run, target, offset_s)
         if search is not None and code is None:
             search.drive(progress, offset_s)
         for fault in run.faults:
-            _drive(run, fault, target, offset_s)
+            drive(run, fault, target, offset_s)
         run.show("running" if code is None else "stopping the load")
         if code is not None:
             if search is None or not search.over:
@@ -254,67 +241,6 @@ def _why_at_once(code: int, awaited: str) -> str:
     if code == 2:  # argparse's
         return "does Locust, or the Locust file, know the options after --?"
     return "does the Locust file import, and does it define a User class?" if code >= 0 else ""
-
-
-def _drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float) -> None:
-    """Take ``fault`` one step further, if it is time."""
-    planned = fault.planned
-    if fault.state == "planned" and offset_s >= planned.start_s - FAULT_LEAD_S:
-        _inject(run, fault, target)
-    elif fault.state == "begun" and fault.job is not None:
-        over = offset_s >= planned.end_s and fault.job.poll() is not None
-        if over or offset_s >= planned.undo_by_s:
-            run.journal.make_good(planned.id, "heal", lambda: _heal(run, fault, target))
-        elif fault.job.poll() is not None and offset_s < planned.start_s:
-            tail = fault.job.tail(5)
-            raise FaultError(f"the child of fault {planned.id} ended before its time:\n{tail}")
-
-
-def _inject(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
-    anchor = run.anchor
-    if anchor is None:  # pragma: no cover - faults are driven only after the load has started
-        raise FaultError("a fault cannot start before the load")
-    starts_at_wall_s = anchor.load_started_wall_s + fault.planned.start_s
-    workdir = run.folder.fault_dir(fault.planned.id)
-    workdir.mkdir(parents=True)
-    fault.state = "begun"  # Before the effect: whatever happens next, it will be healed.
-    fault.job = run.journal.act(
-        fault.planned.id,
-        "inject",
-        lambda: run.ports.faults.inject(
-            fault.planned, run.folder.run_id, target, workdir, starts_at_wall_s
-        ),
-    )
-
-
-def _heal_if_begun(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
-    if fault.state == "begun":
-        run.journal.undo(fault.planned.id, "heal", lambda: _heal(run, fault, target))
-
-
-def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
-    """End the fault's child, remove what bears its name, and look again.
-
-    Raises:
-        LeftBrokenError: When something is left, or a child that could not be ended may inject
-            again what was removed.
-    """
-    run.show(f"healing {fault.planned.id}")
-    lives: Exception | None = None
-    if fault.job is not None:
-        try:
-            fault.job.stop(FAULT_KILL_GRACE_S)
-        except Exception as error:  # noqa: BLE001 - raised below, after the heal
-            lives = error
-    report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
-    hint = f"seatrial heal {run.folder.run_id}"
-    if report.left:
-        left = "; ".join(report.left)
-        raise LeftBrokenError(f"fault {fault.planned.id} is still in place: {left}", hint=hint)
-    if lives is not None:
-        message = f"the child of fault {fault.planned.id} could not be ended: {lives}"
-        raise LeftBrokenError(message, hint=hint) from lives
-    fault.state = "healed"
 
 
 def _stop_load(run: Conduct) -> None:

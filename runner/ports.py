@@ -127,14 +127,58 @@ class HealReport:
         left: Objects that could not be healed, each with the reason. Empty means: looked again,
             and nothing is left.
         others: Faults that are there and were not asked for, each a sentence.
+        notes: What nobody was allowed to look at, each a sentence.
     """
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     others: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+class Guardian(Protocol):
+    """A process that heals when the runner is gone, however it ended: see ``FaultInjector.guard``.
+
+    While the runner lives, it renews the Lease of the run and watches what must stop it.
+    """
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it is there."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it is there and has reached the point from which on it can heal."""
+        ...
+
+    def word(self) -> str | None:
+        """Why the run must end now; None while it may go on. Never blocks."""
+        ...
+
+    def dismiss(self, grace_s: float) -> None:
+        """All is healed: let it go; after ``grace_s`` by force. Idempotent."""
+        ...
+
+    def leave(self) -> None:
+        """Not all is healed: it stays and goes on, without the runner. Never blocks."""
+        ...
+
+    def tail(self, lines: int) -> str:
+        """The last lines of its log."""
+        ...
 
 
 class FaultInjector(Protocol):
+    def guard(self, run_id: str, target: TargetInfo, folder: Path) -> Guardian:
+        """Start the guardian of a run. It comes before the first fault, and goes after the last.
+
+        When this process ends without a word, it heals whatever the run has left, within seconds,
+        and writes into the run's journal and manifest in ``folder`` that it did. Returns at once.
+
+        Raises:
+            FaultError: When it cannot be started.
+        """
+        ...
+
     def inject(
         self,
         fault: PlannedFault,

@@ -17,12 +17,21 @@ from runner.analysis.steps import Step
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
-from runner.ports import Job, LoadJob, LoadProgress, Ports
+from runner.ports import Guardian, Job, LoadJob, LoadProgress, Ports
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
 
 StopReason = Literal["interrupted", "terminated"]
+
+
+class RunEndedEarlyError(Exception):
+    """Unwinds the loop: a guard tripped, or somebody wants to stop."""
+
+    def __init__(self, state: RunState, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -79,6 +88,8 @@ class Conduct:
     Attributes:
         started_s: Monotonic time of offset 0, so that a wall clock that is set moves no phase.
         step: The step of a search that was last asked for; None when there is none.
+        guardian: The one who heals when this process is gone; None before it was started.
+        guardians_lost: How many have ended that should not have.
     """
 
     plan: Plan
@@ -98,6 +109,8 @@ class Conduct:
     faults: list[ActiveFault] = field(default_factory=list)
     ended_s: float = 0.0
     step: Step | None = None
+    guardian: Guardian | None = None
+    guardians_lost: int = 0
 
     @property
     def offset_s(self) -> float:

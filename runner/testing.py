@@ -22,7 +22,7 @@ from runner.model.faultrecord import Effect
 from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Signals, TargetInfo
-from runner.ports import HealReport, Job, LoadJob, Ports
+from runner.ports import Guardian, HealReport, Job, LoadJob, Ports
 
 T = TypeVar("T")
 EPOCH_S = 1_700_000_000.0
@@ -66,6 +66,8 @@ class FakeWorld:
         server: What answers the requests of a search.
         search_job: Makes the generator of a search.
         effects: Names of the effects that were asked for, in order.
+        guardians: Those that were started, in order; a test may change them.
+        unguarded: Ids of faults that were injected while there was no guardian.
     """
 
     crash_at: int | None = None
@@ -84,6 +86,8 @@ class FakeWorld:
     effects: list[str] = field(default_factory=list)
     up: bool = False
     load_on: bool = False
+    guardians: list[FakeGuardian] = field(default_factory=list)
+    unguarded: list[str] = field(default_factory=list)
     faults: dict[str, FakeFault] = field(default_factory=dict)
 
     @property
@@ -246,10 +250,57 @@ class FakeFault:
 
 
 @dataclass(slots=True)
+class FakeGuardian:
+    """A guardian that does nothing, until somebody changes it.
+
+    Attributes:
+        says: Why the run must end.
+        code: Its exit code once it has ended.
+        slow: Whether it takes for ever to get ready.
+        left: Whether it was told to go on without the runner.
+    """
+
+    world: FakeWorld
+    says: str | None = None
+    code: int | None = None
+    slow: bool = False
+    left: bool = False
+
+    def poll(self) -> int | None:
+        return self.code
+
+    def ready(self) -> bool:
+        return self.code is None and not self.slow
+
+    def word(self) -> str | None:
+        return self.says
+
+    def dismiss(self, grace_s: float) -> None:
+        def take() -> None:
+            self.code = 0 if self.code is None else self.code
+
+        self.world.effect("dismiss", take)
+
+    def leave(self) -> None:
+        self.left = True
+
+    def tail(self, lines: int) -> str:
+        return "fake guardian"
+
+
+@dataclass(slots=True)
 class FakeInjector:
     """Faults that are in place from their start to their end, or until healed."""
 
     world: FakeWorld
+
+    def guard(self, run_id: str, target: TargetInfo, folder: Path) -> Guardian:
+        def take() -> FakeGuardian:
+            guardian = FakeGuardian(self.world)
+            self.world.guardians.append(guardian)
+            return guardian
+
+        return self.world.effect("guard", take)
 
     def inject(
         self,
@@ -260,6 +311,8 @@ class FakeInjector:
         starts_at_wall_s: float,
     ) -> Job:
         def take() -> FakeFault:
+            if not any(guardian.ready() for guardian in self.world.guardians):
+                self.world.unguarded.append(fault.id)
             job = FakeFault(self.world, fault, starts_at_wall_s - EPOCH_S, workdir)
             self.world.faults[fault.id] = job
             return job

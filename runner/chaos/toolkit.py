@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.chaos.compile import GATE_STRATEGY, ROLLBACK_STRATEGY, compile_fault
+from runner.chaos.guarding import GuardianChild, start_guardian
 from runner.errors import ExitCode, FaultError, LeftBrokenError
 from runner.model.plan import PlannedFault
 from runner.model.recording import TargetInfo
@@ -64,15 +65,23 @@ class ChaosChild:
         return "\n".join((bad or text)[-lines:])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolkitInjector:
-    """Injects faults by ``chaos run``, heals them by ``python -m runner.chaos.heal``.
+    """Injects faults by ``chaos run``; heals them by ``python -m runner.chaos.heal``.
+
+    While a guardian of the run lives, it is asked first: its client is loaded.
 
     Args:
         python: Interpreter that has the tool and this package.
     """
 
     python: str = sys.executable
+    _guardian: GuardianChild | None = field(default=None, init=False, repr=False)
+
+    def guard(self, run_id: str, target: TargetInfo, folder: Path) -> GuardianChild:
+        _require_kubeconfig(target)
+        self._guardian = start_guardian(run_id, target, folder, self.python)
+        return self._guardian
 
     def inject(
         self,
@@ -107,6 +116,10 @@ class ToolkitInjector:
         return ChaosChild(child, private)
 
     def heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealReport:
+        if self._guardian is not None and self._guardian.run_id == run_id:
+            report = self._guardian.heal(fault_id)
+            if report is not None and not report.left:
+                return report
         return heal_target(target, run_id, fault_id, python=self.python)
 
 

@@ -84,6 +84,8 @@ def test_the_journal_tells_every_effect_in_order(tmp_path: Path) -> None:
     assert steps(recording.events) == [
         "target open begin",
         "target open ok",
+        "guardian start begin",
+        "guardian start ok",
         "target preflight begin",
         "target preflight ok",
         "target snapshot begin",
@@ -104,6 +106,8 @@ def test_the_journal_tells_every_effect_in_order(tmp_path: Path) -> None:
         "signals collect ok",
         "target snapshot begin",
         "target snapshot ok",
+        "guardian dismiss begin",
+        "guardian dismiss ok",
         "target close begin",
         "target close ok",
     ]
@@ -182,10 +186,11 @@ def test_crash_everywhere(tmp_path: Path) -> None:
             run = only_run(root)
             assert world.active_faults <= unhealed(run.read_events()), where
             assert not world.active_faults, where
+            assert not world.unguarded, where
             if name not in {"stop", "close"} or not before:
                 assert not world.load_on, where
                 assert not world.up, where
-            undo = name in {"stop", "collect", "close"}
+            undo = name in {"stop", "collect", "dismiss", "close"}
             assert (failed is None) == undo, where
             assert run.read_manifest().state == ("recorded" if undo else "failed"), where
 
@@ -302,7 +307,7 @@ def test_a_target_that_refuses_starts_no_load(tmp_path: Path) -> None:
             tmp_path,
             ports=Ports(ports.clock, refusing, ports.load, ports.faults, ports.signals),
         )
-    assert world.effects == ["open", "close"]
+    assert world.effects == ["open", "guard", "dismiss", "close"]
 
 
 def test_signals_are_collected_after_the_load_and_before_the_target_closes(tmp_path: Path) -> None:

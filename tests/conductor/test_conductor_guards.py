@@ -102,7 +102,7 @@ def test_a_wrong_query_is_refused_before_any_load(tmp_path: Path) -> None:
     guard = {**QUERY, "on_missing": "ignore"}
     with pytest.raises(TargetError, match=r"guard 2 .* would be blind: parse error at char 5"):
         run(world, tmp_path, SILENT, guard)
-    assert world.effects == ["open", "close"]
+    assert world.effects == ["open", "guard", "dismiss", "close"]
     assert only_run(tmp_path).read_manifest().state == "failed"
 
 
@@ -119,7 +119,7 @@ def test_a_source_that_is_away_matters_to_who_minds(tmp_path: Path, on_missing: 
     assert "no answer within 5 s" in caught.value.message
     assert "on_missing: ignore" in caught.value.hint
     assert world.clock.now_s < 6
-    assert world.effects == ["open", "close"]
+    assert world.effects == ["open", "guard", "dismiss", "close"]
 
 
 def test_the_loop_is_never_held_up_for_long(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""What a guardian does when its runner is gone: heal, look again for a while, and put it on record.
+
+An orphaned injector may still be on its way, and may undo its own fault at the same time; so the
+guardian looks again until nothing has been found for some seconds. An API server that is away is
+waited for, with a bound. All of it is written into the run's journal, and the manifest of a runner
+that was killed is sealed: nobody else will do that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runner.chaos.client import Cluster, one_line
+from runner.chaos.heal import Scope, heal
+from runner.errors import RecordingError, SeatrialError
+from runner.journal import Journal
+from runner.model.recording import EventKind, unhealed
+from runner.ports import Clock
+from runner.process import SystemClock
+from runner.store import RunDir
+
+log = logging.getLogger(__name__)
+
+QUIET_PAUSES_S = (1.0, 1.0, 3.0, 5.0)
+"""Pauses before looks that must all find nothing: the last one is 10 s after the heal."""
+TROUBLE_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses before trying again; the last one repeats."""
+GIVE_UP_S = 600.0
+HEAL_DEADLINE_S = 5.0
+SOURCE = "guardian"
+GONE = "the sandbox is gone, and every fault in it"
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """The end of a run whose runner is gone, or could not heal.
+
+    Attributes:
+        cluster: Where its faults are.
+        namespace: Of the run.
+        run: The run's folder.
+        killed: Whether the runner is gone; else it has said that something is left.
+        is_gone: Whether the target itself is no more, and every fault with it.
+        clock: Waits.
+        give_up_s: How long an API server that does not answer is waited for.
+    """
+
+    cluster: Cluster
+    namespace: str
+    run: RunDir
+    killed: bool = True
+    is_gone: Callable[[], bool] = lambda: False
+    clock: Clock = field(default_factory=SystemClock)
+    give_up_s: float = GIVE_UP_S
+    _journal: Journal = field(init=False)
+    _began_s: float = field(init=False)
+    _on_record: bool = field(init=False, default=False)
+    _sealed: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._journal = Journal(self.run, self.clock)
+        self._began_s = self.clock.monotonic_s()
+
+    @property
+    def _why(self) -> str:
+        return "its runner was killed" if self.killed else "its runner could not heal"
+
+    def make_whole(self) -> bool:
+        """Heal until nothing is found any more, put it on record; whether nothing is left."""
+        self._note_anchor()
+        self._write(SOURCE, "heal", "begin", self._why)
+        looks = troubles = 0
+        while True:
+            removed, problem = self._heal_once()
+            over = self._since_s() > self.give_up_s
+            if problem and self.is_gone():
+                self._healed((), GONE)
+                return True
+            if over and (problem or removed):
+                self._give_up(problem or "it comes back each time that it is removed")
+                return False
+            if problem:
+                log.warning("not healed yet: %s", problem)
+                self.clock.sleep(TROUBLE_PAUSES_S[min(troubles, len(TROUBLE_PAUSES_S) - 1)])
+                looks, troubles = 0, troubles + 1
+                continue
+            if removed or not self._on_record:
+                self._healed(removed, ", ".join(removed) or "nothing was in place")
+            looks, troubles = 1 if removed else looks + 1, 0
+            if looks > len(QUIET_PAUSES_S):
+                return True
+            self.clock.sleep(QUIET_PAUSES_S[looks - 1])
+
+    def _heal_once(self) -> tuple[list[str], str]:
+        """What was removed, and why that is not all."""
+        try:
+            report = heal(
+                self.cluster,
+                Scope(self.namespace, run=self.run.run_id),
+                deadline_s=HEAL_DEADLINE_S,
+                sleep=self.clock.sleep,
+            )
+        except SeatrialError as error:
+            return [], one_line(error)
+        return report.removed, "; ".join(report.left)
+
+    def _healed(self, removed: tuple[str, ...] | list[str], what: str) -> None:
+        """Put on record that nothing is left: what was there, and when."""
+        took = f"{self._since_s():.1f} s"
+        again = "again: " if self._on_record else ""
+        self._write(SOURCE, "heal", "ok", f"{again}{self._why}; {what}; after {took}")
+        faults = self._open_faults()
+        for fault in faults:
+            self._write(fault, "heal", "ok", f"by the guardian, {took} after {self._why}")
+        if not self._on_record:
+            did = f"healed {', '.join(faults)} in {took}" if faults else "had nothing to heal"
+            self._seal(f"{self._why}; the guardian {did}")
+        self._on_record = True
+
+    def _give_up(self, problem: str) -> None:
+        command = f"seatrial heal {self.run.run_id}"
+        text = f"LEFT BROKEN for {self._since_s():.0f} s: {problem}; to finish the work: {command}"
+        log.error("%s", text)
+        self._write(SOURCE, "heal", "failed", text)
+        if self._on_record:
+            for fault in self._begun_faults():
+                self._write(fault, "inject", "begin", "it may be in place again")
+        self._seal(f"{self._why}; {text}")
+
+    def _begun_faults(self) -> list[str]:
+        with contextlib.suppress(RecordingError):
+            return sorted({e.source for e in self.run.read_events() if e.action == "inject"})
+        return []
+
+    def _open_faults(self) -> list[str]:
+        with contextlib.suppress(RecordingError):
+            return sorted(unhealed(self.run.read_events()))
+        return []
+
+    def _seal(self, reason: str) -> None:
+        """Give the manifest its last state, where the runner could not."""
+        if not self.killed:
+            return
+        try:
+            manifest = self.run.read_manifest()
+            if self._sealed or manifest.state in ("planned", "running"):
+                sealed = manifest.model_copy(update={"state": "failed", "reason": reason})
+                self.run.write_manifest(sealed)
+                self._sealed = True
+        except (SeatrialError, OSError) as error:
+            log.warning("the manifest is not sealed: %s", error)
+
+    def _note_anchor(self) -> None:
+        with contextlib.suppress(RecordingError):
+            anchor = self.run.read_manifest().anchor
+            self._journal.anchor_wall_s = anchor.load_started_wall_s if anchor else None
+
+    def _write(self, source: str, action: str, kind: EventKind, detail: str) -> None:
+        """To the journal, if that can be written: to heal matters more."""
+        log.info("%s: %s %s: %s", source, action, kind, detail)
+        try:
+            self._journal.write(source, action, kind, detail)
+        except (SeatrialError, OSError) as error:
+            log.warning("the journal is not written: %s", error)
+
+    def _since_s(self) -> float:
+        return self.clock.monotonic_s() - self._began_s
