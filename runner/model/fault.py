@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from runner.model.activity import Activities, Probes, Secrets
 from runner.model.killtimes import MOST_KILLS, kill_moments
 from runner.model.podcount import EVERY_POD, PodCount
 from runner.model.shape import Items, Model
@@ -332,13 +333,13 @@ class ChaosToolkit(_Fault):
     duration: Duration = Field(
         gt=0, description="How long the fault phase lasts; then the rollbacks are played."
     )
-    method: Items[dict[str, JsonValue]] = Field(
+    method: Activities = Field(
         min_length=1, description="Activities, as in the 'method' of a Chaos Toolkit experiment."
     )
-    rollbacks: Items[dict[str, JsonValue]] = Field(
+    rollbacks: Activities = Field(
         default=(), description="Activities that undo the method; they must bear repetition."
     )
-    steady_state: Items[dict[str, JsonValue]] = Field(
+    steady_state: Probes = Field(
         default=(),
         description="Probes with a tolerance, looked at before the method (if one misses, nothing "
         "is broken) and after the rollbacks.",
@@ -346,7 +347,7 @@ class ChaosToolkit(_Fault):
     configuration: dict[str, JsonValue] = Field(
         default_factory=dict, description="As in a Chaos Toolkit experiment."
     )
-    secrets: dict[str, JsonValue] = Field(
+    secrets: Secrets = Field(
         default_factory=dict,
         description="As in a Chaos Toolkit experiment; values come by environment or vault.",
     )
