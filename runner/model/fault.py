@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, JsonValue, field_validator, model_valida
 from runner.model.activity import Activities, Probes, Secrets
 from runner.model.killtimes import MOST_KILLS, kill_moments
 from runner.model.podcount import EVERY_POD, PodCount
-from runner.model.shape import Items, Model
+from runner.model.shape import Model
 from runner.model.units import Duration, Percent
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
