@@ -25,10 +25,13 @@ from runner.readback import read_journal
 from runner.store import to_json, write_atomically
 
 KIND: Final = "chaostoolkit"
-CWD_ENV: Final = "SEATRIAL_CWD"
-"""Where the run was started: relative paths of activities count from there."""
+PLACE: Final = "seatrial-place"
+"""The extension that says, relative to the fault's folder, where relative paths count from."""
 
-PLAY_DEADLINE_S: Final = 60.0
+
+PLAY_DEADLINE_S: Final = 12.0
+"""Less than what a heal is given."""
+
 ASK_S: Final = 5.0
 """How long a child that is past its deadline may take to end by itself."""
 
@@ -70,8 +73,7 @@ def play_rollbacks(
         journal.unlink(missing_ok=True)
         write_atomically(folder / "rollbacks.json", to_json(replay))
         argv = _replay_argv(python, folder.resolve())
-        cwd = env.get(CWD_ENV) or str(Path.cwd())
-        problem = _bounded(argv, folder / "chaos.log", env, cwd, deadline_s)
+        problem = _bounded(argv, folder, env, _place(replay, folder), deadline_s)
     except OSError as error:
         return [f"the rollbacks cannot be played: {error}"]
     return _judged(journal, len(replay["rollbacks"]), problem)
@@ -113,10 +115,10 @@ def _replay_argv(python: str, folder: Path) -> list[str]:
 
 
 def _bounded(
-    argv: list[str], log: Path, env: Mapping[str, str], cwd: str, deadline_s: float
+    argv: list[str], folder: Path, env: Mapping[str, str], cwd: Path, deadline_s: float
 ) -> str:
     """Run the child in a session of its own; what went wrong, or empty. Nothing of it stays."""
-    with log.open("ab") as out:
+    with (folder / "chaos.log").open("ab") as out:
         child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -155,9 +157,22 @@ def child_of(fault: Fault, environment: Mapping[str, str]) -> tuple[dict[str, st
     """
     if not isinstance(fault, ChaosToolkit):
         return {}, None
-    here = Path.cwd()
-    named = foreign_environment(fault.configuration, fault.secrets, environment)
-    return named | {CWD_ENV: str(here)}, here
+    return foreign_environment(fault.configuration, fault.secrets, environment), Path.cwd()
+
+
+def placed(experiment: dict[str, Any], cwd: Path | None, folder: Path) -> dict[str, Any]:
+    """``experiment`` with a note of its working folder, relative to ``folder``, for a replay."""
+    if cwd is None:
+        return experiment
+    place = {"name": PLACE, "cwd": os.path.relpath(cwd, folder)}
+    return experiment | {"extensions": [*experiment.get("extensions", ()), place]}
+
+
+def _place(experiment: Mapping[str, Any], folder: Path) -> Path:
+    for extension in experiment.get("extensions") or ():
+        if extension.get("name") == PLACE and (folder / str(extension["cwd"])).is_dir():
+            return (folder / str(extension["cwd"])).resolve()
+    return Path.cwd()
 
 
 def foreign_environment(
