@@ -118,6 +118,10 @@ class RunDir:
     def fault_dir(self, fault_id: str) -> Path:
         return self.path / "chaos" / fault_id
 
+    def fault_ids(self) -> list[str]:
+        """Ids of the faults that have a folder: those whose injection has begun."""
+        return sorted(path.name for path in self.fault_dir("x").parent.glob("*/"))
+
     def target_dir(self, when: str) -> Path:
         return self.path / "target" / when
 

@@ -43,21 +43,39 @@ class Carrier:
         without: The object without the faults of some keys; None when it goes as a whole. Equal to
             the object when it has none of them.
         selector: Label selector of those that can have one at all; empty for all of them.
+        alias: What an object without readable tag calls the fault of a key.
+        rollback_elsewhere: Whether an object only marks a fault that has a way back of its own,
+            kept in the run's folder: it goes when that has been played, and not before.
     """
 
     kind: Kind
     faults_on: Callable[[Object], dict[str, Tag | None]]
     without: Without
     selector: str = ""
+    alias: Callable[[str], str] = str
+    rollback_elsewhere: bool = False
+
+    @property
+    def owned(self) -> bool:
+        """Whether the objects are ours as a whole, and deleted rather than changed back."""
+        return self.without is owned.without
 
 
 CARRIERS: tuple[Carrier, ...] = (
     Carrier(VIRTUAL_SERVICES, virtualservice.faults_on, virtualservice.remove_faults),
-    # Before the pods that it selects: the label alone harms nobody.
-    Carrier(ENVOY_FILTERS, owned.faults_on, owned.without, owned.OWNED_SELECTOR),
-    Carrier(NETWORK_POLICIES, owned.faults_on, owned.without, owned.OWNED_SELECTOR),
+    # Before the pods that it selects: the label alone harms nobody. Without a selector, so that
+    # one whose label is lost is found by its name.
+    Carrier(ENVOY_FILTERS, owned.faults_on, owned.without, alias=owned.object_name),
+    Carrier(NETWORK_POLICIES, owned.faults_on, owned.without, alias=owned.object_name),
     Carrier(DEPLOYMENTS, fields.faults_on, partial(fields.without, path=REPLICAS)),
     Carrier(NODES, fields.faults_on, partial(fields.without, path=UNSCHEDULABLE)),
-    Carrier(PODS, labelled.faults_on, labelled.without),
-    Carrier(CONFIG_MAPS, owned.faults_on, owned.without, owned.OWNED_SELECTOR),
+    Carrier(PODS, labelled.faults_on, labelled.without, alias=labelled.label_of),
+    Carrier(
+        CONFIG_MAPS,
+        owned.faults_on,
+        owned.without,
+        owned.OWNED_SELECTOR,  # There may be many that are large.
+        owned.object_name,
+        rollback_elsewhere=True,
+    ),
 )

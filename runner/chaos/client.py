@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from runner.chaos.login import load_kubeconfig, load_service_account
 from runner.chaos.objects import Kind, Object
 from runner.errors import SeatrialError, TargetError
 
@@ -80,32 +81,36 @@ class Cluster(Protocol):
 
 
 class KubeCluster:
-    """A :class:`Cluster` behind a kubeconfig.
+    """A :class:`Cluster` behind a kubeconfig, or the one that this pod runs in.
 
     Args:
         kubeconfig: One file. Default: ``KUBECONFIG``.
         context: A context in it. Default: its current one.
+        in_cluster: Folder of a service account's token and CA; then the cluster is the one that
+            ``KUBERNETES_SERVICE_HOST`` names, and no kubeconfig is looked at. Never a fallback.
+        read_s: Bound of the wait for an answer, in seconds.
 
     Raises:
         TargetError: When the file, or the context in it, is not there or cannot be used.
     """
 
-    def __init__(self, kubeconfig: str = "", context: str = "") -> None:
-        from kubernetes import client, config
-        from kubernetes.config.config_exception import ConfigException
+    def __init__(
+        self,
+        kubeconfig: str = "",
+        context: str = "",
+        *,
+        in_cluster: str = "",
+        read_s: float = READ_S,
+    ) -> None:
+        from kubernetes import client
 
-        path = kubeconfig or os.environ.get("KUBECONFIG", "")
-        if not path or not Path(path).is_file():
-            raise TargetError(
-                f"no kubeconfig: {path!r} is not a file",
-                accepted="the path of one file, as argument or in KUBECONFIG",
-            )
         settings = client.Configuration()
         settings.retries = False  # Ours are bounded and know what may be repeated.
-        try:
-            config.load_kube_config(path, context or None, settings, persist_config=False)
-        except (ConfigException, OSError, ValueError, TypeError) as error:
-            raise TargetError(f"the kubeconfig {path} cannot be used: {error}") from error
+        if in_cluster:
+            load_service_account(settings, Path(in_cluster))
+        else:
+            load_kubeconfig(settings, kubeconfig or os.environ.get("KUBECONFIG", ""), context)
+        self._bounds_s = (CONNECT_S, read_s)
         api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._groups = client.CustomObjectsApi(api)  # It knows the URLs of every group.
@@ -235,13 +240,14 @@ class KubeCluster:
         except ValueError as error:
             raise ApiRefusalError(what, 0, f"the answer is not JSON ({error})") from error
 
-    @staticmethod
-    def _call(what: str, call: Callable[..., Any], args: tuple[Any, ...], **options: Any) -> Any:
+    def _call(
+        self, what: str, call: Callable[..., Any], args: tuple[Any, ...], **options: Any
+    ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         try:
-            return call(*args, _request_timeout=(CONNECT_S, READ_S), **options)
+            return call(*args, _request_timeout=self._bounds_s, **options)
         except ApiException as error:
             raise ApiRefusalError(what, error.status or 0, _reason(error)) from error
         except (HTTPError, OSError) as error:

@@ -3,12 +3,14 @@
 Each fault's tag, in the object's own annotation, says what the field was and what it was set to, so
 that the stack needs no other memory. Taking a fault off restores what was before it, also from the
 middle of the stack; but only what the fault itself had set: where somebody else has changed the
-field meanwhile, his edit stays.
+field meanwhile, his edit stays, and no older fault of the stack has anything to restore any more.
+(Who sets the field to the very value that a fault has set it to cannot be told from the fault.)
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,16 +40,27 @@ def push(obj: Object, tag: Tag, path: Path, value: Any) -> Object:
 def without(obj: Object, keys: Iterable[str], path: Path) -> Object:
     """``obj`` without the faults of these keys; the field is what it would be without them.
 
-    A damaged annotation is removed, and the field left as it is: nobody knows what it was.
+    Raises:
+        FaultError: When the annotation is damaged: nobody knows what the field was.
     """
     try:
         tags = read_tags(obj)
-    except FaultError:
-        return write_tags(obj, {})
+    except FaultError as error:
+        raise FaultError(
+            f"{error.message}, so nobody can tell what {'.'.join(path)} was before a fault made it "
+            f"{json.dumps(read(obj, path))}",
+            hint=f"set it by hand, then take the annotation away: {_kubectl(obj)}",
+        ) from error
     for key in keys:
         if key in tags:
             obj, tags = _popped(obj, tags, key, path)
     return write_tags(obj, tags)
+
+
+def _kubectl(obj: Object) -> str:
+    metadata, kind = obj["metadata"], str(obj.get("kind", "")).lower()
+    where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"kubectl{where} annotate {kind} {metadata['name']} {ANNOTATION}-"
 
 
 def _popped(
@@ -63,6 +76,9 @@ def _popped(
             kept[upper.key] = replace(upper, state={**upper.state, WAS: was})
     elif read(obj, path) == had_set:
         obj = written(obj, path, was)
+    else:
+        now = read(obj, path)  # Somebody's edit, which is above all of them.
+        kept = {name: replace(tag, state={WAS: now, SET: now}) for name, tag in kept.items()}
     return obj, kept
 
 

@@ -2,11 +2,13 @@
 
 ``python -m runner.chaos.heal --namespace N (--run R [--fault F] | --all | --expired)`` prints a
 report as JSON and ends with 0 when it has looked again and nothing is left, with 5 when something
-is, and with 3 when it could not even look. It needs a kubeconfig and nothing else: no memory of an
-injection, no run folder, no process. It may run any number of times, at the same time as others.
+is, or when some objects could not be looked at, and with 3 when none could. It needs a kubeconfig
+(or, with ``--in-cluster``, a service account) and nothing else: no memory of an injection, no run
+folder, no process. It may run any number of times, at the same time as others.
 
 Pods that were killed are not healed: their Deployment does that, and ``ready`` among the effects of
-the fault is the evidence.
+the fault is the evidence. Faults that are somebody else's Chaos Toolkit activities have rollbacks
+of their own; they are played where the run's folder is, and only named elsewhere.
 """
 
 from __future__ import annotations
@@ -16,22 +18,29 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 
-from runner.chaos.annotation import fault_key
-from runner.chaos.carriers import CARRIERS, Carrier
+from runner.chaos.annotation import PREFIX, Tag
+from runner.chaos.carriers import Carrier
 from runner.chaos.client import (
+    READ_S,
     ApiRefusalError,
     Cluster,
     KubeCluster,
     edit,
     one_line,
-    patiently,
 )
+from runner.chaos.login import SERVICE_ACCOUNT
+from runner.chaos.looking import Found, Look, Looker, Scope
 from runner.chaos.objects import Object
-from runner.errors import ExitCode, SeatrialError
-from runner.model.faultmark import marks_on
+from runner.errors import ExitCode, FaultError, SeatrialError
+from runner.model.faultmark import EXPIRY_MARGIN_S
+from runner.store import RunDir
+
+__all__ = ["Healing", "Play", "Scope", "heal", "main", "rollback_player"]
 
 log = logging.getLogger(__name__)
 
@@ -42,40 +51,8 @@ SETTLE_S = 0.25
 DEADLINE_S = 10.0
 CAME_BACK = "it came back each time it was removed"
 
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is to be healed.
-
-    Attributes:
-        namespace: Where to look; everywhere (as far as allowed) when ``everywhere``.
-        run: Only faults of this run, unless empty.
-        fault: Only this fault of the run, unless empty.
-        expired: Only faults whose time is over. Copies without a readable tag count as such:
-            nobody can tell how long they should stay.
-        everywhere: Look in all namespaces.
-    """
-
-    namespace: str
-    run: str = ""
-    fault: str = ""
-    expired: bool = False
-    everywhere: bool = False
-
-    def keys(self, carrier: Carrier, obj: Object, now_s: float) -> set[str]:
-        """Keys of the faults on ``obj`` that are in scope at Unix time ``now_s``."""
-        found = carrier.faults_on(obj)
-        if self.expired:
-            found = {key: tag for key, tag in found.items() if tag is None or tag.expired(now_s)}
-        if not self.run:
-            return set(found)
-        start = fault_key(self.run, self.fault)
-        return {
-            key
-            for key, tag in found.items()
-            if (key == start if self.fault else key.startswith(start))
-            and (tag is None or tag.run.lower() == self.run.lower())
-        }
+Play = Callable[[str, str], list[str]]
+"""Plays the rollbacks of a fault, by run and fault; returns why it is not undone, or nothing."""
 
 
 @dataclass(slots=True)
@@ -83,7 +60,12 @@ class Healing:
     """What a heal did; ``left``, ``others`` and ``notes`` are sentences.
 
     Attributes:
+        removed: Objects that were changed back or deleted.
+        left: Each object that still carries a fault: which one, and why. Also each kind of object
+            that could not be looked at.
         others: Faults that are there and were not asked for.
+        notes: What nobody may look at.
+        looked_at: Number of objects.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -100,118 +82,147 @@ def heal(
     deadline_s: float = DEADLINE_S,
     settle_s: float = SETTLE_S,
     sleep: Callable[[float], None] = time.sleep,
+    play: Play | None = None,
 ) -> Healing:
     """Remove every fault in ``scope``, and look again until a look finds nothing.
 
     Args:
         cluster: Where.
         scope: What.
-        deadline_s: Bound for all of it, in seconds.
+        deadline_s: Bound for all of it, in seconds; a request that is under way is waited for.
         settle_s: Pause before looking again.
         sleep: Waits.
+        play: Plays rollbacks that are kept in a run's folder, where that is at hand.
 
     Raises:
-        ApiRefusalError: When the objects cannot be listed: nobody knows what is left.
+        ApiRefusalError: When nothing can be listed: nobody knows what is left.
     """
-    healer = _Healer(cluster, scope, time.monotonic() + deadline_s, sleep)
-    found, reasons = healer.look(), {}
+    until_s = time.monotonic() + deadline_s
+    healer = _Healer(cluster, Looker(cluster, scope, sleep), until_s, sleep, play)
+    look = healer.looker.look(until_s - deadline_s / 2)  # The rest is for what it finds.
+    seen: list[Found] = []
+    reasons: dict[str, str] = {}
     for _ in range(MAX_PASSES):
-        reasons = {_subject(obj): healer.heal(carrier, obj, keys) for carrier, obj, keys in found}
+        seen = look.found
+        reasons = {_subject(obj): healer.undo(carrier, obj, keys) for carrier, obj, keys in seen}
         sleep(settle_s)
-        found = healer.look()
-        if not found or time.monotonic() >= healer.until_s:
+        try:
+            look = healer.looker.look(until_s)
+        except ApiRefusalError as error:
+            if not seen:
+                raise
+            look = Look(unseen={"what was healed": f"no second look: {error.message}"})
             break
-    left = [f"{_subject(obj)}: {reasons.get(_subject(obj)) or CAME_BACK}" for _, obj, _ in found]
-    healer.report.left = left
-    return healer.report
-
-
-Found = tuple[Carrier, Object, set[str]]
+        if not look.found or time.monotonic() >= until_s:
+            break
+    left = [
+        f"{_subject(obj)}: {_words(carrier, obj, keys)}: "
+        f"{reasons.get(_subject(obj)) or _why_back(obj)}"
+        for carrier, obj, keys in look.found
+    ]
+    if not look.found and look.unseen:  # What we could not undo, and cannot see any more.
+        left += [
+            f"{_subject(obj)}: {_words(carrier, obj, keys)}: {why}"
+            for carrier, obj, keys in seen
+            if (why := reasons[_subject(obj)])
+        ]
+    report = healer.report
+    report.left = left + [f"{what}: {why}" for what, why in look.unseen.items()]
+    report.others, report.notes, report.looked_at = look.others, look.notes, look.looked_at
+    return report
 
 
 @dataclass(slots=True)
 class _Healer:
     cluster: Cluster
-    scope: Scope
+    looker: Looker
     until_s: float
     sleep: Callable[[float], None]
+    play: Play | None
     report: Healing = field(default_factory=Healing)
 
-    def look(self) -> list[Found]:
-        """The objects that carry something in scope, with the keys of what they carry.
-
-        Raises:
-            ApiRefusalError: When the API server does not answer, or shows us nothing at all.
-        """
-        self.report.looked_at, self.report.others, self.report.notes = 0, [], []
-        found: list[Found] = []
-        refused: list[ApiRefusalError] = []
-        for carrier in CARRIERS:
-            try:
-                found += self._look_at(carrier)
-            except ApiRefusalError as error:
-                # What we may not even see, we cannot have changed; what is not served is not there.
-                if error.status not in (403, 404):
-                    raise
-                refused.append(error)
-                if error.status == 403:
-                    self.report.notes.append(f"not looked at: {error.message}")
-        if len(refused) == len(CARRIERS):
-            raise refused[0]
-        return found
-
-    def _look_at(self, carrier: Carrier) -> list[Found]:
-        objects = self._objects(carrier)
-        self.report.looked_at += len(objects)
-        now_s = time.time()
-        in_scope = [(carrier, obj, self.scope.keys(carrier, obj, now_s)) for obj in objects]
-        self.report.others += [
-            mark.sentence
-            for _, obj, keys in in_scope
-            for mark in marks_on(obj)
-            if fault_key(mark.run, mark.fault) not in keys
-        ]
-        return [entry for entry in in_scope if entry[2]]
-
-    def heal(self, carrier: Carrier, obj: Object, keys: set[str]) -> str:
+    def undo(self, carrier: Carrier, obj: Object, keys: set[str]) -> str:
         """Why ``obj`` could not be healed; empty when it was, or is gone as a whole."""
+        if carrier.rollback_elsewhere and (why := self._play(carrier, obj, keys)):
+            return why
         try:
             edit(
                 self.cluster,
                 carrier.kind,
                 obj,
-                lambda now: carrier.without(now, keys),
-                deadline_s=self._left_s(),
+                partial(self._without, carrier),
+                deadline_s=max(0.0, self.until_s - time.monotonic()),
                 pause=self.sleep,
             )
-        except ApiRefusalError as error:
-            return error.message
+        except (ApiRefusalError, FaultError) as error:
+            return one_line(error)
         if _subject(obj) not in self.report.removed:
             self.report.removed.append(_subject(obj))
         return ""
 
-    def _objects(self, carrier: Carrier) -> list[Object]:
-        namespace = self.scope.namespace
-        if not self.scope.everywhere or not carrier.kind.namespaced:
-            return self._list(carrier, namespace)
-        try:
-            return self._list(carrier, None)
-        except ApiRefusalError as error:
-            if error.status != 403:
-                raise
-            self.report.notes.append(f"only {namespace} was looked at: {error.message}")
-            return self._list(carrier, namespace)
+    def _without(self, carrier: Carrier, now: Object) -> Object | None:
+        """``now`` without what is in scope *now*: since the look, its time may have changed."""
+        keys = self.looker.keys(carrier, now, time.time())
+        return carrier.without(now, keys) if keys else now
 
-    def _list(self, carrier: Carrier, namespace: str | None) -> list[Object]:
-        found: list[Object] = patiently(
-            lambda: self.cluster.items(carrier.kind, namespace, carrier.selector),
-            deadline_s=self._left_s(),
-            pause=self.sleep,
-        )
-        return found
+    def _play(self, carrier: Carrier, obj: Object, keys: set[str]) -> str:
+        """Undo a fault whose rollbacks are in its run's folder; why that did not work."""
+        tags = carrier.faults_on(obj)
+        problems = []
+        for key in sorted(keys):
+            tag = tags.get(key)
+            if tag is None or self.play is None:
+                problems.append(_elsewhere(obj, tag))
+            else:
+                problems += self.play(tag.run, tag.fault)
+        return "; ".join(problems)
 
-    def _left_s(self) -> float:
-        return max(1.0, self.until_s - time.monotonic())
+
+def rollback_player(run_folder: Path) -> Play:
+    """Plays the rollbacks that are kept in the folder of a run, for faults of that run."""
+    folder = RunDir(run_folder)
+
+    def play(run: str, fault: str) -> list[str]:
+        if run.lower() != folder.run_id.lower():
+            return [f"its rollbacks are in the folder of run {run}: seatrial heal {run}"]
+        from runner.chaos.foreign import play_rollbacks
+
+        return play_rollbacks(folder.fault_dir(fault))
+
+    return play
+
+
+def _elsewhere(obj: Object, tag: Tag | None) -> str:
+    """Where a fault is undone that we cannot undo, and how."""
+    name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "")
+    where = "in the folder of its run, where that was started"
+    command = "there: seatrial heal RUN"
+    if tag is not None:
+        where = f"in the folder of run {tag.run}, where {tag.owner} has started it"
+        command = f"there: seatrial heal {tag.run}"
+    by_hand = f"kubectl -n {namespace} delete configmap {name}"
+    return (
+        f"its rollbacks are kept {where}; {command} "
+        f"(or, when it has been undone by hand: {by_hand})"
+    )
+
+
+def _words(carrier: Carrier, obj: Object, keys: Iterable[str]) -> str:
+    """``fault 01-abort of run R``: what the object carries, for people."""
+    tags = carrier.faults_on(obj)
+    told = []
+    for key in sorted(keys):
+        tag = tags.get(key)
+        name = key.removeprefix(PREFIX)
+        told.append(f"fault {tag.fault} of run {tag.run}" if tag else f"fault {name}")
+    return ", ".join(told)
+
+
+def _why_back(obj: Object) -> str:
+    metadata = obj["metadata"]
+    if metadata.get("deletionTimestamp") and metadata.get("finalizers"):
+        return f"it is being deleted, but waits for {', '.join(metadata['finalizers'])}"
+    return CAME_BACK
 
 
 def _subject(obj: Object) -> str:
@@ -224,13 +235,13 @@ def _subject(obj: Object) -> str:
 
 
 def main(
-    argv: Sequence[str] | None = None, connect: Callable[[str, str], Cluster] = KubeCluster
+    argv: Sequence[str] | None = None, connect: Callable[[str, str], Cluster] | None = None
 ) -> int:
     """Heal as the arguments say, print the report, and return the exit code.
 
     Args:
         argv: Arguments; those of the process by default.
-        connect: Gives the cluster of a kubeconfig and a context.
+        connect: Gives the cluster of a kubeconfig and a context; a real one by default.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     options = _parser().parse_args(argv)
@@ -240,15 +251,26 @@ def main(
         fault=options.fault or "",
         expired=options.expired,
         everywhere=options.everywhere,
+        margin_s=options.margin,
+        expected=frozenset(options.expect),
     )
     try:
-        report = heal(
-            connect(options.kubeconfig, options.context), scope, deadline_s=options.deadline
-        )
+        cluster = connect(options.kubeconfig, options.context) if connect else _connect(options)
+        play = rollback_player(Path(options.run_folder)) if options.run_folder else None
+        report = heal(cluster, scope, deadline_s=options.deadline, play=play)
     except SeatrialError as error:
         return _say({"error": one_line(error)}, ExitCode.INCONCLUSIVE)
     code = ExitCode.LEFT_BROKEN if report.left else ExitCode.PASS
     return _say(asdict(report), code)
+
+
+def _connect(options: argparse.Namespace) -> Cluster:
+    return KubeCluster(
+        options.kubeconfig,
+        options.context,
+        in_cluster=options.service_account if options.in_cluster else "",
+        read_s=options.request_timeout,
+    )
 
 
 def _say(report: dict[str, object], code: ExitCode) -> int:
@@ -261,10 +283,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runner.chaos.heal", description=__doc__)
     parser.add_argument("--kubeconfig", default="", help="default: KUBECONFIG")
     parser.add_argument("--context", default="", help="default: the current context")
+    parser.add_argument("--in-cluster", action="store_true", help="as this pod's service account")
+    parser.add_argument("--service-account", default=SERVICE_ACCOUNT, help="its folder")
     parser.add_argument("--namespace", "-n", required=True)
     parser.add_argument("--everywhere", action="store_true", help="look in all namespaces")
     parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds")
+    parser.add_argument("--request-timeout", type=float, default=READ_S, help="seconds")
     parser.add_argument("--fault", help="only this fault of the run")
+    parser.add_argument("--run-folder", default="", help="of the run, with rollbacks of its own")
+    parser.add_argument(
+        "--expect", action="append", default=[], help="an object that was changed: kind/name"
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=EXPIRY_MARGIN_S,
+        help="with --expired: seconds by which clocks may differ",
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", help="what this run left")
     which.add_argument("--all", action="store_true", help="whatever any run left")

@@ -1,7 +1,8 @@
 """Faults that are an object of their own: made by us, named for the fault, deleted as a whole.
 
 Such an object has the fault's name (``seatrial-<run>-<fault>``), our label, and the same annotation
-as an object of the user's that carries a fault.
+as an object of the user's that carries a fault. The name and one of the other two are enough to
+know it; where both are lost, a name that has a run id in it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 from runner.chaos.annotation import PREFIX, Tag, read_tags, write_tags
 from runner.chaos.objects import Kind, Object
 from runner.errors import FaultError
-from runner.model.faultmark import OWNED_LABEL, OWNED_SELECTOR, OWNED_VALUE
+from runner.model.faultmark import OWNED_LABEL, OWNED_SELECTOR, OWNED_VALUE, names_a_run
 
 MAX_NAME: Final = 253
 
@@ -46,15 +47,17 @@ def make(kind: Kind, namespace: str, tag: Tag, content: Mapping[str, Any]) -> Ob
 def faults_on(obj: Object) -> dict[str, Tag | None]:
     """The fault that ``obj`` is; empty for an object that is not ours."""
     metadata = obj.get("metadata") or {}
-    labels = metadata.get("labels") or {}
     name = str(metadata.get("name", ""))
-    if labels.get(OWNED_LABEL) != OWNED_VALUE or not name.startswith(PREFIX):
+    if not name.startswith(PREFIX):
         return {}
     try:
-        found: dict[str, Tag | None] = dict(read_tags(obj))
+        tags = {key: tag for key, tag in read_tags(obj).items() if object_name(key) == name}
     except FaultError:
-        found = {}
-    return found or {name: None}
+        tags = {}
+    if tags:
+        return dict(tags)
+    labelled = (metadata.get("labels") or {}).get(OWNED_LABEL) == OWNED_VALUE
+    return {name: None} if labelled or names_a_run(name) else {}
 
 
 def without(obj: Object, keys: Iterable[str]) -> Object | None:

@@ -325,8 +325,8 @@ def _strip(vs: Object, keys: Iterable[str]) -> Object:
 
 
 def _with_routes(vs: Object, routes: list[Object]) -> Object:
-    if routes == _routes(vs):
-        return vs
+    if not routes and not _routes(vs):
+        return vs  # Whether the list is empty or missing.
     return {**vs, "spec": {**vs["spec"], "http": routes}}
 
 

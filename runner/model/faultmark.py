@@ -20,6 +20,11 @@ OWNED_SELECTOR: Final = f"{OWNED_LABEL}={OWNED_VALUE}"
 PREFIX: Final = "seatrial-"
 """Route copies are named ``seatrial-<run id in lower case>-<fault id>-<n>``."""
 
+EXPIRY_MARGIN_S: Final = 30.0
+"""A fault counts as expired so long after its time: the clocks of two machines differ."""
+HIT_PREFIX: Final = "seatrial.dev/hit-"
+"""Start of the label of a pod that a fault has chosen."""
+
 _COPY: Final = re.compile(re.escape(PREFIX) + r"(.+)-\d+")
 _RUN: Final = re.compile(r"(\d{4}-\d\d-\d\d)t(\d{6})z-([0-9a-f]{4})-(.+)", re.IGNORECASE)
 
@@ -51,21 +56,57 @@ class FaultMark(NamedTuple):
 
 
 def marks_on(obj: Mapping[str, Any]) -> tuple[FaultMark, ...]:
-    """The faults that an object carries by its annotation, or by the names of routes."""
+    """The faults that an object carries, or is: by its annotation, else by names that we give.
+
+    Those are the names of routes, of objects that are a fault as a whole, and of labels of pods.
+    """
     metadata = obj.get("metadata") or {}
-    kind = str(obj.get("kind") or "VirtualService").lower()
-    subject = f"{kind}/{metadata.get('name', '')}"
+    name = str(metadata.get("name", ""))
+    subject = f"{str(obj.get('kind') or 'VirtualService').lower()}/{name}"
     found: dict[str, FaultMark] = {}
     text = (metadata.get("annotations") or {}).get(ANNOTATION)
     for tag in () if text is None else _tags(text):
         run, fault = str(tag.get("run", "")), str(tag.get("fault", ""))
         mark = FaultMark(subject, run, fault or ANNOTATION, str(tag.get("expires_at", "")))
         found[f"{run}-{fault}".lower()] = mark
+    told = any(mark.run for mark in found.values())
     for route in (obj.get("spec") or {}).get("http") or ():
         named = _COPY.fullmatch(str(route.get("name", "")))
         if named is not None:
             found.setdefault(named[1].lower(), _of_name(subject, named[1]))
+    labels = metadata.get("labels") or {}
+    is_one = names_a_run(name) or (
+        name.startswith(PREFIX) and labels.get(OWNED_LABEL) == OWNED_VALUE
+    )
+    if is_one and not told:
+        bare = name.removeprefix(PREFIX)
+        found.setdefault(bare.lower(), _of_name(subject, bare))
+    for label in () if told else labels:
+        if label.startswith(HIT_PREFIX):
+            found.setdefault(label, FaultMark(subject, "", label))
+    if len(found) > 1:
+        found.pop("-", None)  # A damaged annotation, of which the names tell more.
     return tuple(found.values())
+
+
+def names_a_run(name: str) -> bool:
+    """Whether ``name`` is ``seatrial-<run id>-<fault id>``, which nobody else calls anything."""
+    return name.startswith(PREFIX) and _RUN.fullmatch(name.removeprefix(PREFIX)) is not None
+
+
+def heal_command(run: str | None, kind: str, name: str, flags: str = "") -> str:
+    """The command that finishes the work of healing ``run`` (of every run: None) on a target.
+
+    Args:
+        run: Id of the run.
+        kind: ``sandbox`` or ``cluster``.
+        name: Name of the target.
+        flags: What names it on a command line, where its name does not.
+    """
+    of_name = f"--target {name}" if kind == "cluster" else f"--sandbox-name {name}"
+    default = (kind, name) == ("sandbox", "default")
+    where = flags or ("" if default else of_name)
+    return " ".join(filter(None, ("seatrial heal", run or "--all", where)))
 
 
 def all_marks(objects: Iterable[Mapping[str, Any]]) -> tuple[FaultMark, ...]:

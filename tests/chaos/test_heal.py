@@ -13,7 +13,7 @@ from chaos_objects import NAMESPACE, route, virtual_service
 from runner.chaos import virtualservice as vs_
 from runner.chaos.annotation import Tag
 from runner.chaos.client import ApiRefusalError, edit
-from runner.chaos.heal import Healing, Scope, heal
+from runner.chaos.heal import CAME_BACK, Healing, Scope, heal
 from runner.chaos.heal import main as heal_main
 from runner.chaos.objects import VIRTUAL_SERVICES
 from runner.errors import SeatrialError
@@ -143,7 +143,7 @@ def test_what_cannot_be_healed_is_named_with_its_reason() -> None:
     cluster = FakeCluster(refuse={"replace": [403] * 9}).put(faulty(virtual_service()))
     report = healed(cluster, run="R1")
     assert report.removed == []
-    assert report.left == [f"{PAYMENT}: replace: HTTP 403: refused"]
+    assert report.left == [f"{PAYMENT}: fault 01-abort of run R1: replace: HTTP 403: refused"]
 
 
 def test_fault_that_comes_back_is_left() -> None:
@@ -151,7 +151,7 @@ def test_fault_that_comes_back_is_left() -> None:
     bad = faulty(virtual_service())
     cluster = FakeCluster().put(bad)
     report = heal(cluster, Scope(NAMESPACE, "R1"), sleep=lambda seconds: void(cluster.put(bad)))
-    assert report.left == [f"{PAYMENT}: it came back each time it was removed"]
+    assert report.left == [f"{PAYMENT}: fault 01-abort of run R1: {CAME_BACK}"]
 
 
 def void(anything: object) -> None:
