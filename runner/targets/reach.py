@@ -22,7 +22,10 @@ _VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
 _ANY_VERB = ("request", "rest", "rest_")
 _HARMLESS = ("locust", "runner", "gevent", "requests")
 ENOUGH_REQUESTS = 20.0
-"""With so many requests to a service in the last hour, its calls to others were likely seen."""
+"""With so many requests to a service in the last hour, its calls to others were likely seen.
+
+Not if they were nobody's but health checks': then no service was seen to call any other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,8 @@ def reach_of(
         why = "the locustfile does not say in plain text what it asks for"
     elif not first:
         why = f"no VirtualService leads the load's paths for {host or 'its host'} to a service"
+    elif not callees:
+        why = "no service was seen to call another in the last hour, so that calls are not known"
     elif unseen:
         why = f"whom {', '.join(unseen)} calls is not known: it had no requests in the last hour"
     else:
