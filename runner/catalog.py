@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import RecordingError, UsageError
+from runner.errors import RecordingError, TargetError, UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
 from runner.model.objective import Objective
+from runner.model.plan import Plan
+from runner.model.preview import Preview
 from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
 from runner.ports import FaultInjector, LoadEngine, Ports, SignalSource, Target
@@ -56,14 +58,18 @@ class TargetChoice:
         sandbox_name: Name of the sandbox to use, where the target is one.
         keep: Leave a sandbox that the run started up.
         hold_s: How long the run may take.
+        ignore_alerts: Whether a run may begin although alerts fire.
         tell: Called with what is used, in words, and with warnings.
+        flags: What names the target on a command line, where its name alone does not.
     """
 
     name: str
     config: Config
     sandbox_name: str = "default"
+    flags: str = ""
     keep: bool = False
     hold_s: float = 3600.0
+    ignore_alerts: bool = False
     tell: Callable[[str], None] = lambda text: None
 
 
@@ -77,12 +83,23 @@ def make_target(choice: TargetChoice) -> Target:
         from runner.targets.sandbox_target import SandboxTarget
 
         return SandboxTarget(
-            choice.sandbox_name, keep=choice.keep, hold_s=choice.hold_s, tell=choice.tell
+            choice.sandbox_name,
+            rules=choice.config.sandbox,
+            ignore_alerts=choice.ignore_alerts,
+            keep=choice.keep,
+            hold_s=choice.hold_s,
+            tell=choice.tell,
         )
     from runner.targets.cluster import ClusterTarget
 
-    spec = cluster_spec(choice)
-    return ClusterTarget(choice.name, spec, hold_s=choice.hold_s, tell=choice.tell)
+    return ClusterTarget(
+        choice.name,
+        cluster_spec(choice),
+        flags=choice.flags,
+        ignore_alerts=choice.ignore_alerts,
+        hold_s=choice.hold_s,
+        tell=choice.tell,
+    )
 
 
 def locate_target(choice: TargetChoice) -> TargetInfo | None:
@@ -90,10 +107,44 @@ def locate_target(choice: TargetChoice) -> TargetInfo | None:
     if choice.name == SANDBOX:
         from runner.targets.sandbox_target import sandbox_info
 
-        return sandbox_info(choice.sandbox_name)
+        return sandbox_info(choice.sandbox_name, choice.config.sandbox)
     from runner.targets.cluster import cluster_info
 
-    return cluster_info(choice.name, cluster_spec(choice))
+    return cluster_info(choice.name, cluster_spec(choice), flags=choice.flags)
+
+
+def preview_plan(choice: TargetChoice, plan: Plan) -> Preview:
+    """What a run of ``plan`` would do to the target as it is now; changes nothing.
+
+    Raises:
+        UsageError: When there is no target of that name; lists those there are.
+    """
+    from runner.chaos.preview import preview_faults
+    from runner.model.rights import rights_needed
+    from runner.targets.bounds import allowance
+    from runner.targets.inspection import read_objects
+    from runner.targets.preflight import problems, target_flags
+
+    rules = choice.config.sandbox if choice.name == SANDBOX else cluster_spec(choice)
+    try:
+        info = locate_target(choice)
+        if info is None:
+            why = f"the sandbox {choice.sandbox_name!r} is not up"
+            return Preview(target=choice.sandbox_name, why_not=why)
+        objects = read_objects(info, rights_needed(plan))
+        allowed = allowance(plan, info, objects, rules, ignore_alerts=choice.ignore_alerts)
+        faults = preview_faults(plan, info)
+    except TargetError as error:
+        return Preview(target=choice.name, why_not=str(error))
+    found = problems(plan, objects, info.namespace, target_flags(info))
+    return Preview(
+        target=info.identity,
+        namespace=info.namespace,
+        refusals=(*found, *allowed.refusals),
+        notes=allowed.notes,
+        faults=faults,
+        role=allowed.role,
+    )
 
 
 def examine(choice: TargetChoice) -> tuple[Symptom, ...]:

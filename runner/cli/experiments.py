@@ -13,6 +13,7 @@ from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
+from runner.cli.whereto import split_target, target_choice, target_options
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
 from runner.model.plan import make_plan
 from runner.source import (
@@ -120,6 +121,7 @@ def _validated(path: Path, *, talk: bool) -> dict[str, Any]:
 
 @click.command("plan", cls=LocustCommand)
 @click.argument("name", metavar="EXPERIMENT")
+@target_options
 @time_scale_option
 @crew_options
 @experiments_option
@@ -130,23 +132,34 @@ def plan_command(
     experiments: Path,
     output: str,
     arguments: tuple[str, ...],
-    **crew: Any,
-) -> None:
+    **more: Any,
+) -> int:
     """Show what a run would do, and when, without touching anything.
 
     Stages, phases, faults with their undo times, and the objectives of each phase. What cannot
     come to a clear answer, also because of the time scale, is a warning on standard error. What
     stands after -- would be given to Locust.
 
+    With a target that is up (--target, --sandbox-name or --context), also: the pods that would be
+    chosen, each object before and after, what is forbidden there. Exit code 3 when a run there
+    would be refused.
+
     \b
     Example:
       seatrial plan payment-abort --time-scale 0.1
+      seatrial plan payment-abort --target sandbox
     """
+    address, crew = split_target(more)
     source = load_experiment(find_experiment(name, experiments))
     plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
+    if any(value for key, value in address.items() if key != "config"):
+        from runner.cli.preview import show_preview
+
+        return show_preview(source, plan, target_choice(**address), output)
     from runner.cli.timeline import show_plan
 
     show_plan(source, plan, output)
+    return ExitCode.PASS
 
 
 @click.command("schema")

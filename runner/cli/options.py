@@ -37,12 +37,6 @@ config_option = click.option(
     show_default=True,
     help="File that names the targets beside the sandbox.",
 )
-target_option = click.option(
-    "--target",
-    default="sandbox",
-    show_default=True,
-    help="'sandbox', or a target that seatrial.yaml names.",
-)
 
 
 def _positive(ctx: click.Context, param: click.Parameter, value: float) -> float:

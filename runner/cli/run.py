@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,21 +18,22 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from runner.catalog import TargetChoice, evaluate_run, make_ports, report_run
+from runner.catalog import evaluate_run, make_ports, report_run
 from runner.cli.app import say_bug, say_error
+from runner.cli.confirmation import confirm_option
+from runner.cli.confirmation import confirm_production as confirm
 from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
 from runner.cli.onward import LocustCommand, words_onward
 from runner.cli.options import (
-    config_option,
     experiments_option,
     output_option,
     results_option,
-    target_option,
     time_scale_option,
 )
 from runner.cli.outcome import RunEnd, ending_line, exit_code
+from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
@@ -43,7 +45,6 @@ from runner.progress import Status, StopRequest, Watcher
 from runner.source import (
     Source,
     find_experiment,
-    load_config,
     load_experiment,
     locustfile_folders,
     plan_of,
@@ -72,31 +73,32 @@ _RECORDED_PACKAGES = (
 
 @click.command("run", cls=LocustCommand)
 @click.argument("name", metavar="EXPERIMENT")
-@target_option
-@click.option(
-    "--sandbox-name", default="default", show_default=True, help="Which sandbox, if it is one."
-)
+@target_options
+@confirm_option
+@click.option("--ignore-alerts", is_flag=True, help="Run although critical alerts fire.")
 @click.option("--keep", is_flag=True, help="Leave a sandbox up that this run started.")
 @time_scale_option
 @crew_options
-@click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the plan, and what it would change on the target if that is up; touch nothing.",
+)
 @experiments_option
 @results_option
-@config_option
 @output_option
 def run_command(
     name: str,
-    target: str,
-    sandbox_name: str,
+    confirm_production: str | None,
+    ignore_alerts: bool,
     keep: bool,
     time_scale: float,
     dry_run: bool,
     experiments: Path,
     results: Path,
-    config: Path,
     output: str,
     arguments: tuple[str, ...],
-    **crew: Any,
+    **more: Any,
 ) -> int:
     """Run an experiment: load, faults, signals, verdict, report.
 
@@ -111,18 +113,19 @@ def run_command(
       seatrial run normal -- --tags checkout --exclude-tags slow
     """
     source = load_experiment(find_experiment(name, experiments))
+    address, crew = split_target(more)
     plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
+    choice = target_choice(**address)
     if dry_run:
-        from runner.cli.timeline import show_plan
+        from runner.cli.preview import show_preview
 
-        show_plan(source, plan, output)
-        return ExitCode.PASS
+        return show_preview(source, plan, choice, output)
     say_doubts(source.path, doubts_of(source, plan))
-    choice = TargetChoice(
-        name=target,
-        config=load_config(config),
-        sandbox_name=sandbox_name,
+    confirm(choice, confirm_production)
+    choice = replace(
+        choice,
         keep=keep,
+        ignore_alerts=ignore_alerts,
         hold_s=plan.duration_s + plan.experiment.load.stop_timeout + HOLD_MARGIN_S,
         tell=lambda text: view.note(text),  # noqa: PLW0108 - there is no view yet
     )

@@ -17,6 +17,7 @@ from runner.model.histogram import Counts
 from runner.model.plan import Plan
 from runner.model.shape import Items, Model
 from runner.model.surroundings import Surroundings
+from runner.model.target import Bounds
 
 MANIFEST_SCHEMA = 1
 
@@ -75,6 +76,8 @@ class TargetInfo(Model):
     Attributes:
         kubeconfig: Path of the kubeconfig; used by the children of the run, not recorded.
         identity: What tells this target from others: API server and context.
+        bounds: How much may be broken at a time.
+        flags: What names this target on a command line; empty where its name does.
     """
 
     kind: Literal["sandbox", "cluster"]
@@ -86,6 +89,8 @@ class TargetInfo(Model):
     kubeconfig: str = Field(exclude=True, default="")
     context: str = ""
     identity: str = ""
+    bounds: Bounds = Bounds()
+    flags: str = ""
 
 
 class ClockAnchor(Model):

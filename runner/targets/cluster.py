@@ -14,9 +14,11 @@ from typing import Any
 from runner.errors import TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
+from runner.model.rights import rights_needed
 from runner.model.target import ClusterSpec
 from runner.private import PrivateFolder
 from runner.targets import lease
+from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
 from runner.targets.lease import HOLD_S, untold
 from runner.targets.preflight import problems, target_flags
@@ -106,8 +108,8 @@ def write_kubeconfig(spec: ClusterSpec, folder: Path) -> tuple[Path, str]:
     return path, str(config["clusters"][0]["cluster"].get("server", ""))
 
 
-def bare_info(name: str, spec: ClusterSpec) -> TargetInfo:
-    """What ``seatrial.yaml`` alone says about the cluster."""
+def bare_info(name: str, spec: ClusterSpec, flags: str = "") -> TargetInfo:
+    """What ``seatrial.yaml`` (or ``flags`` instead of it) alone says about the cluster."""
     return TargetInfo(
         kind="cluster",
         name=name,
@@ -116,10 +118,14 @@ def bare_info(name: str, spec: ClusterSpec) -> TargetInfo:
         host=spec.host,
         prometheus_url=spec.prometheus,
         context=spec.context,
+        bounds=spec.bounds,
+        flags=flags,
     )
 
 
-def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -> TargetInfo:
+def cluster_info(
+    name: str, spec: ClusterSpec, kubeconfig: Path | None = None, flags: str = ""
+) -> TargetInfo:
     """Where the cluster is. Without ``kubeconfig``, the user's own file is named.
 
     Raises:
@@ -131,7 +137,7 @@ def cluster_info(name: str, spec: ClusterSpec, kubeconfig: Path | None = None) -
         "kubeconfig": str(kubeconfig or _holder(paths, spec.context)),
         "identity": f"{spec.context} at {server}",
     }
-    return bare_info(name, spec).model_copy(update=found)
+    return bare_info(name, spec, flags).model_copy(update=found)
 
 
 def _holder(paths: Sequence[Path], context: str) -> Path:
@@ -148,6 +154,8 @@ class ClusterTarget:
     Args:
         name: The target's name in ``seatrial.yaml``.
         spec: Its context and addresses.
+        flags: What names it on a command line; empty where ``name`` does.
+        ignore_alerts: Whether a run may begin although alerts fire.
         hold_s: How long the run may take; from then on, another one may take the cluster.
         tell: Called with what is used, in words, and with warnings.
     """
@@ -157,11 +165,15 @@ class ClusterTarget:
         name: str,
         spec: ClusterSpec,
         *,
+        flags: str = "",
+        ignore_alerts: bool = False,
         hold_s: float = HOLD_S,
         tell: Callable[[str], None] = untold,
     ) -> None:
         self._name = name
         self._spec = spec
+        self._flags = flags
+        self._ignore_alerts = ignore_alerts
         self._hold_s = hold_s
         self._tell = tell
         self._private: PrivateFolder | None = None
@@ -170,7 +182,7 @@ class ClusterTarget:
     def open(self) -> TargetInfo:
         self._private = PrivateFolder()
         kubeconfig, _ = write_kubeconfig(self._spec, self._private.path)
-        info = cluster_info(self._name, self._spec, kubeconfig)
+        info = cluster_info(self._name, self._spec, kubeconfig, self._flags)
         check_ingress(info)
         check_prometheus(info)
         self._info = info
@@ -180,7 +192,12 @@ class ClusterTarget:
 
     def preflight(self, plan: Plan) -> Sequence[str]:
         info = self._opened()
-        return problems(plan, read_objects(info), info.namespace, target_flags(info))
+        objects = read_objects(info, rights_needed(plan))
+        allowed = allowance(plan, info, objects, self._spec, ignore_alerts=self._ignore_alerts)
+        for note in allowed.notes:
+            self._tell(f"warning: {note}")
+        found = problems(plan, objects, info.namespace, target_flags(info))
+        return [*found, *allowed.refusals]
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

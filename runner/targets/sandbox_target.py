@@ -11,7 +11,10 @@ from typing import TextIO
 from runner.errors import TargetBusyError, TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
+from runner.model.rights import rights_needed
+from runner.model.target import Rules
 from runner.targets import lease
+from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
 from runner.targets.lease import HOLD_S, untold
 from runner.targets.preflight import problems, target_flags
@@ -20,20 +23,21 @@ from runner.targets.sandbox import control
 from runner.targets.snapshot import write_snapshot
 
 START_BOUND_S = 90.0
+RULES = Rules()
 
 
-def sandbox_info(name: str) -> TargetInfo | None:
-    """Where the sandbox ``name`` is; None when it is not up.
+def sandbox_info(name: str, rules: Rules = RULES) -> TargetInfo | None:
+    """Where the sandbox ``name`` is, and what may be broken in it; None when it is not up.
 
     A part of it may have failed: as long as its API server is there, so may be a fault.
     """
     info = control.status(name)
     if info is None or not info.api_url or not info.kubeconfig.is_file():
         return None
-    return _target_info(info)
+    return _target_info(info, rules)
 
 
-def _target_info(info: control.SandboxInfo) -> TargetInfo:
+def _target_info(info: control.SandboxInfo, rules: Rules) -> TargetInfo:
     return TargetInfo(
         kind="sandbox",
         name=info.name,
@@ -44,6 +48,7 @@ def _target_info(info: control.SandboxInfo) -> TargetInfo:
         kubeconfig=str(info.kubeconfig),
         context=info.context,
         identity=f"{info.context} at {info.api_url}",
+        bounds=rules.bounds,
     )
 
 
@@ -52,6 +57,8 @@ class SandboxTarget:
 
     Args:
         name: A sandbox of this name is used if it is up.
+        rules: What may be broken in it.
+        ignore_alerts: Whether a run may begin although alerts fire.
         keep: Start it under this very name if it is not up, and leave it up.
         hold_s: How long the run may take; from then on, another one may take a sandbox that was up.
         tell: Called with what is used, in words, and with warnings.
@@ -61,11 +68,15 @@ class SandboxTarget:
         self,
         name: str,
         *,
+        rules: Rules = RULES,
+        ignore_alerts: bool = False,
         keep: bool = False,
         hold_s: float = HOLD_S,
         tell: Callable[[str], None] = untold,
     ) -> None:
         self._name = name
+        self._rules = rules
+        self._ignore_alerts = ignore_alerts
         self._keep = keep
         self._hold_s = hold_s
         self._tell = tell
@@ -82,7 +93,7 @@ class SandboxTarget:
             if info.state != "ready":  # Wait for one that starts; one that has failed is an error.
                 info = control.up(self._name, timeout_s=START_BOUND_S)
             self._tell(f"using the running sandbox {self._name!r} (up since {info.since})")
-        target = _target_info(info)
+        target = _target_info(info, self._rules)
         self._take_lock(info.home)
         check_ingress(target)
         check_prometheus(target)
@@ -93,7 +104,12 @@ class SandboxTarget:
 
     def preflight(self, plan: Plan) -> Sequence[str]:
         target = self._opened()
-        return problems(plan, read_objects(target), target.namespace, target_flags(target))
+        objects = read_objects(target, rights_needed(plan))
+        allowed = allowance(plan, target, objects, self._rules, ignore_alerts=self._ignore_alerts)
+        for note in allowed.notes:
+            self._tell(f"warning: {note}")
+        found = problems(plan, objects, target.namespace, target_flags(target))
+        return [*found, *allowed.refusals]
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

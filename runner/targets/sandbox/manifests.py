@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from runner.model.target import OPT_IN_LABEL, OPT_IN_VALUE
 from runner.targets.sandbox.settings import HOST, SandboxSettings
 from runner.targets.sandbox.shop.behaviour import OUTBOUND
 
@@ -97,7 +98,7 @@ def namespaces(settings: SandboxSettings) -> list[Object]:
             "kind": "Namespace",
             "metadata": {
                 "name": settings.namespace,
-                "labels": {"istio-injection": "enabled", "seatrial.dev/chaos": "allowed"},
+                "labels": {"istio-injection": "enabled", OPT_IN_LABEL: OPT_IN_VALUE},
             },
         },
         {

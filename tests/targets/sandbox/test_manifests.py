@@ -57,7 +57,7 @@ def test_the_namespace_comes_before_what_stands_in_it() -> None:
 def test_the_namespace_allows_chaos_and_has_sidecars() -> None:
     namespace = of_kind("Namespace")[0]["metadata"]
     assert namespace["name"] == "ecommerce"
-    assert namespace["labels"] == {"istio-injection": "enabled", "seatrial.dev/chaos": "allowed"}
+    assert namespace["labels"] == {"istio-injection": "enabled", "seatrial.dev/inject": "enabled"}
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 5])
