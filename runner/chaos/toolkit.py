@@ -7,20 +7,18 @@ of the child says is never believed. The undo that counts is ``heal``, a second 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from runner.chaos.compile import GATE_STRATEGY, ROLLBACK_STRATEGY, compile_fault
+from runner.chaos.environment import child_environment
+from runner.chaos.foreign import child_of, placed
 from runner.chaos.guarding import GuardianChild, start_guardian
-from runner.errors import ExitCode, FaultError, LeftBrokenError
+from runner.chaos.healing import heal_target
+from runner.errors import FaultError
 from runner.model.plan import PlannedFault
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
@@ -28,12 +26,7 @@ from runner.private import PrivateFolder, held
 from runner.process import ChildProcess
 from runner.store import to_json, write_atomically
 
-HEAL_ATTEMPTS = 3
-HEAL_DEADLINE_S = 10.0
-HEAL_START_S = 15.0
-"""Allowance for the start of a heal on a busy machine."""
-
-FOREIGN = ("CHAOSTOOLKIT_", "KUBERNETES_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+__all__ = ["ChaosChild", "ToolkitInjector", "chaos_argv", "child_environment", "heal_target"]
 
 
 class ChaosChild:
@@ -77,9 +70,11 @@ class ToolkitInjector:
 
     python: str = sys.executable
     _guardian: GuardianChild | None = field(default=None, init=False, repr=False)
+    _folder: Path | None = field(default=None, init=False, repr=False)
 
     def guard(self, run_id: str, target: TargetInfo, folder: Path) -> GuardianChild:
         _require_kubeconfig(target)
+        self._folder = folder
         self._guardian = start_guardian(run_id, target, folder, self.python)
         return self._guardian
 
@@ -93,9 +88,10 @@ class ToolkitInjector:
     ) -> ChaosChild:
         _require_kubeconfig(target)
         experiment = compile_fault(fault, target, run_id, starts_at_wall_s)
+        named, cwd = child_of(fault.fault, os.environ)
         workdir.mkdir(parents=True, exist_ok=True)
         folder = workdir.resolve()
-        write_atomically(folder / "experiment.json", to_json(experiment))
+        write_atomically(folder / "experiment.json", to_json(placed(experiment, cwd, folder)))
         private = PrivateFolder()
         extra = {"SEATRIAL_EFFECTS": str(folder / "effects.jsonl"), "SEATRIAL_RUN_ID": run_id}
         try:
@@ -103,8 +99,8 @@ class ToolkitInjector:
                 child = ChildProcess(
                     chaos_argv(self.python, folder),
                     log=folder / "chaos.log",
-                    env=child_environment(os.environ, target, private.path) | extra,
-                    cwd=private.path,
+                    env=named | child_environment(os.environ, target, private.path) | extra,
+                    cwd=cwd or private.path,
                     stop_signal=signal.SIGUSR1,
                     # Not SIGKILL: an orphan rolls back and ends.
                     death_signal=signal.SIGUSR1,
@@ -120,7 +116,7 @@ class ToolkitInjector:
             report = self._guardian.heal(fault_id)
             if report is not None and not report.left:
                 return report
-        return heal_target(target, run_id, fault_id, python=self.python)
+        return heal_target(target, run_id, fault_id, run_folder=self._folder, python=self.python)
 
 
 def chaos_argv(python: str, workdir: Path) -> list[str]:
@@ -132,121 +128,6 @@ def chaos_argv(python: str, workdir: Path) -> list[str]:
         *("--rollback-strategy", ROLLBACK_STRATEGY, "--hypothesis-strategy", GATE_STRATEGY),
         str(workdir / "experiment.json"),
     ]
-
-
-def child_environment(
-    environment: Mapping[str, str], target: TargetInfo, private: Path
-) -> dict[str, str]:
-    """The environment of a child that speaks to the cluster of ``target``, and to no other.
-
-    Args:
-        environment: Ours, for log-in plug-ins that need it.
-        target: Whose kubeconfig is handed over.
-        private: A folder of mode 0700, for the client's temporary files.
-    """
-    local = target.kind == "sandbox"
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if not name.upper().startswith(FOREIGN[:2] if not local else FOREIGN)
-    }
-    context = {"KUBERNETES_CONTEXT": target.context} if target.context else {}
-    return (
-        kept
-        | context
-        | {
-            "KUBECONFIG": str(Path(target.kubeconfig).resolve()),
-            "TMPDIR": str(private),
-            "SEATRIAL_PRIVATE": str(private),
-            "PYTHONUNBUFFERED": "1",
-            "TERM": "dumb",  # Otherwise the tool colours its log.
-        }
-    )
-
-
-def heal_target(
-    target: TargetInfo,
-    run_id: str | None,
-    fault_id: str | None,
-    expired_only: bool = False,
-    *,
-    everywhere: bool = False,
-    python: str = sys.executable,
-    attempts: int = HEAL_ATTEMPTS,
-    deadline_s: float = HEAL_DEADLINE_S,
-) -> HealReport:
-    """Remove what faults left on ``target``, and look again; bounded in time.
-
-    Args:
-        target: Whose kubeconfig, context and namespace are used.
-        run_id: Only what this run left; of every run when None.
-        fault_id: Only this fault of the run.
-        expired_only: Without a run: only what is past its time.
-        everywhere: Look in all namespaces, as far as that is allowed.
-        python: Interpreter that has this package.
-        attempts: Heals that are started before giving up.
-        deadline_s: Bound of each, in seconds.
-
-    Returns:
-        What was removed, and what could not be.
-
-    Raises:
-        LeftBrokenError: When nobody could even look.
-    """
-    argv = [python, "-P", "-m", "runner.chaos.heal", "--namespace", target.namespace]
-    argv += ["--deadline", f"{deadline_s:g}"]
-    argv += ["--context", target.context] if target.context else []
-    if run_id is not None:
-        argv += ["--run", run_id] + (["--fault", fault_id] if fault_id else [])
-    else:
-        argv += ["--expired" if expired_only else "--all"]
-    argv += ["--everywhere"] if everywhere else []
-    problem = "it was never tried"
-    removed: list[str] = []
-    for attempt in range(attempts):
-        time.sleep(attempt)
-        code, answer = _run_heal(argv, target, deadline_s)
-        if "error" in answer:
-            problem = str(answer["error"])
-            continue
-        removed += [item for item in answer["removed"] if item not in removed]
-        if code == ExitCode.PASS or attempt == attempts - 1:
-            left, others = tuple(answer["left"]), tuple(answer["others"])
-            return HealReport(removed=tuple(removed), left=left, others=others)
-        problem = "; ".join(answer["left"])
-    raise LeftBrokenError(
-        f"cannot see whether a fault is left in {target.namespace} of {target.name}: {problem}",
-        hint=f"when the API server answers again: seatrial heal {run_id or '--all'}",
-    )
-
-
-def _run_heal(argv: list[str], target: TargetInfo, deadline_s: float) -> tuple[int, dict[str, Any]]:
-    """Exit code and report of one heal; the report is ``{"error": …}`` when there is none."""
-    with (
-        PrivateFolder() as private,
-        held(private, Path(target.kubeconfig).parent) as descriptors,
-    ):
-        try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=deadline_s + HEAL_START_S,
-                env=child_environment(os.environ, target, private),
-                cwd=private,
-                pass_fds=descriptors,
-                # Ctrl-C in the terminal must not reach it: an undo is finished.
-                start_new_session=True,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return ExitCode.INCONCLUSIVE, {"error": f"the heal did not work: {error}"}
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return done.returncode, {"error": f"the heal ended with {done.returncode}: {last}"}
-    return done.returncode, answer
 
 
 def _require_kubeconfig(target: TargetInfo) -> None:
