@@ -30,6 +30,7 @@ _COMMANDS = {
     "heal": ("care:heal_command", "Remove faults that a run left behind."),
     "sandbox": ("sandbox:sandbox_group", "A mesh of real parts on this machine."),
     "doctor": ("care:doctor_command", "Check this machine and the target for what a run needs."),
+    "role": ("role:role_command", "Print the least Role that an experiment takes on a cluster."),
     "schema": ("experiments:schema_command", "Print the JSON Schema of experiment files."),
 }
 """Name to where it lives and its line in ``--help``, so that help imports no command."""
