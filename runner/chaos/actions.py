@@ -7,14 +7,19 @@ did not do what it says fails: there is no silent success. The probes that look 
 """
 
 from runner.chaos.activities.foreign import mark_fault, unmark_fault
+from runner.chaos.activities.inbound import abort_inbound_requests, delay_inbound_requests
 from runner.chaos.activities.killing import keep_killing_pods, kill_pods
+from runner.chaos.activities.network import deny_network
 from runner.chaos.activities.requests import abort_requests, delay_requests
 from runner.chaos.activities.shared import remove_fault
 from runner.chaos.activities.timing import wait_until
 
 __all__ = [
+    "abort_inbound_requests",
     "abort_requests",
+    "delay_inbound_requests",
     "delay_requests",
+    "deny_network",
     "keep_killing_pods",
     "kill_pods",
     "mark_fault",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from runner.chaos.recipes.foreign import foreign_fault
 from runner.chaos.recipes.killing import pod_kill
+from runner.chaos.recipes.network import network_deny
 from runner.chaos.recipes.parts import Experiment, Setting
 from runner.chaos.recipes.requests import http_fault
 from runner.errors import FaultError
@@ -30,6 +31,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         "pod-kill": pod_kill,
         "http-delay": http_fault,
         "http-abort": http_fault,
+        "network-deny": network_deny,
         "chaostoolkit": foreign_fault,
     }
 )

@@ -10,8 +10,18 @@ from runner.chaos.activities.foreign import (
     fault_mark_holds,
     steady_state_is_back,
 )
+from runner.chaos.activities.inbound import (
+    inbound_fault_holds,
+    inbound_fault_is_in_place,
+    pods_have_proxies,
+)
 from runner.chaos.activities.killing import pods_can_be_killed
 from runner.chaos.activities.moments import moment
+from runner.chaos.activities.network import (
+    network_can_be_denied,
+    network_denial_holds,
+    network_is_denied,
+)
 from runner.chaos.activities.requests import fault_holds, fault_is_in_place, routes_exist
 from runner.chaos.activities.shared import fault_is_gone
 
@@ -21,8 +31,14 @@ __all__ = [
     "fault_is_gone",
     "fault_is_in_place",
     "fault_mark_holds",
+    "inbound_fault_holds",
+    "inbound_fault_is_in_place",
     "moment",
+    "network_can_be_denied",
+    "network_denial_holds",
+    "network_is_denied",
     "pods_can_be_killed",
+    "pods_have_proxies",
     "routes_exist",
     "steady_state_is_back",
 ]

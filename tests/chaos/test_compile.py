@@ -30,6 +30,15 @@ TARGET = TargetInfo(
 FAULTS = {
     "http-abort": planned("http-abort", percent=50),
     "http-delay": planned("http-delay", delay="1500ms", percent=0.1, headers={"x-probe": "1"}),
+    "http-abort-scoped": planned(
+        "http-abort",
+        headers={"X-User": {"regex": "b.*"}},
+        source={"app": "order-api"},
+        route="#2",
+    ),
+    "http-abort-inbound": planned("http-abort", side="server", headers={"X-Probe": "1"}),
+    "http-delay-inbound-chosen": planned("http-delay", side="server", count="50%", number=7),
+    "network-deny": planned("network-deny", direction="both"),
     "pod-kill": planned(
         "pod-kill", "order-api", number=3, count=2, grace_period="5s", duration_s=30.0
     ),
@@ -66,8 +75,17 @@ def test_chaos_toolkit_accepts_it(name: str) -> None:
     ensure_experiment_is_valid(json.loads(json.dumps(compiled(FAULTS[name]))))
 
 
-@pytest.mark.parametrize("name", ["http-abort", "http-delay"])
-def test_fault_is_always_undone_and_looked_at_again(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("http-abort", ["virtualservices"]),
+        ("http-delay", ["virtualservices"]),
+        ("http-abort-inbound", ["envoyfilters", "pods"]),
+        ("http-delay-inbound-chosen", ["envoyfilters", "pods"]),
+        ("network-deny", ["networkpolicies"]),
+    ],
+)
+def test_fault_is_always_undone_and_looked_at_again(name: str, kinds: list[str]) -> None:
     """Goal: no fault outlives its experiment. Method: the rollbacks, and that they always play."""
     experiment = compiled(FAULTS[name])
     assert [a["name"] for a in experiment["rollbacks"]] == ["remove-fault", "verify-removal"]
@@ -76,7 +94,7 @@ def test_fault_is_always_undone_and_looked_at_again(name: str) -> None:
     for undo in experiment["rollbacks"]:
         arguments = undo["provider"]["arguments"]
         named = {key: injected[key] for key in ("namespace", "context", "run", "fault")}
-        assert arguments == named | {"kinds": ["virtualservices"]}
+        assert arguments == named | {"kinds": kinds}
 
 
 def test_times_are_absolute() -> None:
@@ -98,3 +116,12 @@ def test_fault_on_nothing_is_refused() -> None:
     broken = good.model_copy(update={"fault": good.fault.model_copy(update={"percent": 0.0})})
     with pytest.raises(FaultError, match=r"01-http-abort hits 0 %"):
         compiled(broken)
+
+
+def test_fault_that_expires_before_its_end_is_refused() -> None:
+    """Goal: nobody may heal it meanwhile. Method: a bound of the undo that only a broken plan has,
+    on either side."""
+    for name in ("http-abort", "http-abort-inbound", "network-deny"):
+        broken = FAULTS[name].model_copy(update={"undo_by_s": 12.0})
+        with pytest.raises(FaultError, match="expires before its end"):
+            compiled(broken)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from typing import Any
 
 from runner.chaos import virtualservice
 from runner.chaos.activities.around import activity
-from runner.chaos.activities.shared import connect, make_tag, subject_of
-from runner.chaos.annotation import Tag, fault_key
-from runner.chaos.client import ApiRefusalError, Cluster, edit, patiently
-from runner.chaos.effects import log, record
+from runner.chaos.activities.holding import hold
+from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
+from runner.chaos.annotation import Tag
+from runner.chaos.client import Cluster, edit, patiently
+from runner.chaos.effects import record
 from runner.chaos.objects import VIRTUAL_SERVICES, Object
+from runner.chaos.scopes import conditions
 from runner.errors import FaultError
 
-STEP_S = 0.2
-LOOK_EVERY_S = 2.0
+Headers = Mapping[str, str | Mapping[str, str]]
 
 
 @activity
@@ -23,11 +24,13 @@ def delay_requests(
     *,
     service: str,
     namespace: str,
-    run: str,
-    fault: str,
     delay_s: float,
     percent: float = 100.0,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
+    source: Mapping[str, str] | None = None,
+    route: str = "",
+    run: str = BY_HAND,
+    fault: str = "",
     expires_at_wall_s: float | None = None,
     owner: str = "",
     kubeconfig: str = "",
@@ -39,11 +42,14 @@ def delay_requests(
     Args:
         service: Kubernetes Service.
         namespace: Its namespace, where its VirtualServices are looked for.
-        run: Id of the run; with ``fault``, the name under which it is found again.
-        fault: Id of the fault in the run.
         delay_s: Seconds added to each request that is hit.
         percent: Share of the requests that are hit, above 0 to 100.
-        headers: Hit only requests with these headers and values.
+        headers: Hit only requests with these headers: name to a value, or to one of ``exact``,
+            ``prefix`` and ``regex`` with a text.
+        source: Hit only requests of callers whose pods have these labels.
+        route: Only this route: its name, or ``#2`` for the user's second one.
+        run: Id of the run; with ``fault``, the name under which it is found again.
+        fault: Id of the fault in the run; ``http-delay-<service>`` by default.
         expires_at_wall_s: Unix time from which anybody may remove it; in an hour by default.
         owner: Who is responsible; user and host by default.
         kubeconfig: Path of the kubeconfig.
@@ -56,12 +62,12 @@ def delay_requests(
     block = virtualservice.delay_block(delay_s, percent)
     tag = make_tag(
         run,
-        fault,
+        fault or f"http-delay-{service}",
+        kind="http-delay",
         owner=owner,
         expires_at_wall_s=expires_at_wall_s,
-        service=service,
         block=block,
-        headers=_lowered(headers),
+        **scope_of(service, headers, source, route),
     )
     return _inject(connect(kubeconfig, context), namespace, tag, effects)
 
@@ -71,11 +77,13 @@ def abort_requests(
     *,
     service: str,
     namespace: str,
-    run: str,
-    fault: str,
     status: int,
     percent: float = 100.0,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
+    source: Mapping[str, str] | None = None,
+    route: str = "",
+    run: str = BY_HAND,
+    fault: str = "",
     expires_at_wall_s: float | None = None,
     owner: str = "",
     kubeconfig: str = "",
@@ -84,25 +92,36 @@ def abort_requests(
 ) -> list[str]:
     """Answer requests to ``service`` with ``status`` in their callers' proxies.
 
-    Arguments and result are those of :func:`delay_requests`; ``status`` is the HTTP status.
+    Arguments and result are those of :func:`delay_requests`; ``status`` is the HTTP status, and
+    ``fault`` is ``http-abort-<service>`` by default.
     """
     block = virtualservice.abort_block(status, percent)
     tag = make_tag(
         run,
-        fault,
+        fault or f"http-abort-{service}",
+        kind="http-abort",
         owner=owner,
         expires_at_wall_s=expires_at_wall_s,
-        service=service,
         block=block,
-        headers=_lowered(headers),
+        **scope_of(service, headers, source, route),
     )
     return _inject(connect(kubeconfig, context), namespace, tag, effects)
 
 
 @activity
-def routes_exist(service: str, namespace: str, kubeconfig: str = "", context: str = "") -> bool:
-    """Whether some VirtualService routes HTTP requests to ``service``."""
-    affected(connect(kubeconfig, context), namespace, service)
+def routes_exist(
+    service: str,
+    namespace: str,
+    kubeconfig: str = "",
+    context: str = "",
+    *,
+    headers: Headers | None = None,
+    source: Mapping[str, str] | None = None,
+    route: str = "",
+) -> bool:
+    """Whether some VirtualService routes HTTP requests to ``service``, of those that are meant."""
+    wanted = Tag("", "", "", "", **scope_of(service, headers, source, route))
+    affected(connect(kubeconfig, context), namespace, wanted)
     return True
 
 
@@ -111,15 +130,19 @@ def fault_is_in_place(
     *,
     namespace: str,
     service: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
+    headers: Headers | None = None,
+    source: Mapping[str, str] | None = None,
+    route: str = "",
     kubeconfig: str = "",
     context: str = "",
     effects: str = "",
 ) -> bool:
-    """Whether every VirtualService with a route to ``service``, read back, carries the fault."""
+    """Whether every VirtualService with such a route to ``service``, read back, has the fault."""
     cluster = connect(kubeconfig, context)
-    for subject, names in _in_place(cluster, namespace, service, run, fault).items():
+    wanted = Tag(run, fault, "", "", **scope_of(service, headers, source, route))
+    for subject, (names, _) in _in_place(cluster, namespace, wanted).items():
         record("verified", subject, ", ".join(names), effects)
     return True
 
@@ -129,51 +152,71 @@ def fault_holds(
     *,
     namespace: str,
     service: str,
-    run: str,
     fault: str,
     until_wall_s: float,
+    run: str = BY_HAND,
+    headers: Headers | None = None,
+    source: Mapping[str, str] | None = None,
+    route: str = "",
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
     """Wait until the Unix time ``until_wall_s`` and see that the fault stays in place.
 
-    Fails at once when somebody takes the fault away before its end (or when it never was there). An
-    API server that does not answer meanwhile is no reason to end.
+    Fails at once when somebody takes the fault away before its end (or when it never was there), or
+    when it expires before that. An API server that does not answer meanwhile is no reason to end.
     """
     cluster = connect(kubeconfig, context)
-    next_look_s = 0.0
-    while (left_s := until_wall_s - time.time()) > 0:
-        if time.time() >= next_look_s and left_s > STEP_S:
-            try:
-                _in_place(cluster, namespace, service, run, fault)
-            except ApiRefusalError as error:
-                log.warning("cannot see the fault: %s", error.message)
-            next_look_s = time.time() + LOOK_EVERY_S
-        time.sleep(max(0.0, min(until_wall_s - time.time(), STEP_S)))
+    wanted = Tag(run, fault, "", "", **scope_of(service, headers, source, route))
+    hold(until_wall_s, lambda: [tag for _, tag in _in_place(cluster, namespace, wanted).values()])
     return True
 
 
-def affected(cluster: Cluster, namespace: str, service: str) -> list[Object]:
-    """The VirtualServices of ``namespace`` with an HTTP route to ``service``.
+def affected(cluster: Cluster, namespace: str, wanted: Tag) -> list[Object]:
+    """The VirtualServices of ``namespace`` with a route that the fault of a tag can be put on.
 
     Raises:
-        FaultError: When there is none; says which ones were looked at.
+        FaultError: When there is none, or Istio has no match for what is meant; says which ones
+            were looked at.
     """
     all_of_them = patiently(lambda: cluster.items(VIRTUAL_SERVICES, namespace))
-    found = [vs for vs in all_of_them if virtualservice.routes_to(vs, service)]
-    if not found:
-        names = ", ".join(sorted(vs["metadata"]["name"] for vs in all_of_them)) or "none there"
+    found = [vs for vs in all_of_them if virtualservice.reach(vs, wanted)]
+    if found:
+        return found
+    service, scope = wanted.service, virtualservice.scope_text(wanted)
+    named = [vs for vs in all_of_them if virtualservice.routes_to(vs, service)]
+    names = ", ".join(sorted(vs["metadata"]["name"] for vs in named or all_of_them))
+    if named:
         raise FaultError(
-            f"no VirtualService in {namespace} routes HTTP requests to {service}; "
-            f"looked at: {names}",
-            accepted=f"a route with the destination host {service} or {service}.{namespace}.svc…",
+            f"no route to {service} can be disturbed{scope}; looked at: {names}",
+            accepted=virtualservice.ACCEPTED_ROUTE,
         )
-    return found
+    raise FaultError(
+        f"no VirtualService in {namespace} routes HTTP requests to {service}; "
+        f"looked at: {names or 'none there'}",
+        accepted=f"a route with the destination host {service} or {service}.{namespace}.svc…",
+    )
+
+
+def scope_of(
+    service: str, headers: Headers | None, source: Mapping[str, str] | None, route: str
+) -> dict[str, Any]:
+    """Which requests a client-side fault is for, as fields of a tag.
+
+    Raises:
+        FaultError: For a header or condition that Istio would refuse or ignore.
+    """
+    return {
+        "service": service,
+        "headers": conditions(headers),
+        "source": dict(source or {}),
+        "route": route,
+    }
 
 
 def _inject(cluster: Cluster, namespace: str, tag: Tag, effects: str) -> list[str]:
     changed = []
-    for vs in affected(cluster, namespace, tag.service):
+    for vs in affected(cluster, namespace, tag):
         subject = subject_of(vs)
         after = edit(cluster, VIRTUAL_SERVICES, vs, lambda now: virtualservice.add_fault(now, tag))
         if after is None:
@@ -185,17 +228,13 @@ def _inject(cluster: Cluster, namespace: str, tag: Tag, effects: str) -> list[st
 
 
 def _in_place(
-    cluster: Cluster, namespace: str, service: str, run: str, fault: str
-) -> dict[str, list[str]]:
-    """The names of the fault's routes by VirtualService; fails where there is none."""
+    cluster: Cluster, namespace: str, wanted: Tag
+) -> dict[str, tuple[list[str], Tag | None]]:
+    """The names of the fault's routes, and its tag, by VirtualService; fails where it has none."""
     found = {}
-    for vs in affected(cluster, namespace, service):
-        names = virtualservice.copies(vs, run, fault)
+    for vs in affected(cluster, namespace, wanted):
+        names = virtualservice.copies(vs, wanted.run, wanted.fault)
         if not names:
-            raise FaultError(f"{subject_of(vs)} does not carry {fault_key(run, fault)} (any more)")
-        found[subject_of(vs)] = names
+            raise FaultError(f"{subject_of(vs)} does not carry {wanted.key} (any more)")
+        found[subject_of(vs)] = (names, virtualservice.faults_on(vs).get(wanted.key))
     return found
-
-
-def _lowered(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {name.lower(): value for name, value in (headers or {}).items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runner.errors import FaultError
+
 Experiment = dict[str, Any]
 Activity = dict[str, Any]
 
@@ -30,6 +32,13 @@ class Setting:
     starts_at_s: float
     ends_at_s: float
     expires_at_s: float
+
+    def __post_init__(self) -> None:
+        if self.expires_at_s < self.ends_at_s:
+            raise FaultError(
+                f"fault {self.fault_id} expires before its end: anybody might heal it",
+                accepted="an expiry after the fault's end",
+            )
 
     @property
     def where(self) -> dict[str, str]:
