@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from runner.chaos.client import ApiRefusalError, Cluster
-from runner.chaos.objects import PODS, Kind, Object
+from runner.chaos.objects import BUDGETS, PODS, Kind, Object
 from runner.model.labels import matches
 
 Deed = Literal["create", "replace", "delete", "evict"]
@@ -42,12 +42,14 @@ class DryCluster:
         under: The real one.
         changes: What would be changed, in order, one for each object.
         pods_seen: The pods that were looked at, by name, as they were.
+        budgets_seen: The PodDisruptionBudgets that were looked at.
         asked: What was asked for, as ``(verb, kind, subresource)``: the rights that it takes.
     """
 
     under: Cluster
     changes: dict[Key, Change] = field(default_factory=dict)
     pods_seen: dict[str, Object] = field(default_factory=dict)
+    budgets_seen: list[Object] = field(default_factory=list)
     asked: set[tuple[str, Kind, str]] = field(default_factory=set)
 
     def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
@@ -55,6 +57,8 @@ class DryCluster:
         found = self.under.items(kind, namespace, selector)
         if kind == PODS:
             self.pods_seen |= {_name(pod): pod for pod in found}
+        if kind == BUDGETS:
+            self.budgets_seen = found
         now = [self._now(kind, obj) for obj in found]
         kept = [obj for obj in now if obj is not None and matches(selector, _labels(obj))]
         names = set(map(_name, found))

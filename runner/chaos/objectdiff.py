@@ -17,6 +17,8 @@ _OF_THE_SERVER = (
     "selfLink",
     "uid",
 )
+_FIRST = ("name", "namespace", "labels", "annotations")
+"""Keys of the metadata whose order the server does not keep."""
 
 
 def diff_of(change: Change) -> str:
@@ -34,7 +36,9 @@ def diff_of(change: Change) -> str:
 
 def cleaned(obj: Object) -> Object:
     """``obj`` without its status and what the server keeps for itself."""
-    metadata = {k: v for k, v in obj.get("metadata", {}).items() if k not in _OF_THE_SERVER}
+    given = {k: v for k, v in obj.get("metadata", {}).items() if k not in _OF_THE_SERVER}
+    first = {key: given.pop(key) for key in _FIRST if key in given}
+    metadata = {**first, **given}
     ordered: Object = {key: obj[key] for key in ("apiVersion", "kind") if key in obj}
     rest = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata", "status")}
     return {**ordered, "metadata": metadata, **rest}

@@ -23,11 +23,12 @@ from chaoslib.exceptions import ActivityFailed
 
 from runner.chaos import actions, probes
 from runner.chaos.activities.shared import standing_in
+from runner.chaos.budgets import refusals, selects
 from runner.chaos.client import Cluster, KubeCluster, one_line
 from runner.chaos.compile import compile_fault
-from runner.chaos.drycluster import DryCluster
+from runner.chaos.drycluster import Change, DryCluster
 from runner.chaos.objectdiff import diff_of
-from runner.chaos.objects import PODS
+from runner.chaos.objects import ENVOY_FILTERS, NETWORK_POLICIES, PODS, Kind
 from runner.chaos.pods import is_ready
 from runner.errors import SeatrialError
 from runner.model.fault import PodKill
@@ -41,7 +42,11 @@ RUN_ID = "preview"
 FAULT_BOUND_S = 20
 
 _OURS = {"runner.chaos.actions": actions, "runner.chaos.probes": probes}
-_WAITS = ("wait_until",)
+_LEFT_OUT = {
+    "wait_until": "",
+    "mark_fault": "a ConfigMap would mark the fault while it is on",
+}
+"""Actions of ours that are not played, and what is said instead."""
 
 
 def preview_fault(
@@ -58,12 +63,14 @@ def preview_fault(
         problem = one_line(error)
     fault = planned.fault
     moments = fault.moments(planned.seed) if isinstance(fault, PodKill) else ()
-    changed = {change.name for change in dry.changes.values() if change.kind == PODS}
+    chosen = _chosen(dry)
+    gone = [dry.pods_seen[c.name] for c in _changes_of(dry, PODS) if c.after is None]
+    notes += [f"now, {sentence}" for sentence in refusals(dry.budgets_seen, gone)]
     return FaultPreview(
         id=planned.id,
         problem=problem,
         seed=planned.seed,
-        pods=tuple(_pod(pod, changed) for _, pod in sorted(dry.pods_seen.items())),
+        pods=tuple(_pod(pod, chosen) for _, pod in sorted(dry.pods_seen.items())),
         changes=tuple(
             ObjectPreview(
                 subject=change.kind.subject(change.name),
@@ -75,6 +82,25 @@ def preview_fault(
         moments_s=tuple(planned.start_s + at_s for at_s in moments),
         notes=tuple(notes),
     )
+
+
+def _changes_of(dry: DryCluster, *kinds: Kind) -> list[Change]:
+    return [change for change in dry.changes.values() if change.kind in kinds]
+
+
+def _chosen(dry: DryCluster) -> set[str]:
+    """Names of the pods that would be hit: changed themselves, or selected by what is made."""
+    chosen = {change.name for change in _changes_of(dry, PODS)}
+    for change in _changes_of(dry, ENVOY_FILTERS, NETWORK_POLICIES):
+        spec = (change.after or {}).get("spec") or {}
+        of_filter = (spec.get("workloadSelector") or {}).get("labels")
+        selector = spec.get("podSelector") or (of_filter and {"matchLabels": of_filter})
+        chosen |= {
+            name
+            for name, pod in dry.pods_seen.items()
+            if selects(selector, pod["metadata"].get("labels") or {})
+        }
+    return chosen
 
 
 def _play(experiment: Mapping[str, Any], now_s: float, notes: list[str]) -> str:
@@ -89,7 +115,10 @@ def _play(experiment: Mapping[str, Any], now_s: float, notes: list[str]) -> str:
         )
     for one in (*gate, *acts):
         function = _ours(one)
-        if function is None or one["provider"]["func"] in _WAITS:
+        if function is None:
+            continue
+        if (name := one["provider"]["func"]) in _LEFT_OUT:
+            notes += [_LEFT_OUT[name]] if _LEFT_OUT[name] else []
             continue
         try:
             function(**_at_once(one["provider"].get("arguments") or {}, now_s))

@@ -41,7 +41,12 @@ def show_preview(source: Source, plan: Plan, choice: TargetChoice, output: str) 
         print_plan(plan)
         print_preview(preview, plan)
         say_doubts(source.path, doubts)
-    return ExitCode.INCONCLUSIVE if preview.refusals else ExitCode.PASS
+    return ExitCode.PASS if may_begin(preview) else ExitCode.INCONCLUSIVE
+
+
+def may_begin(preview: Preview) -> bool:
+    """Whether nothing is known that would keep a run, or a fault of it, from beginning."""
+    return not preview.refusals and not any(fault.problem for fault in preview.faults)
 
 
 def _as_json(preview: Preview) -> dict[str, Any]:
@@ -55,7 +60,10 @@ def print_preview(preview: Preview, plan: Plan) -> None:
         out.print(safe(f"No preview: {preview.why_not}", "yellow"))
         return
     out.print(
-        safe(f"On {preview.target}, namespace {preview.namespace}, as it is now:", "bold"),
+        safe(
+            f"On {preview.target}, namespace {preview.namespace}: each fault, if it began now",
+            "bold",
+        ),
         end="\n\n",
     )
     deeds = {fault.id: deed(fault.fault) for fault in plan.faults}
@@ -68,10 +76,12 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     if preview.role:
         out.print("\nThis Role would grant what is missing:\n")
         out.print(safe_text(preview.role))
-    if preview.refusals:
-        out.print(safe("A run would be refused.", "bold red"))
-    elif not any(fault.problem for fault in preview.faults):
+    if may_begin(preview):
         out.print(safe("A run may begin. Nothing was touched.", "green"))
+    elif preview.refusals:
+        out.print(safe("A run would be refused. Nothing was touched.", "bold red"))
+    else:
+        out.print(safe("A run would fail. Nothing was touched.", "bold red"))
 
 
 def _print_fault(fault: FaultPreview, what: str) -> None:
@@ -99,6 +109,7 @@ def _moments(moments: tuple[float, ...]) -> str:
 
 def _pods(pods: tuple[PodPreview, ...], title: str) -> Any:
     table = make_table("", "Pod", "Ready", "Node", "UID", title=title)
+    table.columns[1].no_wrap = True
     for pod in pods:
         table.add_row(
             safe("→" if pod.chosen else "", "bold yellow"),
