@@ -1,0 +1,254 @@
+"""``heal``: what may be left broken."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import click
+
+from runner.catalog import TargetChoice, locate_target
+from runner.cli.options import config_option, output_option, print_json, results_option
+from runner.cli.whereto import target_choice
+from runner.errors import ExitCode, InvalidFileError, RecordingError, UsageError
+from runner.model.faultmark import heal_command as finishing_command
+from runner.model.recording import TargetInfo
+from runner.model.target import SANDBOX
+from runner.ports import HealReport
+from runner.private import remove_stale
+from runner.source import load_config
+from runner.store import RunDir, Store
+
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z-[0-9a-f]{4}", re.IGNORECASE)
+_NO_FILE = Path("no-seatrial.yaml")
+_ADDRESS = ("context", "kubeconfig", "namespace")
+
+
+@click.command("heal")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--all", "all_runs", is_flag=True, help="Remove the faults of every run.")
+@click.option("--expired", is_flag=True, help="Remove only faults whose time is over.")
+@click.option("--everywhere", is_flag=True, help="In all namespaces, as far as that is allowed.")
+@click.option("--target", help="Default: the target of RUN, else the sandbox.")
+@click.option("--sandbox-name", help="Default: the sandbox of RUN, else 'default'.")
+@click.option("--context", help="A cluster without seatrial.yaml: context of the kubeconfig.")
+@click.option("--kubeconfig", help="Its kubeconfig.", show_default="as kubectl has it")
+@click.option("-n", "--namespace", help="Its namespace.")
+@results_option
+@config_option
+@output_option
+def heal_command(
+    run: str | None,
+    all_runs: bool,
+    expired: bool,
+    everywhere: bool,
+    results: Path,
+    output: str,
+    **where: str | Path | None,
+) -> int:
+    """Remove faults that a run left behind. Needs nothing but the target; harmless to repeat.
+
+    RUN is a run id (its folder need not be on this machine), a run's folder, an experiment's name
+    (its latest run) or 'latest'. Exit code 5 when something is left, with the objects and the
+    command that finishes the work.
+
+    \b
+    Examples:
+      seatrial heal latest
+      seatrial heal --all --context staging -n shop
+    """
+    from runner.chaos.healing import heal_target
+
+    if (run is not None) + all_runs + expired != 1:
+        raise UsageError("heal needs to know what", accepted="one of: a RUN, --all, --expired")
+    remove_stale()
+    store = Store(results)
+    folder = _folder(store, run)
+    recorded = _recorded_target(folder)
+    asked = {name: str(value) for name, value in where.items() if value is not None}
+    choice = _choice(recorded, asked)
+    info = locate_target(choice)
+    if info is None:
+        asked_for = "sandbox_name" in asked
+        _say_gone(store, choice.sandbox_name, recorded, asked_for=asked_for)
+    else:
+        info = info.model_copy(update={"flags": _flags(info, asked)})
+        run_id = folder.run_id if folder is not None else run
+        report = heal_target(
+            info,
+            run_id,
+            None,
+            expired_only=expired,
+            everywhere=everywhere,
+            run_folder=None if folder is None else folder.path,
+        )
+        _say_healed(report, run_id, info, output, everywhere=everywhere)
+        if report.left:
+            return ExitCode.LEFT_BROKEN
+    if not expired and (recorded is None or _same(recorded, choice, info)):
+        _journal_heals(folder)
+    return ExitCode.PASS
+
+
+def _choice(recorded: TargetInfo | None, asked: dict[str, str]) -> TargetChoice:
+    """Where to heal; what was asked for comes first, then where the run was.
+
+    Raises:
+        UsageError: When the flags name no target, or contradict each other.
+    """
+    config, target, sandbox = asked["config"], asked.get("target"), asked.get("sandbox_name")
+    if sandbox is not None and target not in (None, SANDBOX):
+        raise UsageError(f"the target {target!r} is not a sandbox, so --sandbox-name says nothing")
+    address = {name: asked[name] for name in _ADDRESS if name in asked}
+    if target is None and sandbox is None and not address.keys() & {"context", "kubeconfig"}:
+        target, sandbox, told = _where_it_was(recorded, Path(config))
+        address = told | address
+    elif target in (None, SANDBOX) and sandbox is None:
+        sandbox = _sandbox_of(recorded)
+    sandbox = None if address or target not in (None, SANDBOX) else sandbox
+    known = {"target": target, "sandbox_name": sandbox, **address}
+    try:
+        return target_choice(config=Path(config), loads=False, **known)
+    except InvalidFileError as error:
+        if target is not None or not {"context", "namespace"} <= address.keys():
+            raise
+        click.echo(f"{config} has mistakes, and is not needed: {error.message}", err=True)
+        return target_choice(config=_NO_FILE, loads=False, **known)
+
+
+def _where_it_was(
+    recorded: TargetInfo | None, config: Path
+) -> tuple[str | None, str | None, dict[str, str]]:
+    """Target, sandbox and address of a run that is on record; else of the default sandbox."""
+    if recorded is None or recorded.kind == "sandbox":
+        return None, _sandbox_of(recorded), {}
+    if not recorded.flags and recorded.name in load_config(config).targets:
+        return recorded.name, None, {}
+    told = shlex.split(recorded.flags)
+    pairs = dict(zip(told[::2], told[1::2], strict=False))
+    flags = {name: pairs[f"--{name}"] for name in _ADDRESS if f"--{name}" in pairs}
+    return (
+        pairs.get("--target"),
+        None,
+        (
+            flags
+            if "--target" in pairs
+            else {"context": recorded.context, "namespace": recorded.namespace} | flags
+        ),
+    )
+
+
+def _sandbox_of(recorded: TargetInfo | None) -> str:
+    return recorded.name if recorded is not None and recorded.kind == "sandbox" else "default"
+
+
+def _same(recorded: TargetInfo, choice: TargetChoice, info: TargetInfo | None) -> bool:
+    """Whether this is where the run was."""
+    if choice.name == SANDBOX:
+        return (recorded.kind, recorded.name) == ("sandbox", choice.sandbox_name)
+    now = () if info is None else (info.kind, info.context, info.namespace)
+    return now == (recorded.kind, recorded.context, recorded.namespace)
+
+
+def _flags(info: TargetInfo, asked: dict[str, str]) -> str:
+    """What names the target on a command line, the file that knows it included."""
+    if info.kind == "sandbox" or info.flags.startswith("--context"):
+        return info.flags
+    named = info.flags or shlex.join(["--target", info.name])
+    default = Path("seatrial.yaml")
+    own = Path(asked["config"])
+    return named if own == default else f"{named} {shlex.join(['--config', str(own)])}"
+
+
+def _say_healed(
+    report: HealReport, run_id: str | None, info: TargetInfo, output: str, *, everywhere: bool
+) -> None:
+    if output == "json":
+        print_json(dataclasses.asdict(report))
+    else:
+        for removed in report.removed:
+            click.echo(f"healed: {removed}")
+        if not report.removed and not report.left:
+            whose = "no fault" if run_id is None else f"no fault of run {run_id}"
+            where = "any namespace" if everywhere else info.namespace
+            click.echo(f"nothing to heal: {whose} in {where} of {info.name}")
+        for other in report.others:
+            click.echo(f"not asked for: {other}", err=True)
+        for note in report.notes:
+            click.echo(note, err=True)
+    for left in report.left:
+        click.secho(f"STILL BROKEN: {left}", fg="red", err=True)
+    if report.left:
+        command = finishing_command(run_id, info.kind, info.name, info.flags)
+        words = [*shlex.split(command), *(["--everywhere"] if everywhere else [])]
+        click.secho(f"to finish the work: {shlex.join(words)}", fg="red", err=True)
+
+
+def _say_gone(store: Store, sandbox: str, recorded: TargetInfo | None, *, asked_for: bool) -> None:
+    """Say that ``sandbox`` is not up.
+
+    Raises:
+        UsageError: When it was asked for, but nobody has ever heard of it.
+    """
+    if recorded is not None and (recorded.kind, recorded.name) == ("sandbox", sandbox):
+        click.echo(f"the sandbox {sandbox!r} is gone, and every fault in it", err=True)
+        return
+    known = _known_sandboxes(store)
+    if asked_for and sandbox not in known:
+        raise UsageError(
+            f"there is no sandbox {sandbox!r}, and no run that used one of that name",
+            accepted=", ".join(sorted(known)) or "no sandbox is up",
+        )
+    click.echo(f"the sandbox {sandbox!r} is not up, so there is no fault in it", err=True)
+
+
+def _known_sandboxes(store: Store) -> set[str]:
+    """Names of sandboxes that are up, or that a recorded run used."""
+    from runner.targets.sandbox import control
+
+    known = {info.name for info in control.all_sandboxes()}
+    for run in store.runs():
+        with contextlib.suppress(RecordingError):
+            target = run.read_manifest().target
+            known |= {target.name} if target is not None and target.kind == "sandbox" else set()
+    return known
+
+
+def _folder(store: Store, run: str | None) -> RunDir | None:
+    """The folder of ``run``; None when it is not on this machine, which heal does not need."""
+    if run is None:
+        return None
+    try:
+        return store.find(run)
+    except UsageError as error:
+        if not _RUN_ID.fullmatch(run):
+            raise  # Nothing on the target could bear this name: to find nothing would say nothing.
+        click.echo(f"{error.message}; looking for what bears this name on the target", err=True)
+        return None
+
+
+def _recorded_target(folder: RunDir | None) -> TargetInfo | None:
+    try:
+        return None if folder is None else folder.read_manifest().target
+    except RecordingError as error:  # Heal needs nothing but the target.
+        click.echo(f"the target of the run is unknown: {error.message}", err=True)
+        return None
+
+
+def _journal_heals(folder: RunDir | None) -> None:
+    """Write into the run's journal that what it left open is healed now."""
+    from runner.journal import Journal
+    from runner.model.recording import unhealed
+    from runner.process import SystemClock
+
+    if folder is None:
+        return
+    journal = Journal(folder, SystemClock())
+    try:
+        for fault in sorted(unhealed(folder.read_events())):
+            journal.write(fault, "heal", "ok", "by seatrial heal")
+    except RecordingError as error:
+        click.echo(f"healed, but the run's journal does not say so: {error.message}", err=True)
