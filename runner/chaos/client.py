@@ -255,10 +255,13 @@ class KubeCluster:
 
 
 def _reason(error: Any) -> str:
-    """The API server's own sentence, or the HTTP reason."""
+    """The API server's own sentence, with the causes of a refused eviction; or the HTTP reason."""
     try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, TypeError, KeyError):
+        status = json.loads(error.body)
+        causes = (status.get("details") or {}).get("causes") or ()
+        more = [str(one.get("message", "")) for one in causes if error.status == 429]
+        return " ".join(filter(None, (str(status["message"]), *more)))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return str(error.reason or "no reason given")
 
 

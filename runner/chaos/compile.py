@@ -15,8 +15,10 @@ from typing import Any, Final
 from runner.chaos.recipes.foreign import foreign_fault
 from runner.chaos.recipes.killing import pod_kill
 from runner.chaos.recipes.network import network_deny
+from runner.chaos.recipes.nodes import cordon, drain
 from runner.chaos.recipes.parts import Experiment, Setting
 from runner.chaos.recipes.requests import http_fault
+from runner.chaos.recipes.workloads import rollout_restart, scale
 from runner.errors import FaultError
 from runner.model.plan import PlannedFault
 from runner.model.recording import TargetInfo
@@ -29,6 +31,10 @@ Recipe = Callable[[PlannedFault, Any, Setting], Experiment]
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     {
         "pod-kill": pod_kill,
+        "scale": scale,
+        "rollout-restart": rollout_restart,
+        "cordon": cordon,
+        "drain": drain,
         "http-delay": http_fault,
         "http-abort": http_fault,
         "network-deny": network_deny,
@@ -45,7 +51,7 @@ def compile_fault(
 
     Args:
         fault: What and for how long.
-        target: Namespace and context; no address and no path is taken from it.
+        target: Namespace, context and bounds; no address and no path is taken from it.
         run_id: With the fault's id, the name under which the fault is found again.
         starts_at_wall_s: Unix time of the fault's start.
 
@@ -64,6 +70,7 @@ def compile_fault(
         starts_at_s=starts_at_wall_s,
         ends_at_s=starts_at_wall_s + fault.end_s - fault.start_s,
         expires_at_s=starts_at_wall_s + fault.undo_by_s - fault.start_s,
+        bounds=target.bounds,
     )
     if kind not in RECIPES:  # pragma: no cover - a test holds the kinds against the recipes
         raise FaultError(f"nobody knows how to carry out a {kind}", accepted=", ".join(RECIPES))

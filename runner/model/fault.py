@@ -304,6 +304,11 @@ class Drain(_NodeFault):
         default=None,
         description="Evict only pods with these labels. Default: all of the namespace on the node.",
     )
+    last_node: bool = Field(
+        default=False,
+        description="Drain the node although no other one takes pods: those that are evicted stay "
+        "away until the fault is over. Otherwise such a drain is refused.",
+    )
 
     @field_validator("selector")
     @classmethod

@@ -52,6 +52,12 @@ FAULTS = {
         while_recovering=True,
         duration_s=1500.0,
     ),
+    "scale": planned("scale", "order-api", number=4, replicas=0),
+    "rollout-restart": planned("rollout-restart", "order-api", number=5, duration_s=60.0),
+    "cordon": planned("cordon", "order-api", number=6, node="node-b"),
+    "drain": planned(
+        "drain", "order-api", number=7, selector="app=order-api", grace_period="2s", last_node=True
+    ),
     "pod-kill-by-selector": planned(
         "pod-kill", "order-api", selector="app.kubernetes.io/name=order-service", min_healthy=0
     ),

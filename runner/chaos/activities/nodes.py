@@ -1,0 +1,362 @@
+"""Nodes that take no new pods for a time, and pods that are evicted from them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.chaos.activities.around import activity
+from runner.chaos.activities.holding import LOOK_EVERY_S, hold
+from runner.chaos.activities.placing import in_place, set_field
+from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
+from runner.chaos.annotation import Tag, fault_key
+from runner.chaos.carriers import UNSCHEDULABLE
+from runner.chaos.client import ApiRefusalError, Cluster, patiently
+from runner.chaos.effects import log, record
+from runner.chaos.fields import faults_on
+from runner.chaos.kills import service_selector
+from runner.chaos.nodes import (
+    chosen_node,
+    is_cordoned,
+    on_node,
+    takes_pods,
+    why_not_evicted,
+)
+from runner.chaos.objects import NODES, PODS, Object
+from runner.chaos.pods import victim_of
+from runner.chaos.recovery import Kill, Watch
+from runner.errors import FaultError
+
+AGAIN_EVERY_S = 1.0
+"""Between two attempts to evict a pod that a PodDisruptionBudget holds."""
+
+
+@activity
+def cordon_node(
+    *,
+    namespace: str,
+    node: str = "",
+    service: str = "",
+    selector: str = "",
+    seed: int = 0,
+    kind: str = "cordon",
+    run: str = BY_HAND,
+    fault: str = "",
+    expires_at_wall_s: float | None = None,
+    owner: str = "",
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> str:
+    """Let a node take no new pods; what was before is written onto it in the same request.
+
+    The way back is ``remove_fault`` with ``kinds: [nodes]``, or ``seatrial heal``.
+
+    Args:
+        namespace: Where the pods of the service are.
+        node: Name of the node; by default one that holds a ready pod of the service.
+        service: The service whose pods' nodes are drawn from when ``node`` is empty.
+        selector: Label selector of those pods; the Service's own by default.
+        seed: Seed of the draw.
+        kind: What this is a part of, for people: ``cordon`` or ``drain``.
+        run: Id of the run; with ``fault``, the name under which it is found again.
+        fault: Id of the fault in the run; ``cordon-<service or node>`` by default.
+        expires_at_wall_s: Unix time from which anybody may remove it; in an hour by default.
+        owner: Who is responsible; user and host by default.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+        effects: File for the record of effects.
+
+    Returns:
+        The node, as ``node/<name>``.
+    """
+    cluster = connect(kubeconfig, context)
+    found = _meant(cluster, namespace, node, service=service, selector=selector, seed=seed)
+    tag = make_tag(
+        run,
+        fault or f"{kind}-{service or node}",
+        owner=owner,
+        expires_at_wall_s=expires_at_wall_s,
+        service=service,
+        kind=kind,
+    )
+    return subject_of(
+        set_field(cluster, NODES, found, tag, path=UNSCHEDULABLE, value=True, effects=effects)
+    )
+
+
+@activity
+def node_can_be_cordoned(
+    *,
+    namespace: str,
+    node: str = "",
+    service: str = "",
+    selector: str = "",
+    seed: int = 0,
+    kubeconfig: str = "",
+    context: str = "",
+) -> bool:
+    """Whether the node is there and takes pods; arguments are those of :func:`cordon_node`."""
+    cluster = connect(kubeconfig, context)
+    _meant(cluster, namespace, node, service=service, selector=selector, seed=seed)
+    return True
+
+
+@activity
+def node_can_be_drained(
+    *,
+    namespace: str,
+    node: str = "",
+    service: str = "",
+    selector: str = "",
+    pods: str = "",
+    last_node: bool = False,
+    seed: int = 0,
+    kubeconfig: str = "",
+    context: str = "",
+) -> bool:
+    """Whether the node takes pods, has any to evict, and another node would take them.
+
+    Args:
+        namespace: Where the pods are.
+        node: As for :func:`cordon_node`, like ``service``, ``selector`` and ``seed``.
+        service: See there.
+        selector: See there.
+        pods: Label selector of the pods to evict; all of the namespace by default.
+        last_node: Go ahead although no other node takes pods: those that are evicted stay away
+            until the node takes pods again.
+        seed: See there.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+    """
+    cluster = connect(kubeconfig, context)
+    found = _meant(cluster, namespace, node, service=service, selector=selector, seed=seed)
+    name = found["metadata"]["name"]
+    all_pods = patiently(lambda: cluster.items(PODS, namespace, pods))
+    if not [pod for pod in on_node(all_pods, name) if not why_not_evicted(pod)]:
+        which = f" with {pods}" if pods else ""
+        raise FaultError(f"node/{name} holds no pod of {namespace}{which} that could be evicted")
+    if not last_node and not takes_pods(patiently(lambda: cluster.items(NODES, None)), name):
+        raise FaultError(
+            f"no other node than node/{name} takes pods: whatever is evicted would stay away",
+            accepted="last_node: true, to do it all the same; or another node that takes pods",
+        )
+    return True
+
+
+@activity
+def node_is_cordoned(
+    *,
+    namespace: str = "",
+    fault: str,
+    run: str = BY_HAND,
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> bool:
+    """Whether a node, read back, carries the fault and takes no new pods."""
+    del namespace  # Nodes have none; all probes are asked with one.
+    obj, _ = in_place(connect(kubeconfig, context), NODES, "", fault_key(run, fault), UNSCHEDULABLE)
+    record("verified", subject_of(obj), "unschedulable", effects)
+    return True
+
+
+@activity
+def cordon_holds(
+    *,
+    namespace: str = "",
+    fault: str,
+    until_wall_s: float,
+    run: str = BY_HAND,
+    kubeconfig: str = "",
+    context: str = "",
+) -> bool:
+    """Wait until the Unix time ``until_wall_s`` and see that the node stays cordoned.
+
+    Fails at once when somebody uncordons it, or takes the fault away.
+    """
+    del namespace
+    cluster, key = connect(kubeconfig, context), fault_key(run, fault)
+
+    def look() -> list[Tag]:
+        return [in_place(cluster, NODES, "", key, UNSCHEDULABLE)[1]]
+
+    hold(until_wall_s, look)
+    return True
+
+
+@activity
+def evict_pods(
+    *,
+    namespace: str,
+    node: str = "",
+    selector: str = "",
+    until_wall_s: float | None = None,
+    grace_period_s: float | None = None,
+    run: str = BY_HAND,
+    fault: str = "",
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> dict[str, Any]:
+    """Evict the pods of a namespace from a node, and watch until as many are ready elsewhere.
+
+    Never pods of a DaemonSet, of a kubelet's own files, without a controller, or that have ended.
+    A PodDisruptionBudget that forbids an eviction is asked again until the time is over; a pod that
+    it has held until then is on record as ``skipped``, with what the API server said.
+
+    Args:
+        namespace: Where.
+        node: Name of the node; the one that carries the cordon of ``run`` and ``fault`` by default.
+        selector: Label selector of the pods; all of the namespace by default.
+        until_wall_s: Unix time until which to try, and to watch; one attempt by default.
+        grace_period_s: Grace of each pod, in whole seconds; each pod's own by default.
+        run: Id of the run of the cordon.
+        fault: Id of the cordon in it.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+        effects: File for the record of effects.
+
+    Returns:
+        ``{"node": name, "evicted": [names], "left": {name: reason}, "recovered_after_s": …}``;
+        the last is None when fewer are ready than before, at the end.
+
+    Raises:
+        FaultError: When there is nothing to evict, or nothing could be.
+    """
+    cluster = connect(kubeconfig, context)
+    name = node or _cordoned_by(cluster, fault_key(run, fault))
+    key = "" if node else fault_key(run, fault)
+    drain = _Drain(cluster, namespace, name, selector, grace_period_s, effects, key)
+    return drain.run(time.time() if until_wall_s is None else until_wall_s)
+
+
+@dataclass(slots=True)
+class _Drain:
+    """Evictions from one node.
+
+    Attributes:
+        key: The cordon that has to stay in place meanwhile; empty for nobody's.
+        evicted: Names of the pods that were.
+        left: Why others are still there, by name.
+    """
+
+    cluster: Cluster
+    namespace: str
+    node: str
+    selector: str
+    grace_s: float | None
+    effects: str
+    key: str = ""
+    evicted: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    _look_s: float = 0.0
+
+    def run(self, until_s: float) -> dict[str, Any]:
+        watch = Watch(self._pods, effects=self.effects)
+        before = patiently(self._pods)
+        if not on_node(before, self.node):
+            raise FaultError(f"node/{self.node} holds no pod of {self.namespace} to evict")
+        while True:
+            try:
+                self._round(before, watch)
+                before = self._pods()
+            except ApiRefusalError as error:
+                if not error.transient:
+                    raise
+                log.warning("cannot evict: %s", error.message)
+            waiting = [pod for pod in on_node(before, self.node) if not why_not_evicted(pod)]
+            if not waiting or time.time() >= until_s:
+                break
+            self._wait(watch, until_s)
+        there = {pod["metadata"]["name"] for pod in on_node(before, self.node)}
+        self.left = {name: reason for name, reason in self.left.items() if name in there}
+        for name, reason in sorted(self.left.items()):
+            record("skipped", f"pod/{name}", reason, self.effects)
+        if not self.evicted:
+            raise FaultError(next(iter(self.left.values()), f"node/{self.node} lost no pod"))
+        while watch.waits_for and time.time() < until_s:
+            self._wait(watch, until_s)
+        return {
+            "node": self.node,
+            "evicted": self.evicted,
+            "left": self.left,
+            "recovered_after_s": watch.took_s,
+        }
+
+    def _wait(self, watch: Watch, until_s: float) -> None:
+        """Wait for a moment, and see who is back, and that the node is still cordoned."""
+        again_s = min(time.time() + AGAIN_EVERY_S, until_s)
+        watch.follow(again_s)
+        if self.key and time.time() >= self._look_s:
+            self._look_s = time.time() + LOOK_EVERY_S
+            try:
+                in_place(self.cluster, NODES, "", self.key, UNSCHEDULABLE)
+            except ApiRefusalError as error:
+                log.warning("cannot see the cordon: %s", error.message)
+        time.sleep(max(0.0, again_s - time.time()))
+
+    def _pods(self) -> list[Object]:
+        return self.cluster.items(PODS, self.namespace, self.selector)
+
+    def _round(self, pods: list[Object], watch: Watch) -> None:
+        """Ask once for the eviction of each pod that is there; ``pods`` are all, by now."""
+        there = on_node(pods, self.node)
+        names = {pod["metadata"]["name"] for pod in there}
+        self.left = {name: reason for name, reason in self.left.items() if name in names}
+        for pod in there:
+            name = pod["metadata"]["name"]
+            if reason := why_not_evicted(pod):
+                self.left[name] = reason
+                continue
+            at_s = time.time()
+            try:
+                self.cluster.evict(pod, self.grace_s)
+            except ApiRefusalError as error:
+                if not error.transient and error.status != 404:
+                    raise
+                self.left[name] = error.message  # Looked at again, if it is still there then.
+                continue
+            self.left.pop(name, None)
+            self.evicted.append(name)
+            victim = victim_of(pod)
+            detail = f"uid {victim.uid}, from node {self.node}"
+            record("evicted", f"pod/{name}", detail, self.effects)
+            watch.killed(Kill((victim,), at_s, f"the eviction of {name}"), pods)
+
+
+def _meant(
+    cluster: Cluster, namespace: str, node: str, *, service: str, selector: str, seed: int
+) -> Object:
+    """The node that is named, or drawn, if a cordon changes it.
+
+    Raises:
+        FaultError: When there is no such node, or it takes no pods already.
+    """
+    nodes = {obj["metadata"]["name"]: obj for obj in patiently(lambda: cluster.items(NODES, None))}
+    if not node:
+        wanted = selector or service_selector(cluster, namespace, service)
+        pods = patiently(lambda: cluster.items(PODS, namespace, wanted))
+        node = chosen_node(pods, nodes, seed)
+        log.info("node %s, drawn with seed %s", node, seed)
+    if node not in nodes:
+        raise FaultError(f"there is no node/{node}", accepted=", ".join(sorted(nodes)) or "none")
+    found: Object = nodes[node]
+    # A cordon of ours may be stacked on another one: the node is free when the last one ends.
+    if is_cordoned(found) and not faults_on(found):
+        raise FaultError(
+            f"node/{node} takes no pods already: somebody has cordoned it, nothing would change",
+            hint=f"kubectl uncordon {node}",
+        )
+    return found
+
+
+def _cordoned_by(cluster: Cluster, key: str) -> str:
+    nodes = patiently(lambda: cluster.items(NODES, None))
+    for obj in nodes:
+        if key in faults_on(obj):
+            return str(obj["metadata"]["name"])
+    raise FaultError(
+        f"no node carries {key}", accepted="a node by name, or run and fault of a cordon"
+    )
