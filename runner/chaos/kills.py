@@ -18,6 +18,7 @@ from runner.chaos.objects import BUDGETS, PODS, SERVICES, Object
 from runner.chaos.recovery import Kill, Watch
 from runner.errors import FaultError, SeatrialError
 from runner.model.killtimes import kill_seed
+from runner.model.target import UNBOUNDED, Bounds
 
 PATIENCE_S = 5.0
 """For how long an API server that does not answer is asked again, for each request of a kill."""
@@ -43,6 +44,7 @@ class Wish:
         min_healthy: Ready pods that must be left.
         grace_s: Grace of each pod, in whole seconds.
         effects: File for the record of effects.
+        bounds: The target's, on how many pods may be killed at a time.
     """
 
     namespace: str
@@ -51,6 +53,7 @@ class Wish:
     min_healthy: int = 1
     grace_s: float = 0.0
     effects: str = ""
+    bounds: Bounds = UNBOUNDED
 
     @property
     def subject(self) -> str:
@@ -71,6 +74,21 @@ class Killed:
     candidates: list[str]
     victims: list[choice.Victim]
     missed: list[str]
+
+
+def at_most(max_pods: int | None, max_percent: float | None) -> Bounds:
+    """Bounds on the pods that are hit at a time; None is no bound.
+
+    Raises:
+        FaultError: When they are no numbers that could bound anything.
+    """
+    try:
+        return Bounds(max_pods=max_pods, max_percent=max_percent)
+    except ValueError as error:
+        raise FaultError(
+            f"max_pods {max_pods!r} and max_percent {max_percent!r} bound nothing",
+            accepted="a number of pods from 0, and a percentage from 0 to 100",
+        ) from error
 
 
 def service_selector(cluster: Cluster, namespace: str, service: str) -> str:
@@ -119,6 +137,7 @@ def draw(
         min_healthy=wish.min_healthy,
         seed=seed,
         budgets=budgets_of(cluster, wish.namespace, patience_s=patience_s),
+        bounds=wish.bounds,
     )
     return before, victims
 

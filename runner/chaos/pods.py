@@ -15,7 +15,9 @@ from pydantic import TypeAdapter
 from runner.chaos.budgets import refusals
 from runner.chaos.objects import Object
 from runner.errors import FaultError
+from runner.model.bounds import why_at_most
 from runner.model.podcount import COUNT_ACCEPTED, PodCount, pods_meant
+from runner.model.target import UNBOUNDED, Bounds
 
 _COUNT: TypeAdapter[int | str] = TypeAdapter(PodCount)
 
@@ -84,6 +86,7 @@ def choose(
     min_healthy: int,
     seed: int,
     budgets: Iterable[Object] = (),
+    bounds: Bounds = UNBOUNDED,
 ) -> list[Victim]:
     """Draw ``count`` of the ready pods such that ``min_healthy`` ready ones are left.
 
@@ -95,6 +98,7 @@ def choose(
         min_healthy: Ready pods that must be left.
         seed: Seed of the draw.
         budgets: PodDisruptionBudgets of the namespace; all of them must allow it.
+        bounds: The target's; they must allow it, too.
 
     Raises:
         FaultError: When no pod may be killed; nothing is ever killed in part.
@@ -113,6 +117,12 @@ def choose(
             f"{min_healthy}",
             accepted="a count of at least 1 that leaves min_healthy ready pods",
             hint="nothing was killed: scale out, wait until pods are ready, or lower min_healthy",
+        )
+    if meant > bounds.most_of(len(ready)):
+        raise FaultError(
+            f"{len(ready)} ready pods have {selector}, and killing {meant} of them is too much: "
+            f"{why_at_most(bounds, len(ready))}",
+            hint="nothing was killed: scale out, or ask who set the bounds",
         )
     drawn = random.Random(seed).sample(ready, meant)  # noqa: S311 - a repeatable draw is the point
     if refused := refusals(budgets, drawn):

@@ -77,9 +77,19 @@ class Bounds(Model):
         return most
 
     @property
+    def most(self) -> dict[str, float]:
+        """The bounds on pods at a time that are set, as arguments of actions."""
+        given = {"max_pods": self.max_pods, "max_percent": self.max_percent}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
     def counts_pods(self) -> bool:
         """Whether there is a bound on the number of pods."""
         return self != Bounds(kinds=self.kinds, allow_nodes=self.allow_nodes)
+
+
+UNBOUNDED = Bounds()
+"""No bounds at all."""
 
 
 class Rules(Model):
@@ -87,7 +97,7 @@ class Rules(Model):
 
     model_config = ConfigDict(title="Rules")
 
-    bounds: Bounds = Field(default=Bounds(), description="How much may be broken at a time.")
+    bounds: Bounds = Field(default=UNBOUNDED, description="How much may be broken at a time.")
     alerts: Literal["refuse", "warn", "ignore"] = Field(
         default="refuse", description="What to do when alerts fire before the run."
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.chaos.activities.around import activity
 from runner.chaos.activities.shared import connect
-from runner.chaos.kills import Killer, Series, Wish, draw, service_selector
+from runner.chaos.kills import Killer, Series, Wish, at_most, draw, service_selector
 from runner.errors import FaultError, SeatrialError
 from runner.model.killtimes import kill_moments
 
@@ -23,6 +23,8 @@ def kill_pods(
     count: int | str = 1,
     grace_period_s: float = 0.0,
     min_healthy: int = 1,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
     seed: int = 0,
     follow_until_wall_s: float | None = None,
     kubeconfig: str = "",
@@ -42,6 +44,8 @@ def kill_pods(
             least one), or ``all``. All of them or none.
         grace_period_s: Grace for each pod, in whole seconds; 0 kills at once.
         min_healthy: Ready pods that must be left.
+        max_pods: Refuse to kill more at a time.
+        max_percent: Refuse to kill a larger share of the ready ones (from 0 to 100, rounded down).
         seed: Seed of the choice.
         follow_until_wall_s: Unix time until which to watch; no watching by default.
         kubeconfig: Path of the kubeconfig.
@@ -54,7 +58,9 @@ def kill_pods(
     """
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
-    killer = Killer(cluster, Wish(namespace, wanted, count, min_healthy, grace_period_s, effects))
+    bounds = at_most(max_pods, max_percent)
+    wish = Wish(namespace, wanted, count, min_healthy, grace_period_s, effects, bounds)
+    killer = Killer(cluster, wish)
     try:
         done = killer.kill(seed, "the kill")
     except SeatrialError as error:
@@ -86,6 +92,8 @@ def keep_killing_pods(
     while_recovering: bool = False,
     grace_period_s: float = 0.0,
     min_healthy: int = 1,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
     seed: int = 0,
     follow_until_wall_s: float | None = None,
     kubeconfig: str = "",
@@ -112,6 +120,8 @@ def keep_killing_pods(
         while_recovering: Kill again although the pods of an earlier kill are not back.
         grace_period_s: Grace for each pod, in whole seconds; 0 kills at once.
         min_healthy: Ready pods that must be left by each kill.
+        max_pods: Refuse to kill more at a time.
+        max_percent: Refuse to kill a larger share of the ready ones (from 0 to 100, rounded down).
         seed: Seed of the moments and of the choices.
         follow_until_wall_s: Unix time until which to watch; by default the end of ``duration_s``,
             or the last kill.
@@ -127,7 +137,8 @@ def keep_killing_pods(
     moments = list(moments_wall_s) or _moments(begun_s, duration_s, every_s, jitter_s, seed)
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
-    wish = Wish(namespace, wanted, count, min_healthy, grace_period_s, effects)
+    bounds = at_most(max_pods, max_percent)
+    wish = Wish(namespace, wanted, count, min_healthy, grace_period_s, effects, bounds)
     ends_s = max(moments[-1], begun_s + duration_s)
     return Series(Killer(cluster, wish), seed, while_recovering=while_recovering).run(
         moments, ends_s if follow_until_wall_s is None else follow_until_wall_s
@@ -142,6 +153,8 @@ def pods_can_be_killed(
     selector: str = "",
     count: int | str = 1,
     min_healthy: int = 1,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
@@ -151,7 +164,8 @@ def pods_can_be_killed(
     """
     cluster = connect(kubeconfig, context)
     wanted = selector or service_selector(cluster, namespace, service)
-    draw(cluster, Wish(namespace, wanted, count, min_healthy), seed=0)
+    bounds = at_most(max_pods, max_percent)
+    draw(cluster, Wish(namespace, wanted, count, min_healthy, bounds=bounds), seed=0)
     return True
 
 

@@ -22,7 +22,8 @@ def pod_kill(planned: PlannedFault, fault: PodKill, setting: Setting) -> Experim
         "service": fault.service,
         "selector": fault.selector or "",
         "count": fault.count,
-        "min_healthy": fault.min_healthy,
+        "min_healthy": max(fault.min_healthy, setting.bounds.min_healthy),
+        **setting.bounds.most,
     }
     how: dict[str, Any] = {
         "grace_period_s": fault.grace_period,

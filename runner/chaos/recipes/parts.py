@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import FaultError
+from runner.model.target import UNBOUNDED, Bounds
 
 Experiment = dict[str, Any]
 Activity = dict[str, Any]
@@ -23,6 +24,7 @@ class Setting:
         starts_at_s: Unix time of its start.
         ends_at_s: Unix time of its end.
         expires_at_s: Unix time from which anybody may remove it; also the bound of its undo.
+        bounds: The target's.
     """
 
     run_id: str
@@ -32,6 +34,7 @@ class Setting:
     starts_at_s: float
     ends_at_s: float
     expires_at_s: float
+    bounds: Bounds = UNBOUNDED
 
     def __post_init__(self) -> None:
         if self.expires_at_s < self.ends_at_s:
