@@ -19,7 +19,7 @@ from runner.model.plan import Plan
 from runner.model.preview import Preview
 from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
-from runner.ports import FaultInjector, LoadEngine, Ports, SignalSource, Target
+from runner.ports import FaultInjector, HealReport, LoadEngine, Ports, SignalSource, Target
 from runner.process import SystemClock
 from runner.store import RunDir
 
@@ -88,6 +88,7 @@ def make_target(choice: TargetChoice) -> Target:
             ignore_alerts=choice.ignore_alerts,
             keep=choice.keep,
             hold_s=choice.hold_s,
+            heal=_heal_left,
             tell=choice.tell,
         )
     from runner.targets.cluster import ClusterTarget
@@ -98,8 +99,14 @@ def make_target(choice: TargetChoice) -> Target:
         flags=choice.flags,
         ignore_alerts=choice.ignore_alerts,
         hold_s=choice.hold_s,
+        heal=_heal_left,
         tell=choice.tell,
     )
+
+
+def _heal_left(target: TargetInfo, run_id: str) -> HealReport:
+    """Heal what a run that is no more has left. The targets do not know who can do that."""
+    return FAULT_INJECTORS["chaostoolkit"]().heal(run_id, None, target)
 
 
 def locate_target(choice: TargetChoice) -> TargetInfo | None:

@@ -129,7 +129,9 @@ def _carry_out(run: Conduct) -> None:
     ports, journal = run.ports, run.journal
     run.show("opening the target")
     run.undo.callback(journal.undo, "target", "close", ports.target.close)
-    target = run.target = journal.act("target", "open", ports.target.open)
+    target = run.target = journal.act(
+        "target", "open", lambda: ports.target.open(run.folder.run_id)
+    )
     run.undo.callback(dismiss, run)
     start_guardian(run, target)
     problems = journal.act("target", "preflight", lambda: ports.target.preflight(run.plan))

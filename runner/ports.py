@@ -231,8 +231,10 @@ class SignalSource(Protocol):
 
 
 class Target(Protocol):
-    def open(self) -> TargetInfo:
+    def open(self, run_id: str) -> TargetInfo:
         """Make the target ready (start the sandbox, or check the cluster), bounded in time.
+
+        It is held for the run ``run_id`` from then on.
 
         Raises:
             TargetError: When it cannot be used; says why.

@@ -123,7 +123,7 @@ class FakeTarget:
     world: FakeWorld
     problems: Sequence[str] = ()
 
-    def open(self) -> TargetInfo:
+    def open(self, run_id: str) -> TargetInfo:
         def take() -> TargetInfo:
             self.world.up = True
             return TargetInfo(

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.chaos.environment import child_environment
 from runner.errors import FaultError
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
@@ -143,8 +144,6 @@ def start_guardian(run_id: str, target: TargetInfo, folder: Path, python: str) -
     Raises:
         FaultError: When it cannot be started.
     """
-    from runner.chaos.toolkit import child_environment
-
     log = RunDir(folder.resolve()).log_path("guardian")
     argv = [
         *(python, "-P", "-m", "runner.chaos.guardian"),

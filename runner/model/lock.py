@@ -83,6 +83,12 @@ def who(lease: Object) -> str:
 _TIMES = (("since", "acquireTime"), ("renewed", "renewTime"))
 
 
+def until(lease: Object) -> str:
+    """When ``lease`` ends unless it is renewed, in words."""
+    ends_s = ends_at_s(lease)
+    return f"it ends at {_short(_stamp(ends_s))} unless it is renewed" if ends_s else "it is torn"
+
+
 def new_switch(reason: str, by: str, wall_s: float) -> dict[str, Any]:
     """The ConfigMap that stops every run in its namespace."""
     data = {"reason": reason, "by": by, "since": _stamp(wall_s)}

@@ -20,7 +20,7 @@ from runner.private import PrivateFolder
 from runner.targets import lease
 from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
-from runner.targets.lease import HOLD_S, untold
+from runner.targets.lease import HOLD_S, Heal, unhealed, untold
 from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.snapshot import write_snapshot
@@ -156,7 +156,8 @@ class ClusterTarget:
         spec: Its context and addresses.
         flags: What names it on a command line; empty where ``name`` does.
         ignore_alerts: Whether a run may begin although alerts fire.
-        hold_s: How long the run may take; from then on, another one may take the cluster.
+        hold_s: How long the run may take; matters where its Lease cannot be renewed.
+        heal: Removes what a run that is no more has left, before its Lease is taken over.
         tell: Called with what is used, in words, and with warnings.
     """
 
@@ -168,6 +169,7 @@ class ClusterTarget:
         flags: str = "",
         ignore_alerts: bool = False,
         hold_s: float = HOLD_S,
+        heal: Heal = unhealed,
         tell: Callable[[str], None] = untold,
     ) -> None:
         self._name = name
@@ -176,18 +178,20 @@ class ClusterTarget:
         self._ignore_alerts = ignore_alerts
         self._hold_s = hold_s
         self._tell = tell
+        self._heal = heal
         self._private: PrivateFolder | None = None
+        self._run_id = ""
         self._info: TargetInfo | None = None
 
-    def open(self) -> TargetInfo:
+    def open(self, run_id: str) -> TargetInfo:
         self._private = PrivateFolder()
         kubeconfig, _ = write_kubeconfig(self._spec, self._private.path)
         info = cluster_info(self._name, self._spec, kubeconfig, self._flags)
         check_ingress(info)
         check_prometheus(info)
-        self._info = info
+        self._info, self._run_id = info, run_id
         self._tell(f"attached to context {info.identity}, namespace {info.namespace}")
-        lease.take(info, self._hold_s, self._tell)
+        lease.take(info, run_id, self._heal, self._tell, self._hold_s)
         return info
 
     def preflight(self, plan: Plan) -> Sequence[str]:
@@ -204,7 +208,7 @@ class ClusterTarget:
 
     def close(self) -> None:
         if self._info is not None:
-            lease.release(self._info, self._tell)
+            lease.release(self._info, self._run_id, self._tell)
             self._info = None
         if self._private is not None:
             self._private.remove()

@@ -16,7 +16,7 @@ from runner.model.target import Rules
 from runner.targets import lease
 from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
-from runner.targets.lease import HOLD_S, untold
+from runner.targets.lease import HOLD_S, Heal, unhealed, untold
 from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.sandbox import control
@@ -60,7 +60,8 @@ class SandboxTarget:
         rules: What may be broken in it.
         ignore_alerts: Whether a run may begin although alerts fire.
         keep: Start it under this very name if it is not up, and leave it up.
-        hold_s: How long the run may take; from then on, another one may take a sandbox that was up.
+        hold_s: How long the run may take; matters where its Lease cannot be renewed.
+        heal: Removes what a run that is no more has left, before its Lease is taken over.
         tell: Called with what is used, in words, and with warnings.
     """
 
@@ -72,6 +73,7 @@ class SandboxTarget:
         ignore_alerts: bool = False,
         keep: bool = False,
         hold_s: float = HOLD_S,
+        heal: Heal = unhealed,
         tell: Callable[[str], None] = untold,
     ) -> None:
         self._name = name
@@ -80,12 +82,14 @@ class SandboxTarget:
         self._keep = keep
         self._hold_s = hold_s
         self._tell = tell
+        self._heal = heal
         self._owned = False
         self._left_up = False
         self._lock: TextIO | None = None
+        self._run_id = ""
         self._info: TargetInfo | None = None
 
-    def open(self) -> TargetInfo:
+    def open(self, run_id: str) -> TargetInfo:
         info = control.status(self._name)
         if info is None or info.state == "stopping":
             info = self._start()
@@ -97,9 +101,9 @@ class SandboxTarget:
         self._take_lock(info.home)
         check_ingress(target)
         check_prometheus(target)
-        self._info = target
+        self._info, self._run_id = target, run_id
         if not self._owned:  # Nobody else knows of a sandbox of the run's own.
-            lease.take(target, self._hold_s, self._tell)
+            lease.take(target, run_id, self._heal, self._tell, self._hold_s)
         return target
 
     def preflight(self, plan: Plan) -> Sequence[str]:
@@ -116,7 +120,7 @@ class SandboxTarget:
 
     def close(self) -> None:
         if self._info is not None and not self._owned:
-            lease.release(self._info, self._tell)
+            lease.release(self._info, self._run_id, self._tell)
         self._info = None
         if self._lock is not None:
             self._lock.close()

@@ -84,7 +84,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     run = Store(tmp_path / "results").create_run("contract", 1_700_000_000.0)
     if request.param == "fake":
         world = FakeWorld()
-        target, injector = world.ports().target.open(), world.ports().faults
+        target, injector = world.ports().target.open("run"), world.ports().faults
         return Bench(
             injector, world.clock, target, plan, run, in_place=lambda: bool(world.active_faults)
         )

@@ -82,7 +82,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         world = FakeWorld(answer=lambda promql, _: TOLD.get(promql, calm_reading(promql, 0.0)))
         away = FakeSignals(FakeWorld(answer_takes_s=60.0))
         anchor = ClockAnchor(load_started_wall_s=0)
-        yield Bench(FakeSignals(world), FakeTarget(world).open(), anchor, away)
+        yield Bench(FakeSignals(world), FakeTarget(world).open("run"), anchor, away)
         return
     info: SandboxInfo = request.getfixturevalue("sandbox_info")
     target = TargetInfo(

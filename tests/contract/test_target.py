@@ -69,7 +69,7 @@ def plan(service: str = "payment-api") -> Plan:
 
 def test_an_open_target_says_where_it_is(make: Make) -> None:
     target = make()
-    info = target.open()
+    info = target.open("run")
     try:
         assert info.kind in ("sandbox", "cluster")
         assert info.namespace == "ecommerce"
@@ -84,7 +84,7 @@ def test_an_open_target_says_where_it_is(make: Make) -> None:
 
 def test_a_plan_that_fits_has_no_problems(make: Make) -> None:
     target = make()
-    target.open()
+    target.open("run")
     try:
         assert list(target.preflight(plan())) == []
     finally:
@@ -93,7 +93,7 @@ def test_a_plan_that_fits_has_no_problems(make: Make) -> None:
 
 def test_a_snapshot_is_json_files_in_the_folder(make: Make, tmp_path: Path) -> None:
     target = make()
-    target.open()
+    target.open("run")
     try:
         target.snapshot(tmp_path)
     finally:
@@ -106,7 +106,7 @@ def test_a_snapshot_is_json_files_in_the_folder(make: Make, tmp_path: Path) -> N
 def test_closing_is_harmless_twice_and_before_opening(make: Make) -> None:
     target = make()
     target.close()
-    target.open()
+    target.open("run")
     target.close()
     target.close()
 
@@ -114,11 +114,11 @@ def test_closing_is_harmless_twice_and_before_opening(make: Make) -> None:
 def test_a_closed_target_can_be_opened_again(make: Make) -> None:
     """Goal: close gives everything back. Method: a second target opens after the first closed."""
     first = make()
-    info = first.open()
+    info = first.open("run")
     first.close()
     second = make()
     try:
-        assert second.open().identity == info.identity
+        assert second.open("run").identity == info.identity
     finally:
         second.close()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,89 +17,158 @@ from typing import Any
 import pytest
 from bare_api import NAMESPACE, BareApi
 
-from runner.errors import TargetBusyError
+from runner.errors import LeftBrokenError, TargetBusyError, TargetError
+from runner.model import lock
 from runner.model.recording import TargetInfo
-from runner.targets import lease
+from runner.ports import HealReport
+from runner.targets import halting, lease
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NOW_S = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+
+
+RUN = "2026-01-02T030405Z-ab12"
+OTHER = "2026-01-02T030405Z-cd34"
+
+
+def made(seconds: float = 60, pid: int = 0, run: str = RUN) -> dict[str, Any]:
+    mark = lease.process_mark(pid or os.getpid())
+    return lock.new_lease(run, mark, "process 7 on here", seconds, NOW_S)
 
 
 def test_a_live_process_of_this_machine_holds_it_whatever_the_clock_says() -> None:
-    mine = lease.new_lease(60, os.getpid(), NOW)
     for later_s in (0, 59, 3600):
-        said = lease.holder_of(mine, NOW + timedelta(seconds=later_s))
-        assert said.startswith(f"process {os.getpid()} on ")
-        assert said.endswith(
-            ", since 2026-01-02 03:04:05 UTC, until 2026-01-02 03:05:05 UTC at the latest"
-        )
+        assert lease.is_held(made(), NOW_S + later_s)
 
 
 def test_a_process_that_is_gone_holds_nothing() -> None:
     """Goal: a run that was killed blocks nobody. Method: the Lease of a child that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        held = lease.new_lease(60, child.pid, NOW)
-        assert lease.holder_of(held, NOW) != ""
-    assert lease.holder_of(held, NOW) == ""
+        held = made(pid=child.pid)
+        assert lease.is_held(held, NOW_S)
+    assert not lease.is_held(held, NOW_S)
 
 
-@pytest.mark.parametrize(("later_s", "holds"), [(0, True), (59.9, True), (60, False)])
-def test_the_lease_of_another_machine_ends_with_its_time(later_s: float, holds: bool) -> None:
-    held = lease.new_lease(60, os.getpid(), NOW)
-    held["metadata"]["annotations"][lease.PROCESS] = "another-boot/4026531836/1/1"
-    assert bool(lease.holder_of(held, NOW + timedelta(seconds=later_s))) is holds
+@pytest.mark.parametrize(("later_s", "holds"), [(0, True), (74.9, True), (75, False)])
+def test_the_lease_of_another_machine_ends_with_its_time_and_a_margin(
+    later_s: float, holds: bool
+) -> None:
+    held = made()
+    held["metadata"]["annotations"][lock.PROCESS] = "another-boot/4026531836/1/1"
+    assert lease.is_held(held, NOW_S + later_s) is holds
 
 
-@pytest.mark.parametrize("mark", ["", "x", "///", None])
+@pytest.mark.parametrize("mark", ["", "x", "///", "a/b/c/d", None])
 def test_a_lease_of_any_shape_ends_with_its_time(mark: str | None) -> None:
-    held = lease.new_lease(60, os.getpid(), NOW)
-    held["metadata"]["annotations"] = None if mark is None else {lease.PROCESS: mark}
-    assert lease.holder_of(held, NOW).startswith("process ")
-    assert lease.holder_of({"metadata": held["metadata"]}, NOW) == ""
+    held = made()
+    held["metadata"]["annotations"] = None if mark is None else {lock.PROCESS: mark}
+    assert lease.is_held(held, NOW_S)
+    assert not lease.is_held({"metadata": held["metadata"]}, NOW_S)
     held["spec"]["renewTime"] = "2026-01-02T03:04:05"  # Nobody knows where.
-    assert lease.holder_of(held, NOW) == ""
+    assert not lease.is_held(held, NOW_S)
 
 
 @pytest.mark.sandbox
 def test_a_second_run_is_told_who_holds_the_target_and_until_when(bare_api: BareApi) -> None:
-    """Goal: one run at a time. Method: what the child does, in the names of several processes."""
-    assert ask(bare_api, take=60) == {}
+    """Goal: one run at a time. Method: what the child does, in the names of several runs."""
+    assert ask(bare_api) == {}
     try:
         (held,) = leases(bare_api)
-        assert held["spec"]["leaseDurationSeconds"] == 60
-        busy = ask(bare_api, take=60, pid=os.getppid())["busy"]
-        assert busy.startswith(f"process {os.getpid()} on ")
-        others = {**held["metadata"]["annotations"], lease.PROCESS: "another-boot/1/1/1"}
-        put(bare_api, held, others, held["spec"])
-        assert ask(bare_api) == {}  # Not given back: it is not ours any more.
-        (held,) = leases(bare_api)
-        assert held["metadata"]["annotations"] == others
-        put(bare_api, held, others, {**held["spec"], "renewTime": "2026-01-01T00:00:00.000000Z"})
-        assert ask(bare_api, take=90) == {}
-        assert [item["spec"]["leaseDurationSeconds"] for item in leases(bare_api)] == [90]
+        assert held["spec"]["leaseDurationSeconds"] == 30
+        busy = ask(bare_api, run=OTHER)["busy"]
+        assert busy.startswith(f"run {RUN}, process {os.getpid()} on ")
+        assert busy.endswith("UTC unless it is renewed")
+        assert ask(bare_api, take=False, run=OTHER) == {}  # Not given back: it is not its own.
+        assert leases(bare_api) == [held]
     finally:
-        assert [ask(bare_api), ask(bare_api)] == [{}, {}]
+        assert [ask(bare_api, take=False), ask(bare_api, take=False)] == [{}, {}]
     assert leases(bare_api) == []
 
 
 @pytest.mark.sandbox
+def test_a_stale_lease_is_taken_over_only_after_its_run_is_healed(bare_api: BareApi) -> None:
+    """Goal: no run begins on the ruins of another. Method: a Lease whose process is no more; heals
+    that fail, leave something, and work."""
+    healed: list[str] = []
+    told: list[str] = []
+
+    def broken(target: TargetInfo, run: str) -> HealReport:
+        raise LeftBrokenError("the API server is away")
+
+    def heal(target: TargetInfo, run: str) -> HealReport:
+        assert [lock.annotation(item, lock.RUN) for item in leases(bare_api)] == [OTHER]
+        healed.append(run)
+        return HealReport(removed=("virtualservice/payment-api",))
+
+    abandon(bare_api, OTHER)
+    try:
+        for tries, left in ((broken, "the API server is away"), (lease.unhealed, OTHER)):
+            with pytest.raises(
+                TargetBusyError, match=rf"faults are not healed: .*{left}"
+            ) as caught:
+                lease.take(bare_api.target, RUN, tries, told.append)
+            assert caught.value.hint == f"first: seatrial heal {OTHER} --sandbox-name bare"
+            assert [lock.annotation(item, lock.RUN) for item in leases(bare_api)] == [OTHER]
+        lease.take(bare_api.target, RUN, heal, told.append)
+        assert healed == [OTHER]
+        assert [lock.annotation(item, lock.RUN) for item in leases(bare_api)] == [RUN]
+        (said,) = told
+        assert said.startswith(f"taken over: the Lease of a run that is no more (run {OTHER}, ")
+        assert said.endswith("; healed first: virtualservice/payment-api")
+    finally:
+        ask(bare_api, take=False)
+        ask(bare_api, take=False, run=OTHER)
+
+
+@pytest.mark.sandbox
 def test_a_holder_is_named_in_the_error(bare_api: BareApi) -> None:
-    assert ask(bare_api, take=60) == {}
+    assert ask(bare_api) == {}
     try:
         with pytest.raises(TargetBusyError) as caught:
-            lease.take(bare_api.target, 60, print)
+            lease.take(bare_api.target, OTHER, lease.unhealed)
     finally:
-        ask(bare_api)
-    assert caught.value.message.startswith(f"another run holds bare: process {os.getpid()} on ")
+        ask(bare_api, take=False)
+    assert caught.value.message.startswith(f"another run holds bare: run {RUN}, process ")
     assert f"kubectl -n {NAMESPACE} delete lease seatrial" in caught.value.hint
 
 
-def ask(api: BareApi, take: float = 0.0, pid: int = 0) -> dict[str, str]:
+@pytest.mark.sandbox
+def test_no_run_starts_while_the_switch_is_set(bare_api: BareApi) -> None:
+    """Goal: one object keeps every run away, and says why. Method: set, look, take, lift, take."""
+    target = bare_api.target
+    assert (halting.halted(target), halting.lift(target)) == ("", "")
+    said = halting.halt(target, "incident 4711")
+    try:
+        assert said.startswith("incident 4711 (set by ")
+        assert said.endswith(" UTC)")
+        assert halting.halt(target, "another reason") == halting.halted(target) == said
+        with pytest.raises(TargetError) as caught:
+            lease.take(target, RUN, lease.unhealed)
+        assert caught.value.message == f"no run may start in {NAMESPACE} of bare: {said}"
+        assert "seatrial halt --lift --sandbox-name bare" in caught.value.hint
+        assert leases(bare_api) == []
+    finally:
+        assert halting.lift(target) == said
+    lease.take(target, RUN, lease.unhealed)
+    lease.release(target, RUN)
+    assert leases(bare_api) == []
+
+
+def abandon(api: BareApi, run: str) -> None:
+    """The Lease of a run whose process has ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert ask(api, run=run, pid=child.pid) == {}
+
+
+def ask(api: BareApi, *, take: bool = True, run: str = RUN, pid: int = 0) -> dict[str, Any]:
     asked = argparse.Namespace(
         kubeconfig=str(api.kubeconfig),
         context=api.target.context,
         namespace=NAMESPACE,
         take=take,
+        run=run,
         pid=pid or os.getpid(),
+        hold=90.0,
+        over="",
     )
     return lease._carry_out(asked)
 
@@ -108,17 +177,7 @@ def leases(api: BareApi) -> list[dict[str, Any]]:
     found: dict[str, Any] = api.custom.list_namespaced_custom_object(
         "coordination.k8s.io", "v1", NAMESPACE, "leases"
     )
-    return [item for item in found["items"] if item["metadata"]["name"] == lease.NAME]
-
-
-def put(
-    api: BareApi, held: dict[str, Any], annotations: dict[str, str], spec: dict[str, Any]
-) -> None:
-    body = {**held, "metadata": {**held["metadata"], "annotations": annotations}, "spec": spec}
-    for gone in ("resourceVersion", "managedFields"):
-        body["metadata"].pop(gone, None)
-    kind = ("coordination.k8s.io", "v1", NAMESPACE, "leases", lease.NAME)
-    api.custom.replace_namespaced_custom_object(*kind, body)
+    return [item for item in found["items"] if item["metadata"]["name"] == lock.LEASE]
 
 
 @pytest.fixture
@@ -161,12 +220,16 @@ def forbidding(tmp_path: Path) -> Iterator[TargetInfo]:
     server.server_close()
 
 
-def test_a_lease_that_may_not_be_had_is_a_warning(forbidding: TargetInfo) -> None:
+def test_what_may_not_be_had_is_a_warning(forbidding: TargetInfo) -> None:
     """Goal: no new right is needed to run. Method: an API server that forbids everything."""
     told: list[str] = []
-    lease.take(forbidding, 60, told.append)
-    lease.release(forbidding, told.append)
+    lease.take(forbidding, RUN, lease.unhealed, told.append)
+    lease.release(forbidding, RUN, told.append)
     assert told == [
-        "warning: no Lease can be had in shop (HTTP 403: Forbidden), so another run on strict "
-        "would not be noticed"
+        "warning: no Lease can be had in shop (HTTP 403: Forbidden), so another run there would "
+        "not be noticed",
+        "warning: the ConfigMap seatrial-stop in shop cannot be read (HTTP 403: Forbidden), so "
+        "`seatrial halt` would not stop this run",
     ]
+    with pytest.raises(TargetError, match="seatrial-stop in shop of strict: HTTP 403: Forbidden"):
+        halting.halt(forbidding, "x")

@@ -231,6 +231,6 @@ def test_a_cluster_whose_ingress_is_down_is_refused_and_leaves_no_file(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     target = ClusterTarget("staging", spec(kubeconfigs[0]))
     with pytest.raises(TargetError, match=r"the ingress of staging at http://127\.0\.0\.1:9"):
-        target.open()
+        target.open("run")
     target.close()
     assert list(scratch.iterdir()) == []

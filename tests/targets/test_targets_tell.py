@@ -35,14 +35,14 @@ def test_a_cluster_that_is_a_running_sandbox_has_one_run_at_a_time(
     )
     first = SandboxTarget(sandbox_info.name, tell=told.append)
     second = ClusterTarget("staging", spec, tell=told.append)
-    first.open()
+    first.open("run")
     try:
         with pytest.raises(TargetBusyError, match=f"holds staging: process {os.getpid()} on "):
-            second.open()
+            second.open("run")
         second.close()
     finally:
         first.close()
-    second.open()  # Free again.
+    second.open("run")  # Free again.
     second.close()
     attached = (
         f"attached to context {sandbox_info.context} at {sandbox_info.api_url}, namespace ecommerce"
@@ -59,7 +59,7 @@ def test_a_sandbox_that_is_kept_is_said_to_be_up(
     told: list[str] = []
     target = SandboxTarget("mine", keep=True, tell=told.append)
     try:
-        target.open()
+        target.open("run")
         target.close()
         assert told == [
             "starting the sandbox 'mine'",
@@ -82,6 +82,6 @@ def test_a_sandbox_of_the_runs_own_is_announced_before_it_starts(
     told: list[str] = []
     target = SandboxTarget("mine", tell=told.append)
     with pytest.raises(SeatrialError):
-        target.open()
+        target.open("run")
     target.close()
     assert told == [f"starting a sandbox of the run's own, 'mine-run-{os.getpid()}'"]
