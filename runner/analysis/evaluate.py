@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runner.analysis.faultseen import kills_of
 from runner.analysis.loadchecks import RUN_FINISHED
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
 from runner.analysis.questions import answers
@@ -189,7 +190,9 @@ def _fault_figure(
     fault: PlannedFault, record: FaultRecord, recording: Recording, recovery_s: float | None
 ) -> FaultFigure:
     recovers, proofs = fault.fault.recovers, fault.fault.proofs
-    begun = [e.wall_s for e in record.effects if e.what == proofs[-1]]
+    first = "verified" if "verified" in proofs else proofs[0]
+    begun = [e.wall_s for e in record.effects if e.what == first]
+    kills = [kill[0].wall_s for kill in kills_of(record)]
     ended = [e.wall_s for e in record.effects if e.what == ("ready" if recovers else "gone")]
     acted = ("killed", "injected", "evicted")
     flags = {} if recording.signals is None else recording.signals.fault_flags
@@ -207,6 +210,7 @@ def _fault_figure(
         gone_s=recording.offset_s(max(ended)) if ended else None,
         recovery_s=recovery_s,
         flagged=flags.get(fault.id),
+        kills_s=tuple(at_s for kill in kills if (at_s := recording.offset_s(kill)) is not None),
         subjects=tuple(sorted({e.subject for e in record.effects if e.what in acted})),
         detail="; ".join(filter(None, details)),
     )

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 
-from runner.analysis.checks import Check, phase_signal, was_or_were
+from runner.analysis.checks import Check, was_or_were
+from runner.analysis.faultseen import active_share, kills_of, noticed, subjects
 from runner.analysis.words import count, figure, listed
 from runner.model.evaluation import Finding
-from runner.model.fault import FLAGGED_KINDS, HttpAbort, HttpDelay
+from runner.model.fault import FLAGGED_KINDS, ChaosToolkit, Drain, Scale
 from runner.model.faultrecord import FaultRecord
 from runner.model.plan import PlannedFault
 from runner.model.recording import Recording, unhealed
-
-_FEWEST_EXPECTED_HITS = 20.0
-"""With fewer expected hits, chance alone explains any share."""
 
 _LOST_S, _LOST_RATIO = 0.5, 0.2
 """How much of its planned time a fault may be late or early, whichever is more."""
@@ -44,14 +42,19 @@ def fault_injected(fault: PlannedFault, record: FaultRecord, recording: Recordin
         status = record.journal_status or "missing"
         return check.unproven(f"The Chaos Toolkit journal of {fault.id} is {status}.")
     length_s = fault.end_s - fault.start_s
-    active_s = length_s * _active_share(fault, record, recording)
+    active_s = length_s * active_share(fault, record, recording)
     if length_s - active_s > max(_LOST_S, _LOST_RATIO * length_s):
         return check.unproven(
             f"{fault.id} was there for only {figure(active_s, 's')} of the {figure(length_s, 's')} "
             "that are judged as its phase."
         )
-    subjects = listed(sorted({e.subject for e in record.effects if e.what in needed}))
-    return check.passed(f"{fault.id} acted on {subjects}.")
+    acted = subjects(record, *needed)
+    if isinstance(fault.fault, ChaosToolkit):
+        # The marker is a proof that it began, not that its activities were carried out.
+        acted = {name for name in acted if name.startswith("activity/")}
+        if not acted and any(one.get("type") == "action" for one in fault.fault.method):
+            return check.unproven(f"No action of {fault.id} is on record as carried out.")
+    return check.passed(f"{fault.id} acted on {listed(sorted(acted)) or 'nothing: it only asked'}.")
 
 
 def _cut_short(fault: PlannedFault, recording: Recording) -> str:
@@ -72,90 +75,28 @@ def fault_seen(fault: PlannedFault, record: FaultRecord, recording: Recording) -
     """Somebody other than the fault itself noticed it."""
     if not _begun(fault, recording) and (cut := _cut_short(fault, recording)):
         return Check("fault-seen", f"{fault.id} was seen", fault).unproven(cut)
-    if fault.fault.kind not in FLAGGED_KINDS:
-        return _kill_seen(fault, record)
-    check = Check("fault-seen", f"{fault.id} was seen", fault)
-    flagged = recording.signals.fault_flags.get(fault.id) if recording.signals else None
-    if flagged is None or not math.isfinite(flagged):
-        return check.unproven(f"Nobody can tell whether {fault.id} hit any request: no data.")
-    expected = _expected_hits(fault, record, recording)
-    if flagged <= 0:
-        return check.unproven(_unseen(fault, expected), flagged)
-    requests = f"{count(flagged, 'request')} to {fault.fault.service}"
-    seen = f"The mesh saw {requests} that {was_or_were(flagged)} hit"
-    if expected is None or expected < _FEWEST_EXPECTED_HITS:
-        return check.passed(f"{seen}.", flagged)
-    seen = f"{seen}; about {expected:,.0f} were to be expected."
-    spread = 4 * math.sqrt(expected)
-    if flagged < expected / 2 - spread:
-        return check.unproven(seen, flagged)
-    return (
-        check.warned(seen, flagged)
-        if flagged > expected * 2 + spread
-        else check.passed(seen, flagged)
-    )
-
-
-def _unseen(fault: PlannedFault, expected: float | None) -> str:
-    text = f"The mesh saw no request to {fault.fault.service} that was hit"
-    if expected is None or expected >= _FEWEST_EXPECTED_HITS:
-        return f"{text}."
-    return f"{text}; only about {expected:.1f} were to be expected, too few to rely on."
-
-
-def _kill_seen(fault: PlannedFault, record: FaultRecord) -> Finding:
-    check = Check("fault-seen", f"{fault.id} was seen", fault)
-    killed = {e.subject for e in record.effects if e.what == "killed"}
-    replaced = {e.subject for e in record.effects if e.what == "replaced"}
-    if not killed:
-        return check.unproven(f"{fault.id} killed no pod.", 0.0)
-    if len(replaced) < len(killed):
-        text = (
-            f"{count(len(killed), 'pod')} killed, but only {len(replaced)} replaced by a new one."
-        )
-        return check.unproven(text, float(len(replaced)))
-    text = f"{listed(sorted(killed))} {was_or_were(len(killed))} killed and replaced."
-    return check.passed(text, float(len(replaced)))
-
-
-def _expected_hits(fault: PlannedFault, record: FaultRecord, recording: Recording) -> float | None:
-    """Hits that the planned share would give; None where that cannot be told."""
-    broken = fault.fault
-    signals = recording.signals
-    if not isinstance(broken, HttpDelay | HttpAbort) or signals is None:
-        return None
-    if broken.headers or broken.source or broken.route or broken.side == "server":
-        return None
-    requests = 0.0
-    for phase in recording.plan.phases:
-        if fault.id in phase.faults:
-            signal = phase_signal(signals, phase.index, "traffic", broken.service)
-            if signal is None or signal.samples is None:
-                return None
-            requests += signal.samples
-    return requests * broken.percent / 100 * _active_share(fault, record, recording)
-
-
-def _active_share(fault: PlannedFault, record: FaultRecord, recording: Recording) -> float:
-    """The share of its planned time for which a fault was in place; a kill is, once it happened."""
-    starts = [e.wall_s for e in record.effects if e.what in ("injected", "killed")]
-    ends = [e.wall_s for e in record.effects if e.what == "removed"]
-    start_s = recording.offset_s(min(starts)) if starts else None
-    end_s = recording.offset_s(max(ends)) if ends else None
-    begun = fault.start_s if start_s is None else max(start_s, fault.start_s)
-    ended = fault.end_s if end_s is None else min(end_s, fault.end_s)
-    return max(0.0, ended - begun) / (fault.end_s - fault.start_s)
+    return noticed(fault, record, recording)
 
 
 def _pods_back(fault: PlannedFault, record: FaultRecord) -> Finding:
     check = Check("fault-gone", f"{fault.id} is gone", fault)
     service = fault.fault.service
-    killed = [effect.wall_s for effect in record.effects if effect.what == "killed"]
-    ready = [effect.wall_s for effect in record.effects if effect.what == "ready"]
-    if not killed or not ready:
-        return check.unproven(f"{service} was not seen to have all of its pods ready again.")
-    took = figure(max(ready) - min(killed), "s")
-    return check.passed(f"All pods of {service} were ready again {took} after the kill.")
+    kills = [kill[0].wall_s for kill in kills_of(record)]
+    begun = kills or [e.wall_s for e in record.effects if e.what == "injected"][:1]
+    ready = sorted(effect.wall_s for effect in record.effects if effect.what == "ready")
+    back = [min((at_s for at_s in ready if at_s >= begun_s), default=None) for begun_s in begun]
+    took = [
+        end_s - begun_s for begun_s, end_s in zip(begun, back, strict=True) if end_s is not None
+    ]
+    if not begun or len(took) < len(begun):
+        last = f" after {len(begun) - len(took)} of {len(begun)} kills" if len(begun) > 1 else ""
+        return check.unproven(f"{service} was not seen to have all of its pods ready again{last}.")
+    longest = figure(max(took), "s")
+    if len(took) > 1:
+        text = f"All pods of {service} were ready again after each of {len(took)} kills"
+        return check.passed(f"{text}, at the latest {longest} after one.")
+    what = "the kill" if kills else "the restart began"
+    return check.passed(f"All pods of {service} were ready again {longest} after {what}.")
 
 
 def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
@@ -170,6 +111,11 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
         return check.unproven(f"{fault.id} has no record of having been undone.")
     if "gone" not in done or "removed" not in done:
         return check.unproven(f"Nobody saw that {fault.id} was gone.")
+    return _own_word(check, fault, record) or _unhit(check, fault, recording)
+
+
+def _unhit(check: Check, fault: PlannedFault, recording: Recording) -> Finding:
+    """That no request was hit any more, as far as the mesh can tell."""
     late = recording.signals.late_flags.get(fault.id) if recording.signals else None
     if late is not None and not late <= 0:
         if not math.isfinite(late):
@@ -180,11 +126,28 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
         return check.unproven(text, late)
     if late is not None:
         return check.passed(f"{fault.id} was removed and hit no request after its end.")
+    if fault.fault.kind not in FLAGGED_KINDS:
+        return check.passed(f"{fault.id} was removed, and looked for: it is not there any more.")
     if _could_be_seen_late(fault, recording):
         return check.warned(
             f"{fault.id} was removed; that it hit no request after its end is not on record."
         )
     return check.passed(f"{fault.id} was removed, too late in the run for any more to be seen.")
+
+
+def _own_word(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding | None:
+    """What is to be said beside the removal; None for kinds of which the removal says it all."""
+    broken = fault.fault
+    if isinstance(broken, ChaosToolkit) and not broken.rollbacks:
+        return check.warned(
+            f"{fault.id} has no rollbacks: whether what its activities did is undone is not known."
+        )
+    if not isinstance(broken, Scale | Drain):
+        return None
+    back = [effect for effect in record.effects if effect.what == "ready"]
+    if back:
+        return check.passed(f"{fault.id} was removed, and all pods were ready again.")
+    return check.warned(f"{fault.id} was removed; that all pods were ready again was not seen.")
 
 
 def _could_be_seen_late(fault: PlannedFault, recording: Recording) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from runner.analysis.arrivalchecks import arrivals_kept, sent_in_time, workers_stayed
 from runner.analysis.checks import Check, has_pods, phase_signal
+from runner.analysis.expectations import expected
 from runner.analysis.faultchecks import fault_gone, fault_injected, fault_seen
 from runner.analysis.loadchecks import (
     generator_had_room,
@@ -59,6 +60,8 @@ def validity_findings(
         findings.append(fault_injected(fault, record, recording))
         findings.append(fault_seen(fault, record, recording))
         findings.append(fault_gone(fault, record, recording))
+        if fault.fault.expects is not None:
+            findings.append(expected(fault, recording))
     findings.append(signals_complete(recording, objectives))
     skew = clock_skew(recording)
     return (*findings, *((skew,) if skew else ()))

@@ -180,6 +180,7 @@ class FaultFigure(Model):
         recovery_s: Seconds from the planned end (pod-kill: from the kill) until the objectives
             held again.
         flagged: Requests the mesh flagged as hit; None where flags say nothing.
+        kills_s: Offsets at which pods were killed; empty for other kinds.
     """
 
     id: str
@@ -191,6 +192,7 @@ class FaultFigure(Model):
     gone_s: float | None = None
     recovery_s: float | None = None
     flagged: float | None = None
+    kills_s: Items[float] = ()
     subjects: Items[str] = ()
     detail: str = ""
 
