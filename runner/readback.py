@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -25,6 +26,9 @@ from runner.model.recording import (
     SearchStep,
     WorkerEvent,
 )
+
+_TOOLS_OWN = re.compile(r"^(chaoslib\.exceptions\.ActivityFailed: )+")
+"""What Chaos Toolkit puts before every reason."""
 
 _HTTP_ERRORS = 400
 """The first of HTTP's statuses that say that a request was not carried out."""
@@ -305,4 +309,6 @@ def _last_line(item: dict[str, Any]) -> str:
     if isinstance(exception, list):
         exception = "".join(str(line) for line in exception)
     lines = str(exception or "").strip().splitlines()
-    return lines[-1] if lines else f"it was {item.get('status') or 'not finished'}"
+    if not lines:
+        return f"it was {item.get('status') or 'not finished'}"
+    return _TOOLS_OWN.sub("", lines[-1])

@@ -13,12 +13,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from runner.chaos.effects import EFFECTS_ENV
 from runner.errors import FaultError
+from runner.model.activity import environment_names
 from runner.model.fault import ChaosToolkit, Fault
 from runner.process import die_with_parent
 from runner.readback import read_journal
@@ -28,6 +29,9 @@ KIND: Final = "chaostoolkit"
 PLACE: Final = "seatrial-place"
 """The extension that says, relative to the fault's folder, where relative paths count from."""
 
+
+STEADY_STATE: Final = "seatrial-steady-state"
+"""The extension that holds the steady state of an experiment that has no method left."""
 
 PLAY_DEADLINE_S: Final = 12.0
 """Less than what a heal is given."""
@@ -64,19 +68,26 @@ def play_rollbacks(
         return [error.message]
     if not experiment.get("rollbacks"):
         return [f"{folder / 'experiment.json'} has no rollbacks"]
-    # Without a method there is nothing to gate; without an old journal, none is taken for the new.
-    replay = experiment | {"method": []}
+    replay = _without_method(experiment)
     journal = folder / "rollbacks-journal.json"
     env = dict(os.environ if environment is None else environment)
     env[EFFECTS_ENV] = str((folder / "effects.jsonl").resolve())
     try:
-        journal.unlink(missing_ok=True)
+        journal.unlink(missing_ok=True)  # An old one must not be taken for the new one.
         write_atomically(folder / "rollbacks.json", to_json(replay))
         argv = _replay_argv(python, folder.resolve())
         problem = _bounded(argv, folder, env, _place(replay, folder), deadline_s)
     except OSError as error:
         return [f"the rollbacks cannot be played: {error}"]
     return _judged(journal, len(replay["rollbacks"]), problem)
+
+
+def _without_method(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Only the rollbacks. The steady state is no gate any more, and stands aside for the look."""
+    kept = dict(experiment) | {"method": []}
+    hypothesis = kept.pop("steady-state-hypothesis", None) or {}
+    aside = {"name": STEADY_STATE, "probes": hypothesis.get("probes", [])}
+    return kept | {"extensions": [*experiment.get("extensions", ()), aside]}
 
 
 def _judged(journal: Path, rollbacks: int, problem: str) -> list[str]:
@@ -109,7 +120,7 @@ def _replay_argv(python: str, folder: Path) -> list[str]:
         *(python, "-P", "-m", "chaostoolkit", "--no-version-check", "--no-log-file"),
         *("--settings", str(folder / "no-settings.yaml")),
         *("run", "--journal-path", str(folder / "rollbacks-journal.json")),
-        *("--rollback-strategy", "always", "--hypothesis-strategy", "skip"),
+        *("--rollback-strategy", "always"),
         str(folder / "rollbacks.json"),
     ]
 
@@ -183,7 +194,7 @@ def foreign_environment(
     Raises:
         FaultError: When one without a default is missing: names it, never its value.
     """
-    variables = list(_variables((configuration, secrets)))
+    variables = list(environment_names([dict(configuration), dict(secrets)]))
     missing = sorted(
         {name for name, has_default in variables if not has_default and name not in environment}
     )
@@ -193,16 +204,3 @@ def foreign_environment(
             hint="export it before the run; its value is never written down",
         )
     return {name: environment[name] for name, _ in variables if name in environment}
-
-
-def _variables(value: Any) -> Iterator[tuple[str, bool]]:
-    """Each ``{type: env, key: …}`` in ``value``: its key, and whether it has a default."""
-    if isinstance(value, Mapping):
-        if value.get("type") == "env" and isinstance(value.get("key"), str):
-            yield value["key"], "default" in value
-        else:
-            for inner in value.values():
-                yield from _variables(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _variables(inner)

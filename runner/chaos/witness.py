@@ -15,6 +15,7 @@ process, which runs one experiment.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -109,23 +110,35 @@ def watched() -> Watched:
 # -- what Chaos Toolkit calls ----------------------------------------------------------------------
 
 
+def validate_control(control: Mapping[str, Any]) -> None:
+    """Before anything of the experiment is carried out: hide what is already known to be secret."""
+    names = ((control.get("provider") or {}).get("arguments") or {}).get("hidden") or ()
+    _blot_out(blotter_of({name: os.environ.get(name, "") for name in names}))
+
+
 def configure_control(
     experiment: Mapping[str, Any],
     configuration: Mapping[str, Any] | None = None,
     secrets: Mapping[str, Any] | None = None,
     skip_unmarked: bool = False,
+    **_: Any,
 ) -> None:
     """Begin to watch."""
     blotter = blotter_of(secrets or {})
     _watched[:] = [Watched(experiment, configuration or {}, secrets or {}, blotter, skip_unmarked)]
-    for handler in log.handlers:
-        handler.addFilter(blotter.clean_record)
-    if blotter.words:
-        sys.stdout, sys.stderr = CleanStream(sys.stdout, blotter), CleanStream(sys.stderr, blotter)
+    _blot_out(blotter)
     if threading.current_thread() is threading.main_thread():
         # Not an Exception, so that no activity can take it for its own. The library puts its own
         # handler back when the experiment is over.
         signal.signal(signal.SIGTERM, _end_now)
+
+
+def _blot_out(blotter: Blotter) -> None:
+    if not blotter.words:
+        return
+    for handler in log.handlers:
+        handler.addFilter(blotter.clean_record)
+    sys.stdout, sys.stderr = CleanStream(sys.stdout, blotter), CleanStream(sys.stderr, blotter)
 
 
 def _end_now(number: int, frame: object) -> None:

@@ -115,6 +115,19 @@ def plain_secrets(secrets: Mapping[str, Any], place: str = "") -> list[str]:
     return found
 
 
+def environment_names(value: Any) -> Iterator[tuple[str, bool]]:
+    """Each ``{type: env, key: …}`` in ``value``: its key, and whether it has a default."""
+    if isinstance(value, Mapping):
+        if value.get("type") == "env" and isinstance(value.get("key"), str):
+            yield value["key"], "default" in value
+        else:
+            for inner in value.values():
+                yield from environment_names(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from environment_names(inner)
+
+
 def _activities(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return _checked(value, activity_mistakes(value))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from runner.chaos.activities.shared import connect, make_tag, remove_fault
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.client import ApiRefusalError, Cluster, one_line, patiently
 from runner.chaos.effects import log, record
+from runner.chaos.foreign import STEADY_STATE
 from runner.chaos.objects import CONFIG_MAPS
 from runner.chaos.witness import watched
 from runner.errors import FaultError, SeatrialError
@@ -238,8 +239,7 @@ def steady_state_is_back(probes: Sequence[str], within_s: float = 5.0) -> bool:
     """
     until_s = time.monotonic() + within_s
     now = watched()
-    known = (now.experiment.get("steady-state-hypothesis") or {}).get("probes") or ()
-    chosen = [probe for probe in known if probe.get("name") in set(probes)]
+    chosen = [probe for probe in _steady_state(now.experiment) if probe.get("name") in set(probes)]
     missing = set(probes) - {probe["name"] for probe in chosen}
     if missing:
         raise FaultError(f"the steady state has no probe {', '.join(sorted(missing))}")
@@ -248,6 +248,12 @@ def steady_state_is_back(probes: Sequence[str], within_s: float = 5.0) -> bool:
             raise FaultError(f"not steady after the rollbacks: {'; '.join(missed)}")
         time.sleep(STEP_S)
     return True
+
+
+def _steady_state(experiment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    aside = [one for one in experiment.get("extensions") or () if one["name"] == STEADY_STATE]
+    places = (experiment.get("steady-state-hypothesis"), *aside)
+    return [probe for place in places for probe in (place or {}).get("probes") or ()]
 
 
 def _missed(probe: dict[str, Any]) -> str:

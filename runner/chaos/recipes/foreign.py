@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from runner.chaos.objects import CONFIG_MAPS
 from runner.chaos.recipes.parts import Activity, Experiment, Setting, action, probe, wait_for
+from runner.model.activity import environment_names
 from runner.model.fault import ChaosToolkit
 from runner.model.plan import PlannedFault
 
@@ -30,7 +32,7 @@ def foreign_fault(planned: PlannedFault, fault: ChaosToolkit, setting: Setting) 
     can_be_marked = probe("fault-can-be-marked", "fault_can_be_marked", dict(setting.where))
     return {
         **{key: value for key, value in extra.items() if value},
-        "controls": [witness(skip_unmarked=True)],
+        "controls": [witness(fault.secrets, skip_unmarked=True)],
         "steady-state-hypothesis": {
             "title": f"{fault.service} is steady, and the fault can be marked",
             "probes": [{**can_be_marked, "tolerance": True}, *fault.steady_state],
@@ -54,13 +56,16 @@ def foreign_fault(planned: PlannedFault, fault: ChaosToolkit, setting: Setting) 
     }
 
 
-def witness(*, skip_unmarked: bool = False) -> dict[str, Any]:
+def witness(secrets: Mapping[str, Any], *, skip_unmarked: bool = False) -> dict[str, Any]:
     """The control that watches foreign activities, as an entry under ``controls``.
 
     Args:
+        secrets: Of the experiment. The control is told the names of their variables, because parts
+            of an experiment are carried out before a control is given what is in them.
         skip_unmarked: Play no rollbacks when the fault's marker was never put in place, because
             then nothing was begun.
     """
-    arguments = {"arguments": {"skip_unmarked": True}} if skip_unmarked else {}
-    provider = {"type": "python", "module": WITNESS, **arguments}
+    hidden = sorted({name for name, _ in environment_names(dict(secrets))})
+    arguments: dict[str, Any] = {"hidden": hidden, "skip_unmarked": skip_unmarked}
+    provider = {"type": "python", "module": WITNESS, "arguments": arguments}
     return {"name": "seatrial-witness", "provider": provider}
