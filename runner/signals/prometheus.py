@@ -219,8 +219,9 @@ def _collect(scope: Scope, found: _Found) -> None:
     ordered = dict(sorted(found.services.items()))
     for fault in scope.plan.faults:
         if fault.fault.kind in scope.dialect.fault_flags:
-            known = fault.fault.service in seen
-            found.flags[fault.id], found.late[fault.id] = fault_flags(scope, fault, known)
+            service = fault.fault.service
+            workloads = found.services[service] if service in seen else ()
+            found.flags[fault.id], found.late[fault.id] = fault_flags(scope, fault, workloads)
     statistics = _statistics(scope.plan)
     with_pods = {name: names for name, names in ordered.items() if has_pods(name)}
     for one in phases:

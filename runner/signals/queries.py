@@ -4,6 +4,9 @@ A request inside of a mesh is counted twice, by the proxy of the caller (``repor
 by that of the callee (``destination``). What callers experience is the source's view, and only the
 source sees refusals that never reach a callee: an injected abort (``FI``), a full connection pool
 (``UO``), no healthy host (``UH``). So latency, traffic and errors are read at the source, always.
+
+One thing is read at the callee: which requests were hit by a fault in front of his pod. There his
+own proxy writes ``FI`` or ``DI``, and the caller's sees only a bad or a late answer.
 """
 
 from __future__ import annotations
@@ -52,7 +55,9 @@ class Dialect:
         buckets: Selector of the latency histogram's buckets over requests without error.
         durations: Selector of the same histogram's sum.
         ingress: Matcher for what came through the ingress gateway.
-        flagged: Selector of requests to ``$service`` with the response flag ``$flag``.
+        flagged: Where a fault acts to the selector of requests with one of the response flags
+            ``$flag``: ``client`` and ``server`` (the side of ``$service``), ``ingress`` and
+            ``egress`` (to ``$service``, and from ``$workloads``).
         failed_code: Regular expression of a status that is an error; 0 means no answer at all.
         unknown: Values of ``service_label`` that are no service.
         latency_factor: What turns a latency into seconds.
@@ -62,7 +67,9 @@ class Dialect:
         pods: Regular expression of the pods of workload ``$workload``.
         charts: Queries over the run that answer for all services at once.
         service_charts: Queries over the run that are asked for each service.
-        fault_flags: Kind of fault to the flag on requests that it hit.
+        fault_flags: Kind of fault to the flags (any of them, as a regular expression) on requests
+            that it hit.
+        late_flags: The same for requests after its end, where others would prove nothing.
         overflow_flag: The flag on requests that a full connection pool refused.
     """
 
@@ -75,7 +82,7 @@ class Dialect:
     buckets: str
     durations: str
     ingress: Mapping[str, str]
-    flagged: str
+    flagged: Mapping[str, str]
     failed_code: str
     unknown: frozenset[str]
     latency_factor: float
@@ -86,10 +93,15 @@ class Dialect:
     charts: tuple[Chart, ...]
     service_charts: tuple[Chart, ...]
     fault_flags: Mapping[str, str]
+    late_flags: Mapping[str, str]
     overflow_flag: str
 
 
 _ISTIO_ALL: Final = 'reporter="source",destination_service_namespace="$namespace"'
+_ISTIO_CALLED: Final = 'reporter="destination",destination_service_namespace="$namespace"'
+_ISTIO_CALLERS: Final = 'reporter="source",source_workload_namespace="$namespace"'
+# Flags are combined, as in "DI,URX".
+_ISTIO_HIT: Final = 'istio_requests_total{%s,%s,response_flags=~"(.*,)?($flag)(,.*)?"}'
 _ISTIO_FAILED: Final = "5..|0"
 _ISTIO_RATE: Final = "sum by (destination_service_name) (rate(istio_requests_total{%s%s}[$window]))"
 _ISTIO_LATENCY: Final = (
@@ -139,10 +151,13 @@ ISTIO: Final = Dialect(
         f'istio_request_duration_milliseconds_sum{{{_ISTIO_ALL},response_code!~"{_ISTIO_FAILED}"}}'
     ),
     ingress=MappingProxyType({"source_workload": "istio-ingressgateway"}),
-    # Flags are combined, as in "DI,URX".
-    flagged=(
-        f'istio_requests_total{{{_ISTIO_ALL},destination_service_name="$service",'
-        'response_flags=~".*$flag.*"}'
+    flagged=MappingProxyType(
+        {
+            "client": _ISTIO_HIT % (_ISTIO_ALL, 'destination_service_name="$service"'),
+            "server": _ISTIO_HIT % (_ISTIO_CALLED, 'destination_service_name="$service"'),
+            "ingress": _ISTIO_HIT % (_ISTIO_ALL, 'destination_service_name="$service"'),
+            "egress": _ISTIO_HIT % (_ISTIO_CALLERS, 'source_workload=~"$workloads"'),
+        }
     ),
     failed_code=_ISTIO_FAILED,
     unknown=frozenset({"", "unknown", "PassthroughCluster", "BlackHoleCluster"}),
@@ -175,7 +190,12 @@ ISTIO: Final = Dialect(
         Chart("pool.pending", "count", _POOL % "upstream_rq_pending_active"),
         Chart("pool.ejected", "count", _POOL % "outlier_detection_ejections_active"),
     ),
-    fault_flags=MappingProxyType({"http-abort": "FI", "http-delay": "DI"}),
+    # No connection (UF), none that lasted (UC), no host that is left (UH), no answer in time (UT).
+    fault_flags=MappingProxyType(
+        {"http-abort": "FI", "http-delay": "DI", "network-deny": "UF|UC|UH|UT"}
+    ),
+    # Hosts may stay ejected, and requests go on to be slow, for quite other reasons.
+    late_flags=MappingProxyType({"http-abort": "FI", "http-delay": "DI", "network-deny": "UF"}),
     overflow_flag="UO",
 )
 

@@ -7,6 +7,7 @@ Second by second from 30 s before the load to 5 s after it, each counter follows
   set that is not there before its first value, 3.
 * gateway → product-api: 4/s; its counter is reset between 99 s and 100 s, when it reads 0.
 * Each request is counted by the callee as well, where nobody may count it again.
+* product-api's pods delay 2/s more from 60 s to 90 s: only they write ``DI`` on them.
 * order-api's latency: 60 % up to 10 ms, 95 % up to 50 ms, all up to 100 ms; product-api's: all
   above the highest bound.
 * One pod each of order-api and of a service called ``order``, whose name is the beginning of it.
@@ -115,6 +116,13 @@ def _requests() -> Iterator[Counter]:
     ):
         yield "istio_requests_total", labels, value
         yield "istio_requests_total", labels | {"reporter": "destination"}, value
+    delayed = requests_of(GATEWAY, "product-api", "200", "DI")
+    yield "istio_requests_total", delayed | {"reporter": "destination"}, late
+
+
+def late(t: int) -> float | None:
+    """2/s from 60 s to 90 s; not there before its first value."""
+    return 2.0 * (min(t, 90) - 60) if t > 60 else None
 
 
 def _latencies() -> Iterator[Counter]:

@@ -88,6 +88,25 @@ def test_label_set_born_in_a_phase_counts_from_zero(collected: Collected) -> Non
     assert collected.signals.late_flags == {"01-http-abort": 0}
 
 
+def test_hits_in_front_of_pods_are_counted_where_they_are_seen(
+    collected: Collected, tmp_path: Path
+) -> None:
+    """60 delayed requests, which only the callee flags: seen on the server side, not the client's.
+
+    Two plans over the same history; neither side sees any after the end.
+    """
+    delay = {"kind": "http-delay", "service": "product-api", "at": "60s", "duration": "30s"}
+    found = {}
+    for side in ("server", "client"):
+        plan = plan_with_abort(faults=[{**delay, "delay": "100ms", "side": side}])
+        source, target = PrometheusSource(), target_at(collected.url)
+        folder = tmp_path / side
+        signals = source.collect(plan, collected.anchor, target, plan.duration_s, folder)
+        found[side] = (signals.fault_flags, signals.late_flags)
+    assert found["server"] == ({"01-http-delay": 60}, {"01-http-delay": 0})
+    assert found["client"] == ({"01-http-delay": 0}, {"01-http-delay": 0})
+
+
 def test_counter_reset_is_walked(collected: Collected) -> None:
     """36 requests up to 99 s, then a counter that starts at 0 and reaches 76."""
     assert figure(collected, RECOVERY, "traffic", "product-api").samples == 36 + 76
@@ -222,7 +241,7 @@ def test_raw_answers_are_kept(collected: Collected) -> None:
     index = [json.loads(line) for line in (collected.raw / "index.jsonl").read_text().splitlines()]
     (asked,) = [one for one in index if one["file"].endswith("01-http-abort-in-end.json.gz")]
     kept = json.loads(gzip.decompress((collected.raw / asked["file"]).read_bytes()))
-    assert 'response_flags=~".*FI.*"' in asked["query"]
+    assert 'response_flags=~"(.*,)?(FI)(,.*)?"' in asked["query"]
     assert kept["data"]["result"][0]["value"][1] == "90"
     assert {one["status"] for one in index} == {200}
 

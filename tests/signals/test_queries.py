@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 from conftest import Golden
 
-from runner.model.fault import FAULT_KINDS
+from runner.model.fault import FAULT_KINDS, FLAGGED_KINDS
 from runner.signals.queries import (
     ISTIO,
     Chart,
@@ -81,9 +81,34 @@ def test_mesh_figures_are_read_at_the_source() -> None:
             assert all('reporter="source"' in selector for selector in selectors), text
 
 
-def test_every_fault_has_a_flag_or_is_a_kill() -> None:
-    """A new kind of fault has to say how it is seen."""
-    assert {*ISTIO.fault_flags, "pod-kill"} == set(FAULT_KINDS)
+def test_every_fault_on_requests_has_a_flag() -> None:
+    """What a proxy flags has flags, during the fault and after it; nothing else is asked about."""
+    flagged = {*FLAGGED_KINDS, "network-deny"}
+    assert set(ISTIO.fault_flags) == set(ISTIO.late_flags) == flagged
+    assert flagged <= set(FAULT_KINDS)
+
+
+def test_only_a_fault_in_front_of_pods_is_read_at_the_callee() -> None:
+    """Every other flag is the caller's: his proxy knows of it, and no other counts it again."""
+    reporters = {
+        place: re.findall('reporter="(.*?)"', text) for place, text in ISTIO.flagged.items()
+    }
+    assert reporters == {
+        "client": ["source"],
+        "server": ["destination"],
+        "ingress": ["source"],
+        "egress": ["source"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted", "found"),
+    [("FI", "FI", True), ("DI,FI", "FI", True), ("UF,URX", "UF|UC", True), ("UFX", "UF", False)],
+)
+def test_one_of_several_flags_is_enough(flags: str, wanted: str, found: bool) -> None:
+    """Flags are combined; a longer flag that contains another one is not it."""
+    (pattern,) = re.findall('response_flags=~"(.*?)"', ISTIO.flagged["client"])
+    assert bool(re.fullmatch(pattern.replace("$flag", wanted), flags)) is found
 
 
 def test_queries_in_full(golden: Golden) -> None:
@@ -106,8 +131,9 @@ def test_queries_in_full(golden: Golden) -> None:
         {
             "counters": {
                 name: full(getattr(ISTIO, name))
-                for name in ("requests", "buckets", "durations", "flagged", "cpu")
+                for name in ("requests", "buckets", "durations", "cpu")
             },
+            "flagged": {place: full(text) for place, text in ISTIO.flagged.items()},
             "saturation": {name: full(getattr(ISTIO, name)) for name in ("cpu_capacity", "memory")},
             "charts": {chart.sli: full(chart.template) for chart in charts},
         },
