@@ -24,11 +24,11 @@ from chaoslib.exceptions import ActivityFailed
 from runner.chaos import actions, probes
 from runner.chaos.activities.shared import standing_in
 from runner.chaos.budgets import refusals, selects
-from runner.chaos.client import Cluster, KubeCluster, one_line
+from runner.chaos.client import ApiRefusalError, Cluster, KubeCluster, one_line
 from runner.chaos.compile import compile_fault
 from runner.chaos.drycluster import Change, DryCluster
 from runner.chaos.objectdiff import diff_of
-from runner.chaos.objects import ENVOY_FILTERS, NETWORK_POLICIES, PODS, Kind
+from runner.chaos.objects import BUDGETS, ENVOY_FILTERS, NETWORK_POLICIES, PODS, Kind, Object
 from runner.chaos.pods import is_ready
 from runner.errors import SeatrialError
 from runner.model.fault import PodKill
@@ -65,7 +65,7 @@ def preview_fault(
     moments = fault.moments(planned.seed) if isinstance(fault, PodKill) else ()
     chosen = _chosen(dry)
     gone = [dry.pods_seen[c.name] for c in _changes_of(dry, PODS) if c.after is None]
-    notes += [f"now, {sentence}" for sentence in refusals(dry.budgets_seen, gone)]
+    notes += [f"now, {said}" for said in _refused(dry, cluster, target.namespace, gone)]
     return FaultPreview(
         id=planned.id,
         problem=problem,
@@ -101,6 +101,17 @@ def _chosen(dry: DryCluster) -> set[str]:
             if selects(selector, pod["metadata"].get("labels") or {})
         }
     return chosen
+
+
+def _refused(dry: DryCluster, cluster: Cluster, namespace: str, gone: list[Object]) -> list[str]:
+    """What PodDisruptionBudgets say to the going of ``gone``, also where only the server asks."""
+    if not gone:
+        return []
+    try:
+        budgets = dry.budgets_seen or cluster.items(BUDGETS, namespace)
+    except ApiRefusalError as error:
+        return [f"PodDisruptionBudgets cannot be read: {error.message}"]
+    return refusals(budgets, gone)
 
 
 def _play(experiment: Mapping[str, Any], now_s: float, notes: list[str]) -> str:

@@ -93,8 +93,8 @@ def _print_fault(fault: FaultPreview, what: str) -> None:
         out.print(safe(f"! {note}", "yellow"))
     if len(fault.moments_s) > 1:
         out.print(safe(f"Kills at {_moments(fault.moments_s)}; pods are drawn anew each time."))
-    if fault.pods:
-        chosen = sum(pod.chosen for pod in fault.pods)
+    chosen = sum(pod.chosen for pod in fault.pods)
+    if chosen:
         out.print(_pods(fault.pods, f"{chosen} of {len(fault.pods)} pods, seed {fault.seed}"))
     for change in fault.changes:
         _print_change(change)

@@ -76,51 +76,43 @@ HOLD: Final = (
 """The Lease of a run, and the switch that stops it: without them, rivals are not noticed."""
 
 _BUDGETS: Final = _rights("policy", "poddisruptionbudgets", "list")
-_OWNED: Final = "list get create update delete"
+_OWNED: Final = "list get create delete"
+_NODES: Final = _rights("", "nodes", "list get update", namespaced=False)
+_PODS_OF_SERVICE: Final = (*_rights("", "services", "get"), *_rights("", "pods", "list"))
 
 OF_KIND: Final[dict[str, tuple[Right, ...]]] = {
-    "pod-kill": (*_rights("", "services", "get"), *_rights("", "pods", "list delete"), *_BUDGETS),
+    "pod-kill": (*_PODS_OF_SERVICE, *_rights("", "pods", "delete"), *_BUDGETS),
     "http-delay": _rights(ISTIO, "virtualservices", "list get update"),
     "http-abort": _rights(ISTIO, "virtualservices", "list get update"),
-    "scale": _rights("apps", "deployments", "list get update"),
-    "rollout-restart": (
+    "scale": (
         *_rights("apps", "deployments", "list get update"),
-        *_rights("apps", "replicasets", "list"),
+        *_rights("autoscaling", "horizontalpodautoscalers", "list"),
+    ),
+    "rollout-restart": (
+        *_rights("apps", "deployments", "get update"),
         *_rights("", "pods", "list"),
     ),
-    "cordon": (
-        *_rights("", "nodes", "list get update", namespaced=False),
-        *_rights("", "services", "get"),
-        *_rights("", "pods", "list"),
-    ),
-    "drain": (
-        *_rights("", "nodes", "list get update", namespaced=False),
-        *_rights("", "services", "get"),
-        *_rights("", "pods", "list get"),
-        *_rights("", "pods/eviction", "create"),
-        *_BUDGETS,
-    ),
+    "cordon": (*_NODES, *_PODS_OF_SERVICE),
+    "drain": (*_NODES, *_PODS_OF_SERVICE, *_rights("", "pods/eviction", "create")),
     "network-deny": (
-        *_rights("", "services", "get"),
-        *_rights("", "pods", "list"),
+        *_PODS_OF_SERVICE,
         *_rights("networking.k8s.io", "networkpolicies", _OWNED),
     ),
-    "chaostoolkit": (),
+    "chaostoolkit": _rights("", "configmaps", "list create delete"),
 }
 """Kind of fault to the rights that inject it, look at it and undo it."""
 
-SERVER_SIDE: Final = (
-    *_rights("", "services", "get"),
-    *_rights("", "pods", "list get update"),
-    *_rights(ISTIO, "envoyfilters", _OWNED),
-)
+SERVER_SIDE: Final = (*_PODS_OF_SERVICE, *_rights(ISTIO, "envoyfilters", _OWNED))
 """Instead of the kind's own, where an HTTP fault is on the server side."""
+
+OF_SOME_PODS: Final = _rights("", "pods", "get update")
+"""Beside :data:`SERVER_SIDE`, where it is in front of some of the pods: they get a label."""
 
 
 def rights_of(fault: Fault) -> tuple[Right, ...]:
     """The rights that ``fault`` takes, in order, each once."""
     if isinstance(fault, HttpDelay | HttpAbort) and fault.side == "server":
-        return _once(SERVER_SIDE)
+        return _once((*SERVER_SIDE, *(OF_SOME_PODS if fault.count is not None else ())))
     found = OF_KIND[fault.kind]
     if isinstance(fault, PodKill) and fault.selector is not None:
         found = tuple(right for right in found if right.resource != "services")
@@ -134,7 +126,8 @@ def rights_needed(plan: Plan) -> tuple[Right, ...]:
 
 def all_rights(plan: Plan | None = None) -> tuple[Right, ...]:
     """Everything that a run of ``plan`` (of any plan, when None) may make use of."""
-    every = (*SERVER_SIDE, *(right for rights in OF_KIND.values() for right in rights))
+    of_kinds = (right for rights in OF_KIND.values() for right in rights)
+    every = (*of_kinds, *SERVER_SIDE, *OF_SOME_PODS)
     of_faults = every if plan is None else rights_needed(plan)
     return _once((*LOOK, *LOOK_MORE, *HOLD, *of_faults))
 
