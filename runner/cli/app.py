@@ -29,6 +29,10 @@ _COMMANDS = {
     "report": ("judge:report_command", "Render the report of a run again."),
     "heal": ("healing:heal_command", "Remove faults that a run left behind."),
     "halt": ("halting:halt_command", "Stop every run in a namespace, and let none start."),
+    "reaper": (
+        "reaper:reaper_command",
+        "Print a CronJob that removes expired faults in a cluster.",
+    ),
     "sandbox": ("sandbox:sandbox_group", "A mesh of real parts on this machine."),
     "doctor": ("care:doctor_command", "Check this machine and the target for what a run needs."),
     "role": ("role:role_command", "Print the least Role that an experiment takes on a cluster."),

@@ -56,7 +56,7 @@ def heal_command(
     command that finishes the work.
 
     \b
-    Examples:
+    Example:
       seatrial heal latest
       seatrial heal --all --context staging -n shop
     """
