@@ -14,6 +14,7 @@ from aiohttp import web
 
 from runner.targets.sandbox.apiobjects import Obj
 from runner.targets.sandbox.apiserver import discovery, disruption
+from runner.targets.sandbox.apiserver.authorisation import attempt_of, require
 from runner.targets.sandbox.apiserver.bodies import decode
 from runner.targets.sandbox.apiserver.deletion import delete, delete_options, is_garbage
 from runner.targets.sandbox.apiserver.errors import StatusError, success
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 BODY_MAX = 3 * 1024 * 1024
 HEALTH = ("/healthz", "/livez", "/readyz")
+USER = "seatrial.user"
+"""Key of a request: the name of its user; empty for the admin."""
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
 METHOD_VERBS = {
     "POST": "create",
@@ -96,9 +99,11 @@ class ApiServer:
         if request.headers.get("Host", "").lower() not in self.hosts:
             raise StatusError(421, "this server does not answer for that host")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        known = hmac.compare_digest(given.strip().encode(), self.token.encode())
-        if scheme.lower() != "bearer" or not known:
+        token, user = given.strip()[: len(self.token)], given.strip()[len(self.token) :]
+        known = hmac.compare_digest(token.encode(), self.token.encode())
+        if scheme.lower() != "bearer" or not known or user[:1] not in ("", "."):
             raise StatusError(401, "Unauthorized")
+        request[USER] = user[1:] or request.headers.get("Impersonate-User", "")
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
@@ -106,11 +111,25 @@ class ApiServer:
             if about is not None:
                 return about
         route = parse_route(request.path)
+        self._authorise(request, route)
         if route.subresource:
             return await self._subresource(request, route)
         if request.method in {"GET", "HEAD"}:
             return await self._read(request, route.place)
         return await self._write(request, route.place)
+
+    def _authorise(self, request: web.Request, route: Route) -> None:
+        place = route.place
+        if not request[USER] or place.kind.verbs == ("create",):  # Anybody may ask for his rights.
+            return
+        attempt = attempt_of(
+            request.method,
+            place.kind,
+            (place.namespace, place.name),
+            subresource=route.subresource,
+            watch=truthy(request.query.get("watch")),
+        )
+        require(self.store, request[USER], attempt)
 
     def _about(self, request: web.Request) -> web.Response | None:
         """Answer what is about the server itself; ``None`` when the path names objects."""
@@ -159,7 +178,7 @@ class ApiServer:
         _allow(place, verb)
         body = decode(await request.read(), request.headers.get("Content-Type", ""))
         if place.kind.verbs == ("create",):
-            return _json(review(place.kind.kind, body), 201)
+            return _json(review(self.store, request[USER], place.kind.kind, body), 201)
         if verb.startswith("delete"):
             return self._delete(request, place, body)
         options = write_options(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.targets.sandbox.apiobjects import Obj
+from runner.targets.sandbox.apiserver.authorisation import attempt_asked, may
 from runner.targets.sandbox.apiserver.deletion import DeleteOptions, delete, delete_options
 from runner.targets.sandbox.apiserver.disruption import allow_eviction
 from runner.targets.sandbox.apiserver.errors import StatusError, bad_request, conflict
@@ -114,8 +115,8 @@ def bind(store: Store, place: Place, body: Any, *, dry_run: bool) -> Obj:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def review(kind: str, body: Any) -> Obj:
-    """The answer to a question about the caller's own rights: the one token may do everything.
+def review(store: Store, user: str, kind: str, body: Any) -> Obj:
+    """The answer to a question about the caller's own rights; without a name he is the admin.
 
     Raises:
         StatusError: 400 for a body that is not such a question.
@@ -131,14 +132,15 @@ def review(kind: str, body: Any) -> Obj:
             raise StatusError(
                 422, "spec: exactly one of nonResourceAttributes or resourceAttributes"
             )
-        status = {"allowed": True, "reason": "the sandbox has one user, who may do everything"}
+        status = {"allowed": True, "reason": "the admin of the sandbox may do everything"}
+        if user:
+            asked = attempt_asked(spec.get("resourceAttributes") or {})
+            status = {"allowed": may(store, user, asked), "reason": "by its Roles"}
     elif kind == "SelfSubjectRulesReview":
-        status = {
-            "resourceRules": [everything | {"apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [everything | {"nonResourceURLs": ["*"]}],
-            "incomplete": False,
-        }
+        rules = [] if user else [everything | {"apiGroups": ["*"], "resources": ["*"]}]
+        others = [] if user else [everything | {"nonResourceURLs": ["*"]}]
+        status = {"resourceRules": rules, "nonResourceRules": others, "incomplete": bool(user)}
     else:
-        groups = ["system:masters", "system:authenticated"]
-        status = {"userInfo": {"username": USERNAME, "groups": groups}}
+        groups = [*([] if user else ["system:masters"]), "system:authenticated"]
+        status = {"userInfo": {"username": user or USERNAME, "groups": groups}}
     return body | {"kind": kind, "status": status}
