@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runner.chaos.client import Cluster, one_line
-from runner.chaos.heal import Scope, heal
+from runner.chaos.heal import Scope, heal, rollback_player
+from runner.chaos.healing import changed_subjects
 from runner.errors import RecordingError, SeatrialError
 from runner.journal import Journal
 from runner.model.recording import EventKind, unhealed
@@ -34,6 +35,13 @@ SOURCE = "guardian"
 GONE = "the sandbox is gone, and every fault in it"
 
 
+def scope_of(namespace: str, run: RunDir, fault: str = "") -> Scope:
+    """What a run, or one fault of it, has to be healed of; with what it is known to have changed."""
+    faults = [fault] if fault else run.fault_ids()
+    changed = {subject for name in faults for subject in changed_subjects(run.fault_dir(name))}
+    return Scope(namespace, run=run.run_id, fault=fault, expected=frozenset(changed))
+
+
 @dataclass(slots=True)
 class Aftermath:
     """The end of a run whose runner is gone, or could not heal.
@@ -46,6 +54,7 @@ class Aftermath:
         is_gone: Whether the target itself is no more, and every fault with it.
         clock: Waits.
         give_up_s: How long an API server that does not answer is waited for.
+        heal_s: Bound of each heal, in seconds.
     """
 
     cluster: Cluster
@@ -55,6 +64,7 @@ class Aftermath:
     is_gone: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=SystemClock)
     give_up_s: float = GIVE_UP_S
+    heal_s: float = HEAL_DEADLINE_S
     _journal: Journal = field(init=False)
     _began_s: float = field(init=False)
     _on_record: bool = field(init=False, default=False)
@@ -99,9 +109,10 @@ class Aftermath:
         try:
             report = heal(
                 self.cluster,
-                Scope(self.namespace, run=self.run.run_id),
-                deadline_s=HEAL_DEADLINE_S,
+                scope_of(self.namespace, self.run),
+                deadline_s=self.heal_s,
                 sleep=self.clock.sleep,
+                play=rollback_player(self.run.path),
             )
         except SeatrialError as error:
             return [], one_line(error)

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from runner.chaos.aftermath import Aftermath
+from runner.chaos.aftermath import Aftermath, scope_of
 from runner.chaos.client import ApiRefusalError, Cluster, KubeCluster, one_line
 from runner.chaos.heal import Scope, heal
 from runner.chaos.lookout import Lookout
@@ -81,7 +81,8 @@ class Guardian:
         return "gone"
 
     def _heal(self, number: str, fault: str = "") -> None:
-        scope = Scope(self.namespace, run=self.run.run_id, fault=fault)
+        # Rollbacks of somebody else's are left to who asks: they may take their time.
+        scope = scope_of(self.namespace, self.run, fault)
         try:
             report = heal(self.cluster, scope, deadline_s=HEAL_DEADLINE_S)
         except SeatrialError as error:
@@ -127,7 +128,8 @@ def sandbox_is_gone(kubeconfig: Path) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Guard a run until it is dismissed or healed; 0 when nothing is left."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN, which its own children would inherit.
+        signal.signal(number, lambda number, frame: None)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )

@@ -63,11 +63,8 @@ class GuardianChild:
         report = answer.get("healed")
         if report is None:
             return None
-        return HealReport(
-            removed=tuple(report["removed"]),
-            left=tuple(report["left"]),
-            others=tuple(report["others"]),
-        )
+        told = ("removed", "left", "others", "notes")
+        return HealReport(**{name: tuple(report.get(name, ())) for name in told})
 
     def _ask(self, fault: str) -> dict[str, Any]:
         """Its answer to one request to heal; empty when there is none in time."""
