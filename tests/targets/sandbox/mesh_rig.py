@@ -260,6 +260,7 @@ class MeshRig:
             destination_rules=of("DestinationRule"),
             gateways=(gateway(), *of("Gateway")),
             envoy_filters=of("EnvoyFilter"),
+            network_policies=of("NetworkPolicy"),
         )
 
     async def apply(self, *istio: Obj) -> MeshConfig:

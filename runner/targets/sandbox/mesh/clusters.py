@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.targets.sandbox.mesh.denials import NOBODY_LISTENS
 from runner.targets.sandbox.mesh.durations import duration_s, envoy_duration
 from runner.targets.sandbox.mesh.model import INBOUND_PORT, Xds
 from runner.targets.sandbox.mesh.registry import Backend, Client, Pod, Service
@@ -195,16 +196,35 @@ def _hash_balancer(consistent: Mapping[str, Any]) -> Xds:
     )
 
 
+def confined_cluster(cluster: Xds, backends: tuple[Backend, ...]) -> Xds:
+    """``cluster`` of a client that reaches nobody: none of its hosts takes a connection."""
+    everybody = frozenset(item.address for item in backends)
+    key = cluster["eds_cluster_config"]["service_name"]
+    changed = {name: value for name, value in cluster.items() if name != "eds_cluster_config"}
+    assignment = build_assignment(key, backends, frozenset(), 0, unreachable=everybody)
+    del assignment["@type"]
+    return {**changed, "type": "STATIC", "load_assignment": assignment}
+
+
 def build_assignment(
-    key: str, backends: tuple[Backend, ...], inbound: frozenset[str], pod_port: int
+    key: str,
+    backends: tuple[Backend, ...],
+    inbound: frozenset[str],
+    pod_port: int,
+    *,
+    unreachable: frozenset[str] = frozenset(),
 ) -> Xds:
     """The endpoints of one cluster key.
 
     The pods in ``inbound`` (``namespace/name``) are reached through their inbound listener, which
-    stands before ``pod_port`` and before no other port.
+    stands before ``pod_port`` and before no other port; those at the addresses ``unreachable`` not
+    at all.
     """
     points = []
     for item in backends:
+        if item.address in unreachable:
+            points.append(_endpoint(item, NOBODY_LISTENS, through_inbound=False))
+            continue
         through = item.pod is not None and item.pod.key in inbound and item.port == pod_port
         points.append(_endpoint(item, INBOUND_PORT if through else item.port, through))
     return {

@@ -14,6 +14,7 @@ from runner.targets.sandbox.apiclient import (
     ENDPOINTS,
     ENVOYFILTERS,
     GATEWAYS,
+    NETWORKPOLICIES,
     PEERAUTHENTICATIONS,
     PODS,
     REQUESTAUTHENTICATIONS,
@@ -40,7 +41,12 @@ SYNC_LIMIT_S: Final = 30.0
 ISTIO_SYNC_LIMIT_S: Final = 3.0
 RETRY_S: Final = 1.0
 
-_CORE: Final = {"pods": PODS, "endpoints": ENDPOINTS, "services": SERVICES}
+_CORE: Final = {
+    "pods": PODS,
+    "endpoints": ENDPOINTS,
+    "services": SERVICES,
+    "network_policies": NETWORKPOLICIES,
+}
 _ISTIO: Final = {
     "virtual_services": VIRTUALSERVICES,
     "destination_rules": DESTINATIONRULES,
@@ -72,8 +78,9 @@ async def run_mesh(
         sync_limit_s: How long the first lists may take.
 
     Raises:
-        TargetError: When Envoy does not get ready, or pods, services and endpoints cannot be
-            listed at all. Later trouble with either is logged and tried again.
+        TargetError: When Envoy does not get ready, or pods, services, endpoints and
+            NetworkPolicies cannot be listed at all. Later trouble with either is logged and tried
+            again.
     """
     await envoy.wait_ready()
     await _Controller(client, settings, envoy).run(sync_limit_s)
@@ -156,6 +163,9 @@ class _Controller:
             pods=core["pods"],
             endpoints=core["endpoints"],
             services=core["services"],
+            network_policies=tuple(
+                _with_kind(obj, NETWORKPOLICIES) for obj in core["network_policies"]
+            ),
             virtual_services=istio["virtual_services"],
             destination_rules=istio["destination_rules"],
             gateways=istio["gateways"],
@@ -181,6 +191,7 @@ def _by_ref(objects: MeshInput) -> dict[ObjectRef, Object]:
         *objects.destination_rules,
         *objects.gateways,
         *objects.envoy_filters,
+        *objects.network_policies,
         *objects.others,
     )
     return {ref_of(obj): obj for obj in named}

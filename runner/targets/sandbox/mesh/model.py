@@ -70,6 +70,7 @@ class MeshInput:
     destination_rules: tuple[Object, ...] = ()
     gateways: tuple[Object, ...] = ()
     envoy_filters: tuple[Object, ...] = ()
+    network_policies: tuple[Object, ...] = ()
     others: tuple[Object, ...] = ()
     inbound_pods: frozenset[str] = frozenset()
 

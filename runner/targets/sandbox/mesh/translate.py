@@ -16,9 +16,11 @@ from runner.targets.sandbox.mesh.clusters import (
     build_assignment,
     build_cluster,
     build_inbound_cluster,
+    confined_cluster,
     inbound_name,
     service_key,
 )
+from runner.targets.sandbox.mesh.denials import Denials, denials
 from runner.targets.sandbox.mesh.faults import inbound_faults
 from runner.targets.sandbox.mesh.hosts import gateway_hosts, mesh_hosts, served_gateways
 from runner.targets.sandbox.mesh.listeners import (
@@ -60,6 +62,7 @@ class _World(NamedTuple):
     rules: Mapping[str, Rule]
     virtual_services: list[Parsed]
     gateways: list[Parsed]
+    denied: Denials
     settings: SandboxSettings
 
 
@@ -81,12 +84,13 @@ def translate(objects: MeshInput, settings: SandboxSettings) -> MeshConfig:
     unsupported = unsupported_of(parsed) + [_not_at_all(obj) for obj in objects.others]
 
     rules, unused = collect_rules(destination_rules, registry)
-    world = _World(registry, rules, virtual_services, gateways, settings)
+    denied, unused_rules = denials(objects.network_policies, registry.pods.values())
+    world = _World(registry, rules, virtual_services, gateways, denied, settings)
     faults, unused_patches = inbound_faults(filters, registry.pods.values())
     result = MeshConfig(
         inbound_pods=frozenset(registry.pods) & (objects.inbound_pods | frozenset(faults))
     )
-    unsupported += unused + unused_patches + _clients(world, result)
+    unsupported += unused + unused_patches + unused_rules + _clients(world, result)
     _endpoints(world, result)
     for key in sorted(result.inbound_pods):
         pod = registry.pods[key]
@@ -153,9 +157,9 @@ def _clients(world: _World, result: MeshConfig) -> list[UnsupportedField]:
 
 def _clusters(world: _World, service: Service, client: Client) -> Iterable[Xds]:
     rule = world.rules.get(service.host, NO_RULE)
-    for port in service.ports:
+    for port, backends in service.ports.items():
         for subset in ("", *rule.subsets):
-            yield build_cluster(
+            cluster = build_cluster(
                 service,
                 port,
                 subset,
@@ -163,6 +167,8 @@ def _clusters(world: _World, service: Service, client: Client) -> Iterable[Xds]:
                 policy=effective_policy(rule, subset, port),
                 eds_path=eds_path(world.settings, service_key(service, port, subset)),
             )
+            confined = client.address in world.denied.confined
+            yield confined_cluster(cluster, backends) if confined else cluster
 
 
 def _endpoints(world: _World, result: MeshConfig) -> None:
@@ -178,7 +184,11 @@ def _endpoints(world: _World, result: MeshConfig) -> None:
                 )
                 key = service_key(service, port, subset)
                 result.endpoints[key] = build_assignment(
-                    key, chosen, result.inbound_pods, world.settings.pod_port
+                    key,
+                    chosen,
+                    result.inbound_pods,
+                    world.settings.pod_port,
+                    unreachable=world.denied.unreachable,
                 )
 
 
