@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from runner.errors import FaultError, LeftBrokenError
 from runner.guarding import is_guarded
+from runner.model.faultmark import heal_command
 from runner.model.recording import TargetInfo
 from runner.progress import ActiveFault, Conduct
 
@@ -80,7 +81,7 @@ def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
         except Exception as error:  # noqa: BLE001 - raised below, after the heal
             lives = error
     report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
-    hint = f"seatrial heal {run.folder.run_id}"
+    hint = heal_command(run.folder.run_id, target.kind, target.name, target.flags)
     if report.left:
         left = "; ".join(report.left)
         raise LeftBrokenError(f"fault {fault.planned.id} is still in place: {left}", hint=hint)

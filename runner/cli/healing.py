@@ -75,7 +75,6 @@ def heal_command(
         asked_for = "sandbox_name" in asked
         _say_gone(store, choice.sandbox_name, recorded, asked_for=asked_for)
     else:
-        info = info.model_copy(update={"flags": _flags(info, asked)})
         run_id = folder.run_id if folder is not None else run
         report = heal_target(
             info,
@@ -151,16 +150,6 @@ def _same(recorded: TargetInfo, choice: TargetChoice, info: TargetInfo | None) -
         return (recorded.kind, recorded.name) == ("sandbox", choice.sandbox_name)
     now = () if info is None else (info.kind, info.context, info.namespace)
     return now == (recorded.kind, recorded.context, recorded.namespace)
-
-
-def _flags(info: TargetInfo, asked: dict[str, str]) -> str:
-    """What names the target on a command line, the file that knows it included."""
-    if info.kind == "sandbox" or info.flags.startswith("--context"):
-        return info.flags
-    named = info.flags or shlex.join(["--target", info.name])
-    default = Path("seatrial.yaml")
-    own = Path(asked["config"])
-    return named if own == default else f"{named} {shlex.join(['--config', str(own)])}"
 
 
 def _say_healed(

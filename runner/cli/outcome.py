@@ -63,6 +63,14 @@ def of_verdict(verdict: Verdict) -> ExitCode:
     return _OF_VERDICT[verdict]
 
 
+def left_lines(events: Iterable[Event], left: Iterable[str]) -> list[str]:
+    """For each fault in ``left`` that a heal has failed on: what its last heal had to say."""
+    said = {
+        e.source: e.detail for e in events if e.action == "heal" and e.kind != "ok" and e.detail
+    }
+    return [f"  {fault}: {said[fault].splitlines()[0]}" for fault in left if fault in said]
+
+
 def ending_line(state: RunState, events: Iterable[Event], plan: Plan) -> str:
     """How a run ended that did not come to its planned end, and what is left of it; else empty.
 

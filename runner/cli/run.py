@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import signal
@@ -32,11 +33,12 @@ from runner.cli.options import (
     results_option,
     time_scale_option,
 )
-from runner.cli.outcome import RunEnd, ending_line, exit_code
+from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.evaluation import Evaluation
+from runner.model.faultmark import heal_command
 from runner.model.plan import Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
@@ -251,14 +253,16 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
 
 
 def _say_left(run: RunDir, left: Sequence[str]) -> int:
+    why: list[str] = []
+    command = f"seatrial heal {run.run_id}"
+    with contextlib.suppress(RecordingError):  # What can be told beside the ids.
+        why = left_lines(run.read_events(), left)
+        if (target := run.read_manifest().target) is not None:
+            command = heal_command(run.run_id, target.kind, target.name, target.flags)
     with may_be_unheard():
-        click.secho(
-            f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}\n"
-            f"to finish the work: seatrial heal {run.run_id}",
-            fg="red",
-            bold=True,
-            err=True,
-        )
+        said = [f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}", *why]
+        said.append(f"to finish the work: {command}")
+        click.secho("\n".join(said), fg="red", bold=True, err=True)
     return ExitCode.LEFT_BROKEN
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,7 +93,7 @@ def target_choice(
     if choice.name != SANDBOX and not given:
         cluster_spec(choice)
         _without_sandbox(choice.name, sandbox_name)
-        return choice
+        return replace(choice, flags=_named(choice.name, config))
     if target == SANDBOX:
         raise UsageError(
             f"the sandbox has its own {', '.join(given)}",
@@ -105,17 +106,22 @@ def target_choice(
         base = choice.config.targets[named].model_dump()
     spec = _spec_of(named, {**base, **given}, loads=loads)
     targets = {**choice.config.targets, named: spec}
-    flags = shlex.join(
-        [word for key, value in given.items() for word in (f"--{key}", str(value))]
-        if named not in choice.config.targets
-        else ["--target", named]
-    )
+    told = [word for key, value in given.items() for word in (f"--{key}", str(value))]
+    known = named in choice.config.targets
+    flags = (_named(named, config) or f"--target {named}") if known else shlex.join(told)
     return TargetChoice(
         name=named,
         config=choice.config.model_copy(update={"targets": targets}),
         sandbox_name=choice.sandbox_name,
         flags=flags,
     )
+
+
+def _named(name: str, config: Path) -> str:
+    """The flags of a target that ``config`` names; empty where its name alone will do."""
+    if config == Path("seatrial.yaml"):
+        return ""
+    return shlex.join(["--target", name, "--config", str(config)])
 
 
 def _without_sandbox(name: str, sandbox_name: str | None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from runner.cli.live import View
 from runner.cli.outcome import RunEnd
 from runner.cli.run import _conclude, _conduct, _left, _link_latest
+from runner.model.faultmark import heal_command
 from runner.model.plan import Plan
 from runner.model.recording import Event
 from runner.progress import StopRequest
@@ -94,12 +95,27 @@ def test_what_may_be_left_is_said_beside_the_verdict(
     """Goal: 5 wins, and says what to do. Method: a run that passed, but for an injection."""
     run, plan, _ = sail(folder, FakeWorld())
     run.append_event(Event(wall_s=1.0, source="01-pod-kill", action="inject", kind="begin"))
+    why = "fault 01-pod-kill is still in place: deployment/x in n: fault 01-pod-kill of run R: no"
+    run.append_event(
+        Event(
+            wall_s=2.0,
+            source="01-pod-kill",
+            action="heal",
+            kind="unknown",
+            detail=f"{why}\nhint: x",
+        )
+    )
     code = _conclude(run, RunEnd(left=_left(run, plan)), "table")
     out, err = capsys.readouterr()
     assert code == 5
     assert "PASS: the objective was met" in out
-    assert "SOMETHING MAY BE LEFT BROKEN: 01-pod-kill" in err
-    assert f"to finish the work: seatrial heal {run.run_id}" in err
+    target = run.read_manifest().target
+    assert target is not None
+    assert err.splitlines()[-3:] == [
+        "SOMETHING MAY BE LEFT BROKEN: 01-pod-kill",
+        f"  01-pod-kill: {why}",
+        f"to finish the work: {heal_command(run.run_id, target.kind, target.name)}",
+    ]
 
 
 @pytest.mark.parametrize(
