@@ -13,8 +13,9 @@ from runner.chaos import owned
 from runner.chaos.activities.around import activity
 from runner.chaos.activities.holding import hold
 from runner.chaos.activities.owning import place, placed, selector_of, tag_of
-from runner.chaos.activities.shared import BY_HAND, connect, make_tag
+from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
+from runner.chaos.budgets import selects
 from runner.chaos.client import Cluster, patiently
 from runner.chaos.effects import record
 from runner.chaos.objects import NETWORK_POLICIES, PODS, Object
@@ -65,7 +66,7 @@ def deny_network(
     )
     cluster = connect(kubeconfig, context)
     labels = selector_of(cluster, namespace, service)
-    names = _ready(cluster, namespace, labels, service)
+    names = _deniable(cluster, namespace, labels, service, direction)
     body = policy(namespace, tag, labels, direction)
     subject = place(cluster, NETWORK_POLICIES, body)
     record("injected", subject, f"{direction} of {', '.join(names)}", effects)
@@ -74,12 +75,17 @@ def deny_network(
 
 @activity
 def network_can_be_denied(
-    *, service: str, namespace: str, kubeconfig: str = "", context: str = ""
+    *,
+    service: str,
+    namespace: str,
+    direction: str = "ingress",
+    kubeconfig: str = "",
+    context: str = "",
 ) -> bool:
-    """Whether ``service`` has ready pods, and the cluster has NetworkPolicies at all."""
+    """Whether ``service`` has ready pods to which (or from which) no other policy allows traffic."""
     cluster = connect(kubeconfig, context)
-    patiently(lambda: cluster.items(NETWORK_POLICIES, namespace))
-    _ready(cluster, namespace, selector_of(cluster, namespace, service), service)
+    labels = selector_of(cluster, namespace, service)
+    _deniable(cluster, namespace, labels, service, direction)
     return True
 
 
@@ -131,9 +137,7 @@ def policy(namespace: str, tag: Tag, labels: dict[str, str], direction: str) -> 
     Raises:
         FaultError: For a direction that there is not.
     """
-    if direction not in WAYS:
-        raise FaultError(f"{direction!r} is no direction", accepted=", ".join(WAYS))
-    spec = {"podSelector": {"matchLabels": labels}, "policyTypes": WAYS[direction]}
+    spec = {"podSelector": {"matchLabels": labels}, "policyTypes": _ways(direction)}
     return owned.make(NETWORK_POLICIES, namespace, tag, {"spec": spec})
 
 
@@ -146,7 +150,15 @@ def _denial(cluster: Cluster, namespace: str, run: str, fault: str) -> Object:
     return there
 
 
-def _ready(cluster: Cluster, namespace: str, labels: dict[str, str], service: str) -> list[str]:
+def _deniable(
+    cluster: Cluster, namespace: str, labels: dict[str, str], service: str, direction: str
+) -> list[str]:
+    """The ready pods whose traffic can be forbidden.
+
+    Raises:
+        FaultError: When there are none; or when a policy of the user's allows them something, which
+            one more policy cannot take away: what a pod lets through is the sum of all of them.
+    """
     wanted = selector_text(labels)
     ready = candidates(patiently(lambda: cluster.items(PODS, namespace, wanted)))
     if not ready:
@@ -154,4 +166,20 @@ def _ready(cluster: Cluster, namespace: str, labels: dict[str, str], service: st
             f"{service} has no ready pod whose traffic could be forbidden",
             accepted="a Service with ready pods",
         )
+    for other in patiently(lambda: cluster.items(NETWORK_POLICIES, namespace)):
+        spec = other.get("spec") or {}
+        allows = any(spec.get(way.lower()) for way in _ways(direction))
+        chosen = [pod["metadata"].get("labels") or {} for pod in ready]
+        if allows and any(selects(spec.get("podSelector") or {}, one) for one in chosen):
+            raise FaultError(
+                f"{subject_of(other)} allows pods of {service} some traffic, and no other policy "
+                "can take that away",
+                accepted="pods that no NetworkPolicy with rules selects for this direction",
+            )
     return [f"pod/{pod['metadata']['name']}" for pod in ready]
+
+
+def _ways(direction: str) -> list[str]:
+    if direction not in WAYS:
+        raise FaultError(f"{direction!r} is no direction", accepted=", ".join(WAYS))
+    return WAYS[direction]

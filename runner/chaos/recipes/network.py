@@ -9,18 +9,17 @@ from runner.model.plan import PlannedFault
 
 def network_deny(_planned: PlannedFault, fault: NetworkDeny, setting: Setting) -> Experiment:
     """Put a NetworkPolicy without rules in place, hold it, remove it."""
-    service = {"service": fault.service}
+    what = {"service": fault.service, "direction": fault.direction}
     inject = {
         **setting.named,
-        **service,
-        "direction": fault.direction,
+        **what,
         "expires_at_wall_s": setting.expires_at_s,
     }
     hold = {**setting.named, "until_wall_s": setting.ends_at_s}
     return {
         "steady-state-hypothesis": gate(
             f"{fault.service} has pods",
-            probe("pods-are-there", "network_can_be_denied", setting.where | service),
+            probe("pods-are-there", "network_can_be_denied", setting.where | what),
         ),
         "method": [
             wait_for(setting.starts_at_s),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mesh_rig import NAMESPACE, MeshRig, on_mesh, to, virtual_service
 
 from runner.chaos import envoyfilter
@@ -12,8 +14,8 @@ from runner.chaos.objects import Object
 EXPIRY = "2030-01-01T00:00:00Z"
 
 
-def tag(fault: str, block: Object, **scope: object) -> Tag:
-    return Tag("R", fault, "ann", EXPIRY, service="payment-api", block=block, **scope)  # type: ignore[arg-type]
+def tag(fault: str, block: Object, **scope: Any) -> Tag:
+    return Tag("R", fault, "ann", EXPIRY, service="payment-api", block=block, **scope)
 
 
 @on_mesh
@@ -23,30 +25,31 @@ async def test_scopes_of_callers_and_headers_overlap_as_they_should(rig: MeshRig
     await rig.service("payment-api")
     caller = await rig.caller()
     vs = virtual_service("payment-api", [{"route": [to("payment-api")]}])
-    for fault, status, scope in (
+    scopes: list[tuple[str, int, dict[str, Any]]] = [
         ("pod", 501, {"source": {"app": "order-api"}}),
         ("edge", 502, {"source": {"istio": "ingressgateway"}}),
         ("marked", 504, {"headers": {"x-user": {"prefix": "b"}}}),
-    ):
+    ]
+    for fault, status, scope in scopes:
         vs = copies.add_fault(vs, tag(fault, copies.abort_block(status, 100), **scope))
     slow = copies.delay_block(0.2, 100)
     vs = copies.add_fault(vs, tag("slow", slow, headers={"x-slow": {"exact": "1"}}))
     config = await rig.apply(vs)
     marked, both = {"x-user": "bob"}, {"x-user": "bob", "x-slow": "1"}
 
-    async def status(headers: dict[str, str], *, edge: bool) -> tuple[int, bool]:
+    async def answered(headers: dict[str, str], *, edge: bool) -> tuple[int, bool]:
         by = None if edge else caller
         host = "shop.test" if edge else "payment-api"
         answer = await rig.get("/pay", by=by, host=host, headers=headers)
         return answer.status, answer.seconds > 0.19
 
     assert config.unsupported == ()
-    assert await status({}, edge=False) == (501, False)
-    assert await status({}, edge=True) == (502, False)
-    assert await status(marked, edge=False) == (504, False)  # the newest one wins
-    assert await status({"x-user": "ann"}, edge=True) == (502, False)
-    assert await status(both, edge=True) == (504, True)
-    assert await status({"x-slow": "1"}, edge=False) == (501, True)
+    assert await answered({}, edge=False) == (501, False)
+    assert await answered({}, edge=True) == (502, False)
+    assert await answered(marked, edge=False) == (504, False)  # the newest one wins
+    assert await answered({"x-user": "ann"}, edge=True) == (502, False)
+    assert await answered(both, edge=True) == (504, True)
+    assert await answered({"x-slow": "1"}, edge=False) == (501, True)
 
 
 @on_mesh
