@@ -54,7 +54,7 @@ class Progress:
 
 def progress(deployment: Object) -> Progress:
     """How far ``deployment`` is."""
-    spec, status = deployment.get("spec") or {}, deployment.get("status") or {}
+    status = deployment.get("status") or {}
     generation = (deployment.get("metadata") or {}).get("generation", 0)
     return Progress(
         wanted=replicas_of(deployment),
@@ -62,8 +62,7 @@ def progress(deployment: Object) -> Progress:
         updated=int(status.get("updatedReplicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
         available=int(status.get("availableReplicas") or 0),
-        is_current=not spec.get("paused")
-        and int(status.get("observedGeneration") or 0) >= generation,
+        is_current=int(status.get("observedGeneration") or 0) >= generation,
     )
 
 

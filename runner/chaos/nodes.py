@@ -87,6 +87,11 @@ def why_not_evicted(pod: Object) -> str:
     return f"pod/{pod['metadata']['name']} has no controller, so nobody would replace it"
 
 
+def evictable(pods: Iterable[Object], node: str) -> list[Object]:
+    """The pods on ``node`` that a drain takes away from it."""
+    return [pod for pod in on_node(pods, node) if not why_not_evicted(pod)]
+
+
 def _owner(pod: Object) -> str:
     owners = pod["metadata"].get("ownerReferences") or ()
     return next((str(o.get("kind", "")) for o in owners if o.get("controller", True)), "")

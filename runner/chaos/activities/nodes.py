@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from runner.chaos.activities.around import activity
-from runner.chaos.activities.holding import LOOK_EVERY_S, hold
+from runner.chaos.activities.holding import hold
 from runner.chaos.activities.placing import in_place, set_field
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.carriers import UNSCHEDULABLE
-from runner.chaos.client import ApiRefusalError, Cluster, patiently
+from runner.chaos.client import Cluster, patiently
+from runner.chaos.drains import Drain
 from runner.chaos.effects import log, record
 from runner.chaos.fields import faults_on
 from runner.chaos.kills import service_selector
-from runner.chaos.nodes import (
-    chosen_node,
-    is_cordoned,
-    on_node,
-    takes_pods,
-    why_not_evicted,
-)
+from runner.chaos.nodes import chosen_node, evictable, is_cordoned, takes_pods
 from runner.chaos.objects import NODES, PODS, Object
-from runner.chaos.pods import victim_of
-from runner.chaos.recovery import Kill, Watch
 from runner.errors import FaultError
-
-AGAIN_EVERY_S = 1.0
-"""Between two attempts to evict a pod that a PodDisruptionBudget holds."""
 
 
 @activity
@@ -134,7 +124,7 @@ def node_can_be_drained(
     found = _meant(cluster, namespace, node, service=service, selector=selector, seed=seed)
     name = found["metadata"]["name"]
     all_pods = patiently(lambda: cluster.items(PODS, namespace, pods))
-    if not [pod for pod in on_node(all_pods, name) if not why_not_evicted(pod)]:
+    if not evictable(all_pods, name):
         which = f" with {pods}" if pods else ""
         raise FaultError(f"node/{name} holds no pod of {namespace}{which} that could be evicted")
     if not last_node and not takes_pods(patiently(lambda: cluster.items(NODES, None)), name):
@@ -226,104 +216,17 @@ def evict_pods(
         FaultError: When there is nothing to evict, or nothing could be.
     """
     cluster = connect(kubeconfig, context)
-    name = node or _cordoned_by(cluster, fault_key(run, fault))
     key = "" if node else fault_key(run, fault)
-    drain = _Drain(cluster, namespace, name, selector, grace_period_s, effects, key)
+    drain = Drain(
+        cluster,
+        namespace,
+        node or _cordoned_by(cluster, key),
+        selector=selector,
+        grace_s=grace_period_s,
+        effects=effects,
+        still=partial(in_place, cluster, NODES, "", key, UNSCHEDULABLE) if key else None,
+    )
     return drain.run(time.time() if until_wall_s is None else until_wall_s)
-
-
-@dataclass(slots=True)
-class _Drain:
-    """Evictions from one node.
-
-    Attributes:
-        key: The cordon that has to stay in place meanwhile; empty for nobody's.
-        evicted: Names of the pods that were.
-        left: Why others are still there, by name.
-    """
-
-    cluster: Cluster
-    namespace: str
-    node: str
-    selector: str
-    grace_s: float | None
-    effects: str
-    key: str = ""
-    evicted: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
-    _look_s: float = 0.0
-
-    def run(self, until_s: float) -> dict[str, Any]:
-        watch = Watch(self._pods, effects=self.effects)
-        before = patiently(self._pods)
-        if not on_node(before, self.node):
-            raise FaultError(f"node/{self.node} holds no pod of {self.namespace} to evict")
-        while True:
-            try:
-                self._round(before, watch)
-                before = self._pods()
-            except ApiRefusalError as error:
-                if not error.transient:
-                    raise
-                log.warning("cannot evict: %s", error.message)
-            waiting = [pod for pod in on_node(before, self.node) if not why_not_evicted(pod)]
-            if not waiting or time.time() >= until_s:
-                break
-            self._wait(watch, until_s)
-        there = {pod["metadata"]["name"] for pod in on_node(before, self.node)}
-        self.left = {name: reason for name, reason in self.left.items() if name in there}
-        for name, reason in sorted(self.left.items()):
-            record("skipped", f"pod/{name}", reason, self.effects)
-        if not self.evicted:
-            raise FaultError(next(iter(self.left.values()), f"node/{self.node} lost no pod"))
-        while watch.waits_for and time.time() < until_s:
-            self._wait(watch, until_s)
-        return {
-            "node": self.node,
-            "evicted": self.evicted,
-            "left": self.left,
-            "recovered_after_s": watch.took_s,
-        }
-
-    def _wait(self, watch: Watch, until_s: float) -> None:
-        """Wait for a moment, and see who is back, and that the node is still cordoned."""
-        again_s = min(time.time() + AGAIN_EVERY_S, until_s)
-        watch.follow(again_s)
-        if self.key and time.time() >= self._look_s:
-            self._look_s = time.time() + LOOK_EVERY_S
-            try:
-                in_place(self.cluster, NODES, "", self.key, UNSCHEDULABLE)
-            except ApiRefusalError as error:
-                log.warning("cannot see the cordon: %s", error.message)
-        time.sleep(max(0.0, again_s - time.time()))
-
-    def _pods(self) -> list[Object]:
-        return self.cluster.items(PODS, self.namespace, self.selector)
-
-    def _round(self, pods: list[Object], watch: Watch) -> None:
-        """Ask once for the eviction of each pod that is there; ``pods`` are all, by now."""
-        there = on_node(pods, self.node)
-        names = {pod["metadata"]["name"] for pod in there}
-        self.left = {name: reason for name, reason in self.left.items() if name in names}
-        for pod in there:
-            name = pod["metadata"]["name"]
-            if reason := why_not_evicted(pod):
-                self.left[name] = reason
-                continue
-            at_s = time.time()
-            try:
-                self.cluster.evict(pod, self.grace_s)
-            except ApiRefusalError as error:
-                if not error.transient and error.status != 404:
-                    raise
-                self.left[name] = error.message  # Looked at again, if it is still there then.
-                continue
-            self.left.pop(name, None)
-            self.evicted.append(name)
-            victim = victim_of(pod)
-            detail = f"uid {victim.uid}, from node {self.node}"
-            record("evicted", f"pod/{name}", detail, self.effects)
-            watch.killed(Kill((victim,), at_s, f"the eviction of {name}"), pods)
 
 
 def _meant(

@@ -128,7 +128,8 @@ async def check_bare(client: ApiClient) -> None:
 
 
 def _is_ours(node: Obj) -> bool:
-    return bool(node["metadata"]["name"] == NODE_NAME)
+    name = str(node["metadata"]["name"])
+    return name == NODE_NAME or name.startswith(f"{NODE_NAME}-")
 
 
 def _heartbeat_age_s(node: Obj) -> float:
@@ -162,15 +163,17 @@ async def versions(
 async def leave(client: ApiClient, applied: Iterable[Obj]) -> None:
     """Take our things along from a foreign API server, after all parts have stopped.
 
-    That is what this sandbox had created (the newest first), and the node with its pods: their
+    That is what this sandbox had created (the newest first), and the nodes with their pods: their
     processes have ended, and no kubelet is left that could say so.
     """
     for obj in reversed(list(applied)):
         await _delete(client, resource_of(obj), obj["metadata"])
-    pods, _ = await client.list(PODS, fields=f"spec.nodeName={NODE_NAME}")
-    for pod in pods:
-        await _delete(client, PODS, pod["metadata"])
-    await _delete(client, NODES, {"name": NODE_NAME})
+    nodes, _ = await client.list(NODES)
+    for name in [node["metadata"]["name"] for node in nodes if _is_ours(node)]:
+        pods, _ = await client.list(PODS, fields=f"spec.nodeName={name}")
+        for pod in pods:
+            await _delete(client, PODS, pod["metadata"])
+        await _delete(client, NODES, {"name": name})
 
 
 async def _delete(client: ApiClient, resource: Resource, metadata: Mapping[str, Any]) -> None:

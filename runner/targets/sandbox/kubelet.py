@@ -1,7 +1,8 @@
-"""The kubelet: registers the node, takes pods, runs each in a worker, serves their logs.
+"""The kubelet: registers the nodes, takes pods, runs each in a worker, serves their logs.
 
-It is also the scheduler: there is one node, so a pod without one is bound to it. A client of the
-Kubernetes API like any other; what a pod may execute is decided in ``programs``.
+It is also the scheduler, and there is one for all nodes, which are this machine: a pod without a
+node is bound to one that takes pods and holds fewest of its kind. A client of the Kubernetes API
+like any other; what a pod may execute is decided in ``programs``.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class _Kubelet:
         self._wake = asyncio.Event()
         self._pods = Informer(client, PODS, on_change=self._changed)
         self._nodes = Informer(client, NODES, on_change=self._changed)
-        self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
+        # Uid of a pod to what runs it, and the node that it counts for.
+        self._workers: dict[str, tuple[PodWorker, asyncio.Task[None], str]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._next_address = 0
         self._is_booted = False
@@ -101,17 +103,19 @@ class _Kubelet:
     # The node.
 
     async def _register(self) -> None:
-        try:
-            await self._client.create(NODES, node_object())
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
+        for name in self._settings.node_names:
+            try:
+                await self._client.create(NODES, node_object(name))
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
         await self._report(ready=True)
 
     async def _report(self, *, ready: bool) -> None:
         port = self._settings.kubelet_port
-        status = node_status(port, time.time(), self._started_s, ready=ready)
-        await self._client.patch(NODES, NODE_NAME, None, {"status": status}, subresource="status")
+        for name in self._settings.node_names:
+            status = node_status(port, time.time(), self._started_s, ready=ready, name=name)
+            await self._client.patch(NODES, name, None, {"status": status}, subresource="status")
 
     async def _beat(self) -> None:
         while True:
@@ -131,9 +135,9 @@ class _Kubelet:
         pods = {
             pod["metadata"]["uid"]: pod
             for pod in self._pods.objects.values()
-            if pod["spec"].get("nodeName", NODE_NAME) == NODE_NAME
+            if pod["spec"].get("nodeName", NODE_NAME) in self._settings.node_names
         }
-        for uid, (worker, _) in list(self._workers.items()):
+        for uid, (worker, _, _) in list(self._workers.items()):
             if uid in pods:
                 self._follow(worker, pods[uid])
             else:
@@ -144,13 +148,22 @@ class _Kubelet:
                 continue
             if is_terminating(pod):
                 self._later(self._delete(pod))
-            elif is_active(pod) and (pod["spec"].get("nodeName") or not self._is_cordoned()):
-                self._take(pod)
+            elif is_active(pod) and (node := pod["spec"].get("nodeName") or self._free_node(pod)):
+                self._take(pod, node)
         return None
 
-    def _is_cordoned(self) -> bool:
-        node = self._nodes.objects.get(("", NODE_NAME), {})
-        return bool((node.get("spec") or {}).get("unschedulable"))
+    def _free_node(self, pod: Obj) -> str | None:
+        """The node for a new pod; None when no node takes pods."""
+        nodes = self._nodes.objects
+        free = [
+            name
+            for name in self._settings.node_names
+            if not (nodes.get(("", name), {}).get("spec") or {}).get("unschedulable")
+        ]
+        placed = [(node, owner_uid(worker.pod)) for worker, _, node in self._workers.values()]
+        mine = [node for node, owner in placed if owner == owner_uid(pod)]
+        everyone = [node for node, _ in placed]
+        return min(free, key=lambda name: (mine.count(name), everyone.count(name)), default=None)
 
     def _follow(self, worker: PodWorker, pod: Obj) -> None:
         worker.update(pod)
@@ -160,11 +173,12 @@ class _Kubelet:
             default_s = self._settings.default_grace_s
             worker.stop(default_s if grace_s is None else float(grace_s))
 
-    def _take(self, pod: Obj) -> None:
+    def _take(self, pod: Obj, node: str) -> None:
         uid = pod["metadata"]["uid"]
         worker = PodWorker(self._host, pod, self._address(), self._delay_s(pod))
-        task = asyncio.create_task(self._run(worker, bind=not pod["spec"].get("nodeName")))
-        self._workers[uid] = (worker, task)
+        bind = None if pod["spec"].get("nodeName") else node
+        task = asyncio.create_task(self._run(worker, bind=bind))
+        self._workers[uid] = (worker, task, node)
         task.add_done_callback(lambda _: self._ended(uid))
 
     def _delay_s(self, pod: Obj) -> float:
@@ -183,7 +197,7 @@ class _Kubelet:
         """Whether the pod of that name has a process."""
         return any(
             worker.pod["metadata"]["name"] == name and uid in self._host.processes
-            for uid, (worker, _) in self._workers.items()
+            for uid, (worker, _, _) in self._workers.items()
         )
 
     def _address(self) -> str:
@@ -198,29 +212,29 @@ class _Kubelet:
             if address not in taken:
                 return address
 
-    async def _run(self, worker: PodWorker, *, bind: bool) -> None:
+    async def _run(self, worker: PodWorker, *, bind: str | None) -> None:
         namespace, name = key_of(worker.pod)
         try:
-            if bind:
-                await self._bind(worker.pod)
+            if bind is not None:
+                await self._bind(worker.pod, bind)
             await worker.run()
         except TargetError as error:
             log.warning("pod %s/%s: %s", namespace, name, error.message)
         except Exception:
             log.exception("pod %s/%s failed", namespace, name)
 
-    async def _bind(self, pod: Obj) -> None:
+    async def _bind(self, pod: Obj, node: str) -> None:
         namespace, name = key_of(pod)
         body = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name, "namespace": namespace, "uid": pod["metadata"]["uid"]},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE_NAME},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
         await self._client.request(
             "POST", self._client.url(PODS, namespace, name, "binding"), body=body
         )
-        self._tell(pod, "Scheduled", f"Assigned {namespace}/{name} to {NODE_NAME}", "Normal")
+        self._tell(pod, "Scheduled", f"Assigned {namespace}/{name} to {node}", "Normal")
 
     def _ended(self, uid: str) -> None:
         self._workers.pop(uid, None)
@@ -245,8 +259,8 @@ class _Kubelet:
 
     async def _shut_down(self) -> None:
         """End every process: SIGTERM, and SIGKILL soon after. The objects stay as they are."""
-        tasks = [task for _, task in self._workers.values()]
-        for worker, _ in list(self._workers.values()):
+        tasks = [task for _, task, _ in self._workers.values()]
+        for worker, _, _ in list(self._workers.values()):
             worker.abandon(SHUTDOWN_GRACE_S)
         if tasks:
             await asyncio.wait(tasks, timeout=SHUTDOWN_LIMIT_S)

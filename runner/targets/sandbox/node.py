@@ -1,4 +1,7 @@
-"""The sandbox's one Node object: pure data, made from the machine's figures."""
+"""The sandbox's Node objects: pure data, made from the machine's figures.
+
+There is one, unless more are asked for; all of them are this machine.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,23 @@ MAX_PODS: Final = 250
 VERSION: Final = "v1.32.0+seatrial"
 
 
-def node_object() -> dict[str, Any]:
-    """The Node as it is registered."""
+def node_object(name: str = NODE_NAME) -> dict[str, Any]:
+    """The Node ``name`` as it is registered."""
     labels = {
-        "kubernetes.io/hostname": NODE_NAME,
+        "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(
             platform.machine(), platform.machine()
         ),
-        "topology.kubernetes.io/zone": "sandbox",
+        "topology.kubernetes.io/zone": "sandbox" + name.removeprefix(NODE_NAME),
     }
-    return {"metadata": {"name": NODE_NAME, "labels": labels}, "spec": {}}
+    return {"metadata": {"name": name, "labels": labels}, "spec": {}}
 
 
-def node_status(kubelet_port: int, now_s: float, since_s: float, *, ready: bool) -> dict[str, Any]:
-    """The status of the Node: Ready or not, its size, and where its kubelet answers."""
+def node_status(
+    kubelet_port: int, now_s: float, since_s: float, *, ready: bool, name: str = NODE_NAME
+) -> dict[str, Any]:
+    """The status of the Node ``name``: Ready or not, its size, and where its kubelet answers."""
     size = {
         "cpu": str(psutil.cpu_count() or 1),
         "memory": f"{psutil.virtual_memory().total // 1024}Ki",
@@ -40,7 +45,7 @@ def node_status(kubelet_port: int, now_s: float, since_s: float, *, ready: bool)
     return {
         "addresses": [
             {"type": "InternalIP", "address": "127.0.0.1"},
-            {"type": "Hostname", "address": NODE_NAME},
+            {"type": "Hostname", "address": name},
         ],
         "capacity": size,
         "allocatable": size,

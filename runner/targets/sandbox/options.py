@@ -15,6 +15,7 @@ from runner.targets.sandbox.settings import SandboxSettings
 OPTIONS: Final[Mapping[str, tuple[type[int] | type[float], float, float]]] = {
     "seed": (int, 0, 2**63 - 1),
     "replicas": (int, 1, 20),
+    "nodes": (int, 1, 20),
     "endpoint_removal_delay_s": (float, 0.0, 60.0),
     "pod_recreation_delay_s": (float, 0.0, 300.0),
     "default_grace_s": (float, 0.0, 300.0),

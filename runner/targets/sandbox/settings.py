@@ -29,6 +29,8 @@ class SandboxSettings:
         namespace: Namespace of the shop.
         seed: Seed of the pods' service-time streams; each pod derives its own.
         replicas: Replicas of each of the shop's services.
+        nodes: Node objects, all of this one machine, over which pods are spread; each in a zone of
+            its own. More than one makes sense for a drain.
         endpoint_removal_delay_s: Seconds between a pod's deletion (or death) and the removal of
             its address from the endpoints: what a real cluster needs to tell every proxy.
         pod_recreation_delay_s: Seconds between a pod's end and the start of its replacement's
@@ -51,6 +53,7 @@ class SandboxSettings:
     namespace: str = NAMESPACE
     seed: int = 1
     replicas: int = 2
+    nodes: int = 1
     endpoint_removal_delay_s: float = 0.2
     pod_recreation_delay_s: float = 1.0
     default_grace_s: float = 2.0
@@ -60,6 +63,11 @@ class SandboxSettings:
     def kubeconfig(self) -> Path:
         """The kubeconfig of this sandbox (mode 0600)."""
         return self.home / "kubeconfig"
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The names of its nodes: ``sandbox-node``, ``sandbox-node-2`` and so on."""
+        return (NODE_NAME, *(f"{NODE_NAME}-{number}" for number in range(2, self.nodes + 1)))
 
     @property
     def logs(self) -> Path:
