@@ -40,8 +40,8 @@ _TARGET_OPTIONS = (
     click.option("--host", help="Host header of requests to the ingress."),
     config_option,
 )
-_ADDRESS = ("context", "kubeconfig", "namespace", "ingress", "prometheus", "host")
-
+_PLACE = ("context", "kubeconfig", "namespace")
+_ADDRESS = (*_PLACE, "ingress", "prometheus", "host")
 
 _NAMES = ("target", "sandbox_name", "config", *_ADDRESS)
 
@@ -106,9 +106,13 @@ def target_choice(
         base = choice.config.targets[named].model_dump()
     spec = _spec_of(named, {**base, **given}, loads=loads)
     targets = {**choice.config.targets, named: spec}
-    told = [word for key, value in given.items() for word in (f"--{key}", str(value))]
     known = named in choice.config.targets
-    flags = (_named(named, config) or f"--target {named}") if known else shlex.join(told)
+    # What a heal does not need to find the namespace again is left out.
+    other = {key: value for key, value in given.items() if str(base.get(key)) != str(value)}
+    kept = {key: other[key] for key in other if not known or key in _PLACE}
+    told = shlex.join([word for key in kept for word in (f"--{key}", str(kept[key]))])
+    name = (_named(named, config) or f"--target {shlex.quote(named)}") if known else ""
+    flags = " ".join(filter(None, (name, told)))
     return TargetChoice(
         name=named,
         config=choice.config.model_copy(update={"targets": targets}),
