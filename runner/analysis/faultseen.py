@@ -48,6 +48,11 @@ def noticed(fault: PlannedFault, record: FaultRecord, recording: Recording) -> F
             f"The status of {listed(sorted(subjects(record, 'injected')))} was never seen to "
             "follow the replicas that were set."
         )
+    if kind == "cordon" and (held := subjects(record, "verified")):
+        return check.passed(
+            f"The API server held {listed(sorted(held))} unschedulable; whether a pod wanted to go "
+            "there meanwhile, nobody tells."
+        )
     return _in_figures(check, fault, recording)
 
 
@@ -175,8 +180,11 @@ def _drained(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding:
     new = len(subjects(record, "replaced"))
     seen = [e for e in record.effects if e.what == "seen"]
     text = f"{count(len(gone), 'pod')} {was_or_were(len(gone))} evicted"
+    left = [f"{e.subject}: {e.detail}" for e in record.effects if e.what == "skipped"]
+    if left:
+        return check.warned(f"{text}. Left there: {listed(left, 2)}.", float(len(gone)))
     if seen or new >= len(gone):
-        also = f"; {_told(seen)}" if seen else " and replaced by a new one elsewhere or later"
+        also = f"; {_told(seen)}" if seen else ", and each was replaced by a new one"
         return check.passed(f"{text}{also}.", float(len(gone)))
     return check.warned(f"{text}; {new} of them were seen to be replaced.", float(len(gone)))
 

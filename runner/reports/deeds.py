@@ -35,7 +35,7 @@ def deed(fault: Fault) -> str:
             return f"cordon {_node(fault)}"
         case Drain():
             which = f"pods with {fault.selector}" if fault.selector else "all pods of the namespace"
-            return f"drain {_node(fault)}: evict {which}"
+            return f"drain {_node(fault)}, evicting {which}"
         case NetworkDeny():
             ways = {"ingress": "to", "egress": "from", "both": "to and from"}
             return f"forbid all traffic {ways[fault.direction]} the pods of {fault.service}"

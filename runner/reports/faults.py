@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, Verdict
-from runner.model.fault import FLAGGED_KINDS
+from runner.model.fault import FLAGGED_KINDS, PodKill
 from runner.model.faultrecord import Effect
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
@@ -12,6 +12,11 @@ from runner.reports.deeds import deeds
 from runner.reports.text import Shown
 
 MOST_EFFECTS = 30
+
+_BEGUN = {"pod-kill": "Killed", "rollout-restart": "Begun", "chaostoolkit": "Begun"}
+_ENDED = {"pod-kill": "Ready again", "rollout-restart": "Ready again"}
+_HIT = {"network-deny": "Failed"}
+"""What the facts of a kind are called, where not as those of others."""
 
 
 class Evidence(Model):
@@ -49,15 +54,20 @@ class FaultStory(Model):
     service: Shown
     what: Shown
     planned: str
+    begun: str = "Injected"
     injected: str
+    ended: str = "Gone"
     gone: str
     recovery: str
     recovery_s: float | None
+    hit: str = "Hit"
     flagged: str
+    kills: str = ""
     subjects: Items[Shown]
     detail: Shown
     evidence: Items[Evidence]
     steps: Items[Step]
+    more_steps: int = 0
     impact: Items[Impact]
 
 
@@ -80,10 +90,14 @@ def _story(
         service=figure.service,
         what=_what(figure.id, recording),
         planned=f"{fmt.clock_offset(figure.start_s)} to {fmt.clock_offset(figure.end_s)}",
+        begun="First kill" if len(figure.kills_s) > 1 else _BEGUN.get(figure.kind, "Injected"),
         injected=_offset(figure.injected_s),
+        ended=_ENDED.get(figure.kind, "Gone"),
         gone=_offset(figure.gone_s),
         recovery="not seen" if figure.recovery_s is None else fmt.seconds(figure.recovery_s),
         recovery_s=figure.recovery_s,
+        hit=_HIT.get(figure.kind, "Hit"),
+        kills=_kills(figure, recording),
         flagged="" if unflagged and figure.flagged is None else _flagged(figure),
         subjects=figure.subjects,
         detail=figure.detail,
@@ -93,6 +107,7 @@ def _story(
             if finding.kind == "validity" and finding.where == figure.id
         ),
         steps=_steps(figure.id, recording),
+        more_steps=max(0, len(_effects(figure.id, recording)) - MOST_EFFECTS),
         impact=_impact(figure.id, recording, evaluation),
     )
 
@@ -111,10 +126,22 @@ def _what(fault_id: str, recording: Recording) -> str:
     return deeds(planned.fault)
 
 
+def _kills(figure: FaultFigure, recording: Recording) -> str:
+    """How many of the planned kills happened; empty where one was planned."""
+    planned = next(fault for fault in recording.plan.faults if fault.id == figure.id)
+    if not isinstance(planned.fault, PodKill) or planned.fault.every is None:
+        return ""
+    moments = len(planned.fault.moments(planned.seed))
+    return f"{fmt.count(len(figure.kills_s))} of {fmt.count(moments)} planned"
+
+
+def _effects(fault_id: str, recording: Recording) -> list[Effect]:
+    return [e for record in recording.faults if record.id == fault_id for e in record.effects]
+
+
 def _steps(fault_id: str, recording: Recording) -> tuple[Step, ...]:
-    effects = [e for record in recording.faults if record.id == fault_id for e in record.effects]
-    ordered = sorted(effects, key=lambda effect: effect.wall_s)[:MOST_EFFECTS]
-    return tuple(_step(effect, recording) for effect in ordered)
+    ordered = sorted(_effects(fault_id, recording), key=lambda effect: effect.wall_s)
+    return tuple(_step(effect, recording) for effect in ordered[:MOST_EFFECTS])
 
 
 def _step(effect: Effect, recording: Recording) -> Step:

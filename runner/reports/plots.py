@@ -216,6 +216,8 @@ def _shade(axes: Axes, fault: FaultSpan) -> None:
         fault.start_s, fault.end_s, color=COLOURS["fault"], alpha=0.18, linewidth=0, zorder=0.5
     )
     axes.axvline(fault.start_s, color=COLOURS["fault"], linewidth=0.9, alpha=0.8, zorder=0.6)
+    for at_s in fault.kills_s:
+        axes.axvline(at_s, ymin=0.94, color=COLOURS["fault"], linewidth=1.4, zorder=0.6)
     axes.annotate(
         str(fault.number),
         (fault.start_s, 1.0),

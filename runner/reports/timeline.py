@@ -29,11 +29,17 @@ class PhaseSpan(Model):
     width_percent: float
 
 
+MOST_MARKS = 60
+"""More kills than this in one fault are a shade, not marks."""
+
+
 class FaultSpan(Model):
     """A fault on the timeline, as planned, or as long as it was there if the run ended early.
 
     Attributes:
         begun: Whether it was there at all.
+        kills_s: Offsets of its kills, if there were several, and no more than can be told apart.
+        kills_percent: The same as positions.
     """
 
     number: int
@@ -44,6 +50,8 @@ class FaultSpan(Model):
     end_s: float
     left_percent: float
     width_percent: float
+    kills_s: Items[float] = ()
+    kills_percent: Items[float] = ()
     text: Shown
 
 
@@ -118,6 +126,9 @@ def _fault_span(number_: int, fault: FaultFigure, recording: Recording) -> Fault
         when = f"not injected: the run ended before {fmt.clock_offset(fault.start_s)}"
     elif end_s < fault.end_s:
         when += f", planned to {fmt.clock_offset(fault.end_s)}"
+    kills_s = fault.kills_s if 1 < len(fault.kills_s) <= MOST_MARKS else ()
+    if len(fault.kills_s) > 1:
+        when += f", {fmt.count(len(fault.kills_s))} kills"
     return FaultSpan(
         number=number_,
         id=fault.id,
@@ -127,6 +138,8 @@ def _fault_span(number_: int, fault: FaultFigure, recording: Recording) -> Fault
         end_s=end_s,
         left_percent=_percent(fault.start_s, recording.plan),
         width_percent=_percent(end_s - fault.start_s, recording.plan),
+        kills_s=kills_s,
+        kills_percent=tuple(_percent(at_s, recording.plan) for at_s in kills_s),
         text=f"{fault.kind} on {fault.service}, {when}",
     )
 

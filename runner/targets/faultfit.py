@@ -237,16 +237,13 @@ def _deployment(fault: Scale | RolloutRestart, objects: Objects, namespace: str)
         are = "1 replica" if now == 1 else f"{now} replicas"
         yield REFUSED, f"deployment/{fault.of} has {are} already, so that nothing would change"
     for scaler in objects.of("horizontalpodautoscalers"):
-        spec = scaler.get("spec") or {}
-        lowest, highest = spec.get("minReplicas") or 1, spec.get("maxReplicas") or 1
-        scaled = spec.get("scaleTargetRef") or {}
-        if (scaled.get("kind"), scaled.get("name")) != ("Deployment", fault.of):
-            continue
-        if fault.replicas and not lowest <= fault.replicas <= highest:
+        scaled = (scaler.get("spec") or {}).get("scaleTargetRef") or {}
+        if fault.replicas and (scaled.get("kind"), scaled.get("name")) == ("Deployment", fault.of):
             yield (
-                TOLD,
-                f"horizontalpodautoscaler/{scaler['metadata']['name']} keeps {lowest} to {highest} "
-                f"replicas, and will undo this at once",
+                REFUSED,
+                f"horizontalpodautoscaler/{scaler['metadata']['name']} takes care of "
+                f"deployment/{fault.of}, and would set the replicas back; accepted: replicas: 0, "
+                "which an autoscaler leaves alone",
             )
 
 
@@ -279,7 +276,8 @@ def _node(fault: Cordon | Drain, objects: Objects) -> Iterator[Said]:
         if name not in chosen and not (node.get("spec") or {}).get("unschedulable")
     ]
     if isinstance(fault, Drain) and not others:
-        yield TOLD, "there is no other node that takes pods: evicted ones wait for its end"
+        alone = "there is no other node that takes pods, so that evicted ones wait for the end of it"
+        yield (TOLD, alone) if fault.last_node else (REFUSED, f"{alone}; accepted: last_node: true")
 
 
 # -- breakers, and the load ------------------------------------------------------------------------

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fault_deeds import deeds_of
+
 from runner.model.experiment import Experiment
+from runner.model.fault import FLAGGED_KINDS
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, make_plan
@@ -133,7 +136,7 @@ def phase_signals(plan: Plan, services: Sequence[str]) -> tuple[PhaseSignal, ...
 
 def signals_of(plan: Plan, services: Sequence[str] = (OTHER_SERVICE, SERVICE)) -> Signals:
     """Complete signals; the faults' flags are what their share of the traffic gives."""
-    http = [fault for fault in plan.faults if fault.fault.kind != "pod-kill"]
+    http = [fault for fault in plan.faults if fault.fault.kind in FLAGGED_KINDS]
     return Signals(
         services=tuple(services),
         phases=phase_signals(plan, services),
@@ -148,29 +151,19 @@ def signals_of(plan: Plan, services: Sequence[str] = (OTHER_SERVICE, SERVICE)) -
 
 def fault_records(plan: Plan) -> tuple[FaultRecord, ...]:
     """Records of faults that all went as they should."""
-    records = []
-    for fault in plan.faults:
-        if fault.fault.kind == "pod-kill":
-            whats = (
-                ("killed", 0.5, "pod/order-api-a"),
-                ("replaced", 1.5, "pod/order-api-b"),
-                ("ready", 4.0, "pods/order-api-a"),
-            )
-            steps = [(what, fault.start_s + after_s, name) for what, after_s, name in whats]
-        else:
-            name = f"virtualservice/{fault.fault.service}"
-            steps = [
-                ("injected", fault.start_s + 0.1, name),
-                ("verified", fault.start_s + 0.2, name),
-                ("removed", fault.end_s + 0.1, name),
-                ("gone", fault.end_s + 0.2, name),
-            ]
-        effects = tuple(
-            Effect.model_validate({"wall_s": WALL_S + at_s, "what": what, "subject": subject})
-            for what, at_s, subject in steps
+    return tuple(
+        FaultRecord(
+            id=fault.id,
+            journal_status="completed",
+            effects=tuple(
+                Effect.model_validate(
+                    {"wall_s": WALL_S + at_s, "what": what, "subject": subject, "detail": detail}
+                )
+                for what, at_s, subject, detail in deeds_of(fault)
+            ),
         )
-        records.append(FaultRecord(id=fault.id, journal_status="completed", effects=effects))
-    return tuple(records)
+        for fault in plan.faults
+    )
 
 
 def events_of(plan: Plan) -> tuple[Event, ...]:

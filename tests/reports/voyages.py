@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fault_deeds import EVERY_KIND, deeds_of
 from openvoyages import OpenLoad
 
 from runner.analysis.evaluate import evaluate
 from runner.model.experiment import Experiment
+from runner.model.fault import FLAGGED_KINDS
 from runner.model.histogram import bucket_of
 from runner.model.plan import Plan, PlannedFault, make_plan
 from runner.model.recording import (
@@ -68,6 +70,7 @@ class Voyage:
         time_scale: What the plan says it was shortened by.
         names: Endpoint to the name under which the load reports it.
         signals: Whether any were collected.
+        faults: These instead, with their times.
         recorded_s: Where the record of the load ends, if before the end of the load.
         rate: Arrivals per second, instead of users.
         pool: Most arrivals in flight.
@@ -93,7 +96,17 @@ class Voyage:
     reason: str = ""
     signals: bool = True
     recorded_s: float = math.inf
+    faults: tuple[dict[str, Any], ...] = field(default=(), hash=False)
     description: str = "Orders keep working while pods die and payments are refused."
+
+
+def every_kind() -> Voyage:
+    """A voyage of five minutes with a fault of each kind, one after the other."""
+    faults = tuple(
+        fault | {"at": f"{30 + 28 * number}s", "duration": "15s", "name": f"the-{fault['kind']}"}
+        for number, fault in enumerate(EVERY_KIND)
+    )
+    return Voyage(length_s=300, users=20, faults=faults)
 
 
 def plan_of(voyage: Voyage) -> Plan:
@@ -113,6 +126,7 @@ def plan_of(voyage: Voyage) -> Plan:
         )
     for fault in faults:
         fault["duration"] = f"{0.125 * length_s}s"
+    faults = [dict(fault) for fault in voyage.faults] or faults
     ramp_s = length_s / 12
     experiment = Experiment.model_validate(
         {
@@ -212,6 +226,8 @@ def weather(plan: Plan, service: str, at_s: float) -> Weather:
                 now = replace(now, delayed=0.6, delay_s=0.25)
             case "http-abort" if lasts and service == "payment-api":
                 now = replace(now, fails=0.5)
+            case "network-deny" if lasts and service == "payment-api":
+                now = replace(now, fails=0.97)
             case "http-abort" if lasts and service == "order-api":
                 now = replace(now, fails=0.25, slower=1.3)
     return now
@@ -295,6 +311,11 @@ def _write_faults(run: RunDir, plan: Plan) -> None:
 
 
 def _effects(fault: PlannedFault) -> list[dict[str, Any]]:
+    if fault.fault.kind not in ("pod-kill", "http-delay", "http-abort") or fault.fault.name:
+        return [
+            {"wall_s": WALL_S + at_s, "what": what, "subject": name, "detail": detail}
+            for what, at_s, name, detail in deeds_of(fault)
+        ]
     if fault.fault.kind == "pod-kill":
         steps = [("killed", fault.start_s + 0.2, "pod/order-api-6nb4jwb8xr-f94n8")]
         steps += [("replaced", fault.start_s + 1.1, "pod/order-api-6nb4jwb8xr-k2x7q")]
@@ -369,15 +390,36 @@ def _signals(plan: Plan, voyage: Voyage, rng: random.Random) -> Signals:
                         state="ok",
                     )
                 )
+    for fault in plan.faults:
+        if fault.fault.expects == "breaker":
+            series.append(_ejected(fault))
     flags: dict[str, float | None] = {
-        f.id: _hits(f, plan) for f in plan.faults if f.fault.kind != "pod-kill"
+        f.id: _hits(f, plan) for f in plan.faults if f.fault.kind in FLAGGED_KINDS
     }
+    flags |= {f.id: 120.0 for f in plan.faults if f.fault.kind == "network-deny"}
     return Signals(
         services=voyage.services,
         series=tuple(series),
         phases=tuple(phases),
         fault_flags=flags,
         late_flags=dict.fromkeys(flags, 0.0),
+    )
+
+
+def _ejected(fault: PlannedFault) -> SignalSeries:
+    """One pod is ejected three seconds after the fault has begun, until it is over."""
+    points = tuple(
+        (float(at_s), float(at_s >= fault.start_s + 3))
+        for at_s in range(int(fault.start_s), int(fault.end_s))
+    )
+    return SignalSeries(
+        sli="pool.ejected",
+        service=fault.fault.service,
+        unit="count",
+        query="made_up",
+        step_s=1.0,
+        points=points,
+        state="ok",
     )
 
 
