@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-COMMANDS := setup demo test check gates fmt lint type arch bench golden lock clean
+COMMANDS := setup demo test check gates fmt lint type arch bench bench-survival golden lock clean
 
 .DEFAULT_GOAL := help
 .PHONY: help $(COMMANDS)

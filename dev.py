@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 KNOWN_PYTHONS = ("python3.13", "python3.12", "python3.11")
 DEMO_EXPERIMENT = "first-voyage"
-STEP_TIMEOUT_S = 3600.0
+STEP_TIMEOUT_S = 7200.0
 NO_TESTS = 5
 """pytest's exit code when it found no test."""
 INTERRUPTED, TERMINATED = 130, 143
@@ -188,6 +188,12 @@ def bench(arguments: Sequence[str]) -> int:
     return max([run(PYTHON, known[name], *options) for name in names or known])
 
 
+def bench_survival(arguments: Sequence[str]) -> int:
+    """Kill 300 runs at random moments, and compare every object with the state before."""
+    setup(need_prometheus=True)
+    return run(PYTHON, ROOT / "benchmarks" / "bench_survival.py", *arguments)
+
+
 def golden(arguments: Sequence[str]) -> int:
     """Rewrite the golden files."""
     packages()
@@ -249,7 +255,7 @@ def explain() -> int:
     """Print every command."""
     say("usage: python3 dev.py COMMAND [ARGUMENT …]     or: make COMMAND [ARGS='…']\n")
     for name, (_command, text) in COMMANDS.items():
-        say(f"  {name:<8} {text}")
+        say(f"  {name:<14} {text}")
     return 0
 
 
@@ -264,6 +270,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "type": (plain(lambda: gates("types")), "mypy, strict"),
     "arch": (plain(lambda: gates("imports")), "the import contracts of pyproject.toml"),
     "bench": (bench, "every benchmark, or those named; bench NAME --help for the options of one"),
+    "bench-survival": (bench_survival, "kill 300 runs at random moments: does a fault stay?"),
     "golden": (golden, "rewrite the golden files; read the diff before you commit it"),
     "lock": (lock, "compile requirements.lock anew (needs uv; ARGS=--upgrade for newer versions)"),
     "clean": (clean, "remove caches; ARGS=--all also .venv and .tools; results stay"),

@@ -1,6 +1,6 @@
 """Does anything stay broken when a run is killed? Real runs on sandboxes, ended at random moments.
 
-    python benchmarks/bench_survival.py [--trials 300] [--seed 1] [--sandboxes 3] [--json FILE]
+    python benchmarks/bench_survival.py [--trials 300] [--seed 1] [--sandboxes 4] [--json FILE]
 
 Each trial is a whole ``seatrial run`` (supervisor, Locust, Chaos Toolkit child, guardian) on a
 sandbox that is up. Kind of kill and faults go round, the moment is drawn: half of the kills are
@@ -114,7 +114,10 @@ def attempt(trial: Trial, sea: Sea) -> Outcome:
 
 def tell(outcome: Outcome, done: int, count: int) -> None:
     trial = outcome.trial
-    left = "; ".join([*outcome.residual, *outcome.later, *outcome.processes, *outcome.files])
+    left = "; ".join(
+        [*outcome.residual, *outcome.later, *outcome.processes, *outcome.files]
+        + [f"{fault} is not on record as healed" for fault in outcome.unrecorded]
+    )
     how = f"LEFT: {left[:2000]}" if left else outcome.trouble or f"clean {outcome.clean_s:.2f} s"
     there = "in place" if outcome.in_place else "nothing in place"
     what = f"{trial.kill} at {trial.moment_s:.2f} s of {trial.faults}"
@@ -159,7 +162,7 @@ def report(campaign: Campaign, trials: Sequence[Trial], seed: int, took_s: float
         print(f"proves nothing: {outcome.trial}: {outcome.trouble[:300]}")
     for each in campaign.drift:
         print(f"NOT AS AT THE BEGINNING: {each[:1000]}")
-    unrecorded = [o for o in outcomes if o.unhealed and not o.trouble]
+    unrecorded = [o for o in outcomes if o.unrecorded and not o.trouble]
     print(
         f"\n{every.trials} of {len(trials)} trials count, seed {seed}, {took_s / 60:.0f} min; "
         f"{every.objects:,} comparisons of objects; {len(harmed)} left something; "
@@ -172,7 +175,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Does anything stay broken?")
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sandboxes", type=int, default=3, help="trials at the same time")
+    parser.add_argument("--sandboxes", type=int, default=4, help="trials at the same time")
     parser.add_argument("--kills", default="", help=f"some of: {', '.join(KILLS)}")
     parser.add_argument("--faults", default="", help=f"some of: {', '.join(FAULTS)}")
     parser.add_argument("--json", type=Path, help="also write every trial to this file")

@@ -45,14 +45,14 @@ class Kill:
         strike: Does it; returns whom it struck.
         ends_run: Whether the run ends by it. Otherwise it goes on, and ends the fault by itself.
         needs_child: Whether there must be a fault's child to strike.
-        asks: Whether the runner is asked to end, and so undoes its faults itself.
+        recorded: Whether somebody is left who puts the heal on record.
     """
 
     text: str
     strike: Callable[[Crew], str]
     ends_run: bool = True
     needs_child: bool = False
-    asks: bool = False
+    recorded: bool = True
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
@@ -113,10 +113,12 @@ KILLS: Final[Mapping[str, Kill]] = MappingProxyType(
         ),
         "runner-load": Kill("SIGKILL of the runner and the load generator", runner_and_load),
         "guardian": Kill("SIGKILL of the guardian alone", guardian, ends_run=False),
-        "guardian-runner": Kill("SIGKILL of the guardian, then the runner", guardian_and_runner),
-        "term": Kill("SIGTERM", terminate, asks=True),
-        "int": Kill("SIGINT (Ctrl-C)", interrupt, asks=True),
-        "hup": Kill("closed terminal (SIGHUP)", hang_up, asks=True),
+        "guardian-runner": Kill(
+            "SIGKILL of the guardian, then the runner", guardian_and_runner, recorded=False
+        ),
+        "term": Kill("SIGTERM", terminate),
+        "int": Kill("SIGINT (Ctrl-C)", interrupt),
+        "hup": Kill("closed terminal (SIGHUP)", hang_up),
     }
 )
 """Name to kill. The guardian's end together with every other process is none of them: then nobody

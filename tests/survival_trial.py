@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +108,8 @@ class Outcome:
         residual: Differences 10 s after the kill.
         later: Differences when all processes of the run were gone.
         processes: What was still running in the end.
-        files: Private folders and the like that were left.
+        stale: How many private folders of killed processes waited for the next command.
+        files: What that did not remove.
         gone_s: Seconds from the kill until the last process of the run was gone.
         unhealed: Faults that the run's journal does not know to be healed.
         code: Exit code of the runner.
@@ -121,6 +124,7 @@ class Outcome:
     residual: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
     processes: list[str] = field(default_factory=list)
+    stale: int = 0
     files: list[str] = field(default_factory=list)
     gone_s: float = 0.0
     unhealed: list[str] = field(default_factory=list)
@@ -130,8 +134,13 @@ class Outcome:
     @property
     def harmless(self) -> bool:
         """Whether nothing was left, and the trial counts."""
-        left = self.residual or self.later or self.processes or self.files
+        left = self.residual or self.later or self.processes or self.files or self.unrecorded
         return not (left or self.trouble)
+
+    @property
+    def unrecorded(self) -> list[str]:
+        """Faults that the journal should know to be healed, and does not."""
+        return self.unhealed if KILLS[self.trial.kill].recorded else []
 
 
 @dataclass(frozen=True)
@@ -262,8 +271,17 @@ def _watch(outcome: Outcome, before: State, sea: Sea, killed_s: float, command: 
     outcome.gone_s = max(seen_s, _until_gone(command)) - killed_s
     outcome.code = command.process.poll()
     outcome.processes = [" ".join(p.cmdline()) for p in processes_of(temp)]
+    outcome.stale = len(list(temp.iterdir()))
+    if outcome.stale:
+        _start_another(command)
     outcome.files = sorted(str(path.relative_to(temp)) for path in temp.iterdir())
     outcome.later = _differences(before, sea)
+
+
+def _start_another(command: Command) -> None:
+    """What every command does first: remove the private folders that nobody holds any more."""
+    argv = [sys.executable, "-c", "from runner.private import remove_stale; remove_stale()"]
+    subprocess.run(argv, env=command.place.environment(), timeout=GONE_BOUND_S, check=True)
 
 
 def _until_gone(command: Command) -> float:
