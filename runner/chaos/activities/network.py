@@ -82,7 +82,7 @@ def network_can_be_denied(
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
-    """Whether ``service`` has ready pods to which (or from which) no other policy allows traffic."""
+    """Whether ``service`` has ready pods whose traffic no other policy allows."""
     cluster = connect(kubeconfig, context)
     labels = selector_of(cluster, namespace, service)
     _deniable(cluster, namespace, labels, service, direction)
