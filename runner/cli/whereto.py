@@ -22,18 +22,14 @@ UNUSED_URL = "http://unused.invalid"
 """An address that a command does not need."""
 
 _TARGET_OPTIONS = (
-    click.option(
-        "--target",
-        show_default="the sandbox",
-        help="'sandbox', or a target that seatrial.yaml names.",
-    ),
-    click.option("--sandbox-name", show_default="default", help="Which sandbox, if it is one."),
+    click.option("--target", help="'sandbox' (the default), or a target that seatrial.yaml names."),
+    click.option("--sandbox-name", help="Which sandbox, if it is one; by default 'default'."),
     click.option(
         "--context",
         help="A cluster without (or with other values than in) seatrial.yaml: context of the "
         "kubeconfig. Never its current one.",
     ),
-    click.option("--kubeconfig", help="Its kubeconfig.", show_default="as kubectl has it"),
+    click.option("--kubeconfig", help="Its kubeconfig; by default as kubectl finds it."),
     click.option("-n", "--namespace", help="Its namespace."),
     click.option("--ingress", metavar="URL", help="Where the load goes to."),
     click.option("--prometheus", metavar="URL", help="Its Prometheus."),
