@@ -228,7 +228,7 @@ def _description(plan: Plan, *, told: bool) -> str:
         experiment.description,
         f"Exported from the seatrial experiment {experiment.name}. Offset 0 is some seconds after "
         "the start. What seatrial judges, and this experiment does not: "
-        + "; ".join(objective.objective for objective in experiment.objectives)
+        + "; ".join(dict.fromkeys(objective.objective for objective in experiment.objectives))
         + ".",
     ]
     if told:

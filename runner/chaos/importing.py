@@ -156,12 +156,14 @@ def _mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
         if not isinstance(activities, list):
             yield Mistake(path, "this is not a list of activities")
             continue
-        for number, activity in enumerate(activities):
+        for number, written in enumerate(activities):
+            activity = written
             here: tuple[str | int, ...] = (*path, number)
             if isinstance(activity, Mapping) and "ref" in activity:
                 if activity["ref"] not in names:
                     yield Mistake((*here, "ref"), f"no activity is called {activity['ref']!r}")
-                continue
+                    continue
+                activity = _merged(activity, names)
             for said in activity_mistakes([_bare(activity)], hypothesis=hypothesis):
                 yield Mistake(here, said.removeprefix("[0] ").removeprefix("[0]"))
     for key in ("configuration", "secrets"):
@@ -199,8 +201,9 @@ def _carried_over(document: Mapping[str, Any]) -> Parts:
         "rollbacks": parts.rollbacks,
         "steady-state-hypothesis": parts.steady_state,
     }
-    for path, activities, _ in _sections(document):
-        lists[str(path[0])].extend(_resolved(one, names, parts.notes) for one in activities)
+    for path, activities, hypothesis in _sections(document):
+        resolved = [_resolved(one, names, parts.notes, hypothesis) for one in activities]
+        lists[str(path[0])].extend(resolved)
     parts.notes += _told(document)
     parts.notes += _strategies(document)
     _hide_secrets(parts)
@@ -218,14 +221,15 @@ def _carried_over(document: Mapping[str, Any]) -> Parts:
     return parts
 
 
-def _resolved(activity: Any, names: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+def _resolved(
+    activity: Any, names: Mapping[str, Any], notes: list[str], hypothesis: bool
+) -> dict[str, Any]:
     if "ref" in activity:
         notes.append(f"the reference to {activity['ref']!r} is the activity itself now")
-        kept = {key: activity[key] for key in ("background",) if key in activity}
-        activity = {**names[activity["ref"]], **kept}
-        activity.pop("tolerance", None)
-    controls = [str(one.get("name", "?")) for one in activity.get("controls") or ()]
-    if controls:
+        activity = _merged(activity, names)
+        if not hypothesis:  # Where nobody asks for it, a tolerance only confuses.
+            activity.pop("tolerance", None)
+    if controls := _names_in(activity.get("controls")):
         notes.append(
             f"controls of {activity.get('name')!r} are not carried over: {', '.join(controls)}"
         )
@@ -233,22 +237,38 @@ def _resolved(activity: Any, names: Mapping[str, Any], notes: list[str]) -> dict
     return bare
 
 
+def _merged(reference: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The activity that a reference means, with what the reference says of its own."""
+    own = {key: reference[key] for key in ("background", "tolerance") if key in reference}
+    return {**names[reference["ref"]], **own}
+
+
+def _names_in(blocks: Any) -> list[str]:
+    """The names of controls or extensions; older files have them as a mapping."""
+    if isinstance(blocks, Mapping):
+        return [str(name) for name in blocks]
+    found = [_mapping(one) for one in blocks] if isinstance(blocks, list) else []
+    return [str(one.get("name") or one.get("ref") or "?") for one in found]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _told(document: Mapping[str, Any]) -> Iterator[str]:
-    hypothesis = document.get("steady-state-hypothesis") or {}
+    hypothesis = _mapping(document.get("steady-state-hypothesis"))
     for place, where in ((document, ""), (hypothesis, " of the steady state")):
-        controls = [str(one.get("name") or one.get("ref")) for one in place.get("controls") or ()]
-        if controls:
+        if controls := _names_in(place.get("controls")):
             yield f"controls{where} are not carried over: {', '.join(controls)}"
     yield from (f"{text} are not carried over" for key, text in _TELLING.items() if key in document)
-    blocks = [str(one.get("name", "?")) for one in document.get("extensions") or ()]
-    if blocks:
+    if blocks := _names_in(document.get("extensions")):
         yield f"extension blocks are not carried over: {', '.join(blocks)}"
 
 
 def _strategies(document: Mapping[str, Any]) -> Iterator[str]:
-    runtime = document.get("runtime") or {}
-    rollbacks = (runtime.get("rollbacks") or {}).get("strategy", "default")
-    hypothesis = (runtime.get("hypothesis") or {}).get("strategy", "default")
+    runtime = _mapping(document.get("runtime"))
+    rollbacks = _mapping(runtime.get("rollbacks")).get("strategy", "default")
+    hypothesis = _mapping(runtime.get("hypothesis")).get("strategy", "default")
     if rollbacks != "always":
         yield f"rollbacks are always played here, not by the strategy {rollbacks!r}"
     if hypothesis not in ("default", "before-method-only"):
@@ -285,7 +305,8 @@ def _named(parts: Parts, kind: str, key: str) -> list[str]:
 
 
 def _exported(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    for block in document.get("extensions") or ():
+    blocks = document.get("extensions")
+    for block in blocks if isinstance(blocks, list) else ():
         if isinstance(block, Mapping) and block.get("name") == EXTENSION:
             return block if isinstance(block.get("experiment"), str) else None
     return None
