@@ -16,7 +16,13 @@ from runner.analysis.windows import LoadTable, phase_label, seconds_of
 from runner.analysis.words import count, figure
 from runner.model.evaluation import Finding, Verdict
 from runner.model.plan import Phase
-from runner.model.recording import SHAPE_ENDED, USER_CODE, GeneratorSecond, Recording
+from runner.model.recording import (
+    SHAPE_ENDED,
+    USER_CODE,
+    GeneratorSecond,
+    Recording,
+    aborted_from_outside,
+)
 from runner.model.units import format_duration
 
 RUN_FINISHED = "run-finished"
@@ -49,9 +55,10 @@ def run_finished(recording: Recording) -> Finding:
     # Of a child's last words, which follow in lines of their own, the run's log has all.
     reason = manifest.reason.partition("\n")[0].rstrip(".:")
     because = f": {reason}" if reason else ""
+    by = "" if aborted_from_outside(recording.events) else " by a guard"
     how = {
         "interrupted": "was interrupted",
-        "aborted": "was aborted by a guard",
+        "aborted": f"was aborted{by}",
         "failed": "broke off",
     }.get(manifest.state, "was not finished")
     return check.unproven(f"The run {how}{because}.")

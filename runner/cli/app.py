@@ -48,7 +48,7 @@ Exit codes:
   1    an objective was not met
   2    usage, or an invalid file
   3    inconclusive: not valid, no data, nothing checked
-  4    aborted by a guard, healed
+  4    aborted by a guard or by halt, healed
   5    something may be left broken; wins over all others
   130  interrupted (Ctrl-C), healed      143  terminated, healed
   70   a bug of seatrial

@@ -17,10 +17,10 @@ from runner.errors import ExitCode, UsageError
 @click.option("--status", is_flag=True, help="Say whether runs are halted; change nothing.")
 @target_options
 def halt_command(reason: str | None, lift: bool, status: bool, **address: Any) -> int:
-    """Stop every run in a namespace within seconds, healed, and let none start.
+    """Stop every run in a namespace, and let none start.
 
-    It is a ConfigMap named 'seatrial-stop' in the target's namespace, so kubectl can set it, too.
-    Runs on other machines end as well.
+    Runs that are under way end within seconds, healed, also those of other machines. What stops
+    them is a ConfigMap named 'seatrial-stop' in the namespace, so kubectl can set it as well.
 
     \b
     Example:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from runner.errors import ExitCode, SeatrialError
 from runner.model.evaluation import Verdict
 from runner.model.plan import Plan
-from runner.model.recording import Event, RunState, unhealed
+from runner.model.recording import Event, RunState, aborted_from_outside, unhealed
 from runner.progress import StopReason
 from runner.reports import format as fmt
 
@@ -81,6 +81,9 @@ def ending_line(state: RunState, events: Iterable[Event], plan: Plan) -> str:
         return ""
     known = tuple(events)
     ends = [e for e in known if (e.source, e.kind) in (("run", "note"), ("guard", "note"))]
+    if state == "aborted" and aborted_from_outside(known):
+        ends = [e for e in known if (e.source, e.action) == ("guardian", "abort")]
+        words["aborted"] = "aborted"
     offset_s = ends[-1].offset_s if ends and state != "failed" else None
     if offset_s is None:
         started = [e.offset_s for e in known if e.source == "load" and e.offset_s is not None]

@@ -56,6 +56,11 @@ class Event(Model):
     detail: str = ""
 
 
+def aborted_from_outside(events: Iterable[Event]) -> bool:
+    """Whether the run ended because its guardian said so: a switch was set, or its Lease lost."""
+    return any((event.source, event.action) == ("guardian", "abort") for event in events)
+
+
 def unhealed(events: Iterable[Event]) -> frozenset[str]:
     """Ids of faults whose injection began and whose heal is not on record as ``ok``.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from runner.cli.outcome import RunEnd, exit_code
+from runner.cli.outcome import RunEnd, ending_line, exit_code
 from runner.errors import FaultError, RecordingError, TargetError, UsageError
 from runner.model.evaluation import Verdict
-from runner.model.recording import RunState
+from runner.model.experiment import Experiment
+from runner.model.plan import Plan, make_plan
+from runner.model.recording import Event, RunState
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,44 @@ def test_every_way_to_end_has_its_code(
     end: RunEnd, state: RunState, verdict: Verdict | None, code: int
 ) -> None:
     assert exit_code(end, state, verdict) == code
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("guard", "aborted by a guard at 17s of 1m; healed: 01-abort; nothing is left in place"),
+        ("guardian", "aborted at 17s of 1m; healed: 01-abort; nothing is left in place"),
+    ],
+)
+def test_who_aborted_a_run_is_told(source: str, line: str) -> None:
+    """Goal: a switch that was set is no guard. Method: the journals of both."""
+    steps = [
+        ("guardian", "start", "ok", None),
+        ("01-abort", "inject", "begin", 10.0),
+        ("guardian", "lost", "note", 12.0),
+        (source, "abort", "note", 17.0),
+        ("01-abort", "heal", "ok", 18.0),
+    ]
+    events = [
+        Event.model_validate(
+            {"wall_s": 1.0, "offset_s": at_s, "source": who, "action": what, "kind": kind}
+        )
+        for who, what, kind, at_s in steps
+    ]
+    assert ending_line("aborted", events, plan()) == line
+
+
+def plan() -> Plan:
+    return make_plan(
+        Experiment.model_validate(
+            {
+                "name": "x",
+                "description": "d",
+                "load": {"locustfile": "x", "stages": [{"duration": "60s", "users": 1}]},
+                "objectives": ["errors < 1%"],
+            }
+        )
+    )
 
 
 def test_a_later_error_does_not_hide_the_root_cause() -> None:
