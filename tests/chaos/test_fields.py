@@ -23,7 +23,7 @@ def tag(fault: str) -> Tag:
 
 
 def deployment(replicas: int | None = 3, **metadata: Any) -> Object:
-    spec = {"selector": {}} | ({} if replicas is None else {"replicas": replicas})
+    spec: Object = {"selector": {}} | ({} if replicas is None else {"replicas": replicas})
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

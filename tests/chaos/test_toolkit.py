@@ -227,7 +227,7 @@ def test_heal_that_cannot_look_says_what_to_do(bare_api: BareApi, tmp_path: Path
     target = bare_api.target.model_copy(update={"kubeconfig": str(dead)})
     with pytest.raises(LeftBrokenError, match=r"in ecommerce of bare: .*no answer") as caught:
         heal_on(target, RUN, None, attempts=1, deadline_s=0.1)
-    assert caught.value.hint.endswith(f"seatrial heal {RUN}")
+    assert caught.value.hint.endswith(f": seatrial heal {RUN} --sandbox-name bare")
 
 
 # -- without a child -------------------------------------------------------------------------------
