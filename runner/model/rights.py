@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.model.fault import (
+    Cordon,
+    Drain,
     Fault,
     HttpAbort,
     HttpDelay,
@@ -116,6 +118,9 @@ def rights_of(fault: Fault) -> tuple[Right, ...]:
     found = OF_KIND[fault.kind]
     if isinstance(fault, PodKill) and fault.selector is not None:
         found = tuple(right for right in found if right.resource != "services")
+    if isinstance(fault, Cordon | Drain) and fault.node is not None:
+        unneeded = {"services"} if isinstance(fault, Drain) else {"services", "pods"}
+        found = tuple(right for right in found if right.resource not in unneeded)
     return _once(found)
 
 
