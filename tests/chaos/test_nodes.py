@@ -21,7 +21,7 @@ from runner.chaos.client import ApiRefusalError
 from runner.chaos.objects import NODES, PODS, SERVICES
 from runner.errors import FaultError
 
-NAMED = {"namespace": NAMESPACE, "run": "Run-1", "fault": "01-drain"}
+NAMED: dict[str, Any] = {"namespace": NAMESPACE, "run": "Run-1", "fault": "01-drain"}
 HELD = "Cannot evict pod as it would violate the pod's disruption budget."
 
 
