@@ -20,13 +20,15 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from runner.chaos import labelled, owned
 from runner.chaos.annotation import Tag
 from runner.chaos.objects import ENVOY_FILTERS, Object
 from runner.chaos.pods import candidates
 from runner.chaos.scopes import Condition
 from runner.errors import FaultError
-from runner.model.podcount import COUNT_ACCEPTED, EVERY_POD, pods_meant
+from runner.model.podcount import COUNT_ACCEPTED, EVERY_POD, PodCount, pods_meant
 
 FAULT_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
 MANAGER: Final = "envoy.filters.network.http_connection_manager"
@@ -35,6 +37,7 @@ PROXY: Final = "istio-proxy"
 """Istio's container in a pod: an ordinary one, or an init container that stays."""
 
 _MILLION: Final = 1_000_000
+_COUNT: Final[TypeAdapter[int | str]] = TypeAdapter(PodCount)
 
 
 def delay_config(delay_s: float, percent: float) -> Object:
@@ -157,13 +160,13 @@ def choose(
             f"nothing stands in front of the pods of {service}: {why}",
             accepted=f"ready pods with a container {PROXY}",
         )
-    if everyone(count):
+    if count is None or everyone(count):
         return able
     try:
-        meant = 1 if count == "one" else pods_meant(count or EVERY_POD, len(able))
+        meant = pods_meant(_COUNT.validate_python(count), len(able))
     except ValueError as error:
         raise FaultError(f"{count!r} is no number of pods", accepted=COUNT_ACCEPTED) from error
-    if not 1 <= meant <= len(able):
+    if meant > len(able):
         raise FaultError(
             f"{service} has {len(able)} ready pods with Istio's proxy, not {meant}",
             accepted=f"a count from 1 to {len(able)}, a share, or all",
