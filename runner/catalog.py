@@ -24,7 +24,7 @@ from runner.process import SystemClock
 from runner.store import RunDir
 
 if TYPE_CHECKING:
-    from runner.targets.doctor import Symptom
+    from runner.targets.symptom import Symptom
 
 
 def _locust(folders: Sequence[Path]) -> LoadEngine:
@@ -73,8 +73,8 @@ class TargetChoice:
     tell: Callable[[str], None] = lambda text: None
 
 
-def make_target(choice: TargetChoice) -> Target:
-    """The target that ``choice`` names.
+def make_target(choice: TargetChoice, folders: Sequence[Path] = ()) -> Target:
+    """The target that ``choice`` names; locustfiles are looked for in ``folders``.
 
     Raises:
         UsageError: When there is none of that name; lists those there are.
@@ -86,6 +86,7 @@ def make_target(choice: TargetChoice) -> Target:
             choice.sandbox_name,
             rules=choice.config.sandbox,
             ignore_alerts=choice.ignore_alerts,
+            folders=folders,
             keep=choice.keep,
             hold_s=choice.hold_s,
             heal=_heal_left,
@@ -98,6 +99,7 @@ def make_target(choice: TargetChoice) -> Target:
         cluster_spec(choice),
         flags=choice.flags,
         ignore_alerts=choice.ignore_alerts,
+        folders=folders,
         hold_s=choice.hold_s,
         heal=_heal_left,
         tell=choice.tell,
@@ -186,7 +188,7 @@ def make_ports(choice: TargetChoice, folders: Sequence[Path]) -> Ports:
     """The real world for one run; the Locust file is looked for in ``folders``."""
     return Ports(
         clock=SystemClock(),
-        target=make_target(choice),
+        target=make_target(choice, folders),
         load=LOAD_ENGINES["locust"](folders),
         faults=FAULT_INJECTORS["chaostoolkit"](),
         signals=SIGNAL_SOURCES["prometheus"](),

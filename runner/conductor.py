@@ -137,6 +137,8 @@ def _carry_out(run: Conduct) -> None:
     problems = journal.act("target", "preflight", lambda: ports.target.preflight(run.plan))
     if problems:
         raise TargetError(f"{target.name} cannot take this experiment: {'; '.join(problems)}")
+    for remark in ports.target.remarks():
+        journal.write("target", "preflight", "note", remark)
     _stop_if_asked(run)
     _try_queries(run, target)
     journal.act("target", "snapshot", lambda: _snapshot(run, "before"))

@@ -245,6 +245,10 @@ class Target(Protocol):
         """Reasons why this plan cannot run here, each a sentence; empty when it can."""
         ...
 
+    def remarks(self) -> Sequence[str]:
+        """What the preflight saw that is no obstacle, and belongs into the run's notes."""
+        ...
+
     def snapshot(self, folder: Path) -> None:
         """Write the objects that matter to ``folder``, one JSON file per kind."""
         ...

@@ -122,6 +122,7 @@ class FakeTarget:
 
     world: FakeWorld
     problems: Sequence[str] = ()
+    noted: Sequence[str] = ()
 
     def open(self, run_id: str) -> TargetInfo:
         def take() -> TargetInfo:
@@ -140,6 +141,9 @@ class FakeTarget:
 
     def preflight(self, plan: Plan) -> Sequence[str]:
         return self.problems
+
+    def remarks(self) -> Sequence[str]:
+        return self.noted
 
     def snapshot(self, folder: Path) -> None:
         (folder / "pods.json").write_text("[]\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 
 from runner.analysis.searched import carried_out
 from runner.analysis.words import crew_size, figure, load_size
@@ -68,6 +69,7 @@ class Document(Model):
     answers: Items[AnswerRow] = ()
     search: SearchStory | None = None
     open_model: OpenModel | None = None
+    remarks: Items[Shown]
     notes: Items[Shown]
     timeline: Timeline
     grid: Grid
@@ -113,6 +115,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         answers=tuple(answer_row(one) for one in evaluation.findings if one.kind == "answer"),
         search=None if evaluation.search is None else search_story(evaluation.search),
         open_model=open_model(plan),
+        remarks=tuple(_remarks(recording))[:MOST_NOTES],
         notes=recording.load.notes[:MOST_NOTES],
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,
@@ -129,6 +132,13 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         command=shlex.join(recording.manifest.argv),
         plan=json.dumps(plan.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False),
     )
+
+
+def _remarks(recording: Recording) -> Iterator[str]:
+    """What the preflight remarked on."""
+    for event in recording.events:
+        if (event.source, event.action, event.kind) == ("target", "preflight", "note"):
+            yield event.detail
 
 
 # -- verdict ---------------------------------------------------------------------------------------

@@ -14,16 +14,14 @@ from typing import Any
 from runner.errors import TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
-from runner.model.rights import rights_needed
 from runner.model.target import ClusterSpec
 from runner.private import PrivateFolder
 from runner.targets import lease
-from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
 from runner.targets.lease import HOLD_S, Heal, unhealed, untold
-from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.snapshot import write_snapshot
+from runner.targets.survey import readiness
 
 _PATH_KEYS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
@@ -156,6 +154,7 @@ class ClusterTarget:
         spec: Its context and addresses.
         flags: What names it on a command line; empty where ``name`` does.
         ignore_alerts: Whether a run may begin although alerts fire.
+        folders: Where locustfiles may be, which are read to tell whom the load reaches.
         hold_s: How long the run may take; matters where its Lease cannot be renewed.
         heal: Removes what a run that is no more has left, before its Lease is taken over.
         tell: Called with what is used, in words, and with warnings.
@@ -168,6 +167,7 @@ class ClusterTarget:
         *,
         flags: str = "",
         ignore_alerts: bool = False,
+        folders: Sequence[Path] = (),
         hold_s: float = HOLD_S,
         heal: Heal = unhealed,
         tell: Callable[[str], None] = untold,
@@ -176,6 +176,8 @@ class ClusterTarget:
         self._spec = spec
         self._flags = flags
         self._ignore_alerts = ignore_alerts
+        self._folders = tuple(folders)
+        self._remarks: tuple[str, ...] = ()
         self._hold_s = hold_s
         self._tell = tell
         self._heal = heal
@@ -195,13 +197,20 @@ class ClusterTarget:
         return info
 
     def preflight(self, plan: Plan) -> Sequence[str]:
-        info = self._opened()
-        objects = read_objects(info, rights_needed(plan))
-        allowed = allowance(plan, info, objects, self._spec, ignore_alerts=self._ignore_alerts)
-        for note in allowed.notes:
-            self._tell(f"warning: {note}")
-        found = problems(plan, objects, info.namespace, target_flags(info))
-        return [*found, *allowed.refusals]
+        found = readiness(
+            plan,
+            self._opened(),
+            self._spec,
+            folders=self._folders,
+            ignore_alerts=self._ignore_alerts,
+        )
+        self._remarks = found.remarks
+        for remark in found.remarks:
+            self._tell(f"warning: {remark}")
+        return found.refusals
+
+    def remarks(self) -> Sequence[str]:
+        return self._remarks
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

@@ -276,7 +276,7 @@ def _node(fault: Cordon | Drain, objects: Objects) -> Iterator[Said]:
         if name not in chosen and not (node.get("spec") or {}).get("unschedulable")
     ]
     if isinstance(fault, Drain) and not others:
-        alone = "there is no other node that takes pods, so that evicted ones wait for the end of it"
+        alone = "there is no other node that takes pods, so that evicted ones wait for the end"
         yield (TOLD, alone) if fault.last_node else (REFUSED, f"{alone}; accepted: last_node: true")
 
 

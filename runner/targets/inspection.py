@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -25,11 +24,12 @@ from runner.model.faultmark import OWNED_SELECTOR
 from runner.model.recording import TargetInfo
 from runner.model.rights import Right
 from runner.private import PrivateFolder
-from runner.process import die_with_parent
+from runner.process import SystemClock, die_with_parent
 from runner.targets.permissions import Permissions, as_json, read_answers, reviewed
 
 Object = dict[str, Any]
 
+CLOCK = SystemClock()
 CHILD_BOUND_S = 45.0
 REQUEST_S = 5.0
 """Bound of each request that a child makes."""
@@ -80,7 +80,7 @@ class Objects:
     kinds: dict[str, list[Object]]
     errors: dict[str, str]
     api_skew_s: float | None = None
-    permissions: Permissions = Permissions()
+    permissions: Permissions = Permissions()  # noqa: RUF009 - a frozen value
 
     @property
     def needed(self) -> dict[str, str]:
@@ -204,7 +204,7 @@ def _read(asked: argparse.Namespace) -> dict[str, Any]:
                 kinds[kind] = _of_mesh(api, asked.namespace, kind)
             else:
                 name, read = readers[kind]
-                began_s = time.time()
+                began_s = CLOCK.wall_s()
                 answer = read(_preload_content=False, _request_timeout=REQUEST_S)
                 skew_s = _skew_s(answer.headers.get("Date"), began_s) if skew_s is None else skew_s
                 kinds[kind] = _with_kind(json.loads(answer.data)["items"], name)
@@ -253,7 +253,7 @@ def _skew_s(date: str | None, began_s: float) -> float | None:
         told_s = parsedate_to_datetime(date or "").timestamp()
     except ValueError:
         return None
-    return told_s + 0.5 - (began_s + time.time()) / 2
+    return told_s + 0.5 - (began_s + CLOCK.wall_s()) / 2
 
 
 def _gateway_proxies(api: Any, gateways: list[Object]) -> list[Object]:

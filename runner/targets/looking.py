@@ -6,14 +6,16 @@ What was seen is judged elsewhere (``sighting``). Nothing here raises for what d
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from runner.model.recording import TargetInfo
+from runner.process import SystemClock
 from runner.targets.reachability import ask
 from runner.targets.sighting import Answered, Seen
+
+CLOCK = SystemClock()
 
 _IN = 'destination_service_namespace="%s"'
 _AGES = "max by (destination_service_name, reporter) (time() - timestamp(istio_requests_total{%s}))"
@@ -66,9 +68,9 @@ def _asked(target: TargetInfo, host: str, path: str) -> Answered:
 
 
 def _skew_s(target: TargetInfo) -> float:
-    began_s = time.time()
+    began_s = CLOCK.wall_s()
     told_s = float(_answer(target, "time()")["result"][1])
-    return told_s - (began_s + time.time()) / 2
+    return told_s - (began_s + CLOCK.wall_s()) / 2
 
 
 def _query(target: TargetInfo, promql: str) -> Sequence[Any]:

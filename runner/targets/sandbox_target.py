@@ -11,16 +11,14 @@ from typing import TextIO
 from runner.errors import TargetBusyError, TargetError
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
-from runner.model.rights import rights_needed
 from runner.model.target import Rules
 from runner.targets import lease
-from runner.targets.bounds import allowance
 from runner.targets.inspection import read_objects
 from runner.targets.lease import HOLD_S, Heal, unhealed, untold
-from runner.targets.preflight import problems, target_flags
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.sandbox import control
 from runner.targets.snapshot import write_snapshot
+from runner.targets.survey import readiness
 
 START_BOUND_S = 90.0
 RULES = Rules()
@@ -59,6 +57,7 @@ class SandboxTarget:
         name: A sandbox of this name is used if it is up.
         rules: What may be broken in it.
         ignore_alerts: Whether a run may begin although alerts fire.
+        folders: Where locustfiles may be, which are read to tell whom the load reaches.
         keep: Start it under this very name if it is not up, and leave it up.
         hold_s: How long the run may take; matters where its Lease cannot be renewed.
         heal: Removes what a run that is no more has left, before its Lease is taken over.
@@ -71,6 +70,7 @@ class SandboxTarget:
         *,
         rules: Rules = RULES,
         ignore_alerts: bool = False,
+        folders: Sequence[Path] = (),
         keep: bool = False,
         hold_s: float = HOLD_S,
         heal: Heal = unhealed,
@@ -79,6 +79,8 @@ class SandboxTarget:
         self._name = name
         self._rules = rules
         self._ignore_alerts = ignore_alerts
+        self._folders = tuple(folders)
+        self._remarks: tuple[str, ...] = ()
         self._keep = keep
         self._hold_s = hold_s
         self._tell = tell
@@ -107,13 +109,20 @@ class SandboxTarget:
         return target
 
     def preflight(self, plan: Plan) -> Sequence[str]:
-        target = self._opened()
-        objects = read_objects(target, rights_needed(plan))
-        allowed = allowance(plan, target, objects, self._rules, ignore_alerts=self._ignore_alerts)
-        for note in allowed.notes:
-            self._tell(f"warning: {note}")
-        found = problems(plan, objects, target.namespace, target_flags(target))
-        return [*found, *allowed.refusals]
+        found = readiness(
+            plan,
+            self._opened(),
+            self._rules,
+            folders=self._folders,
+            ignore_alerts=self._ignore_alerts,
+        )
+        self._remarks = found.remarks
+        for remark in found.remarks:
+            self._tell(f"warning: {remark}")
+        return found.refusals
+
+    def remarks(self) -> Sequence[str]:
+        return self._remarks
 
     def snapshot(self, folder: Path) -> None:
         write_snapshot(read_objects(self._opened()), folder)

@@ -6,21 +6,66 @@ Here the looking is put together; what was seen is judged by ``preflight``, whic
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
-from runner.targets.inspection import Objects
+from runner.model.rights import rights_needed
+from runner.model.target import Rules
+from runner.targets.bounds import allowance
+from runner.targets.inspection import Objects, read_objects
 from runner.targets.istio import routes_of
 from runner.targets.looking import look
 from runner.targets.preflight import plan_symptoms, target_flags, target_symptoms
 from runner.targets.reach import Paths, path_for, paths_in, reach_of
-from runner.targets.symptom import Symptom
+from runner.targets.symptom import Symptom, refusals, remarks
 
 HEALTH = "/health"
 HEALTHY_PREFIXES = ("/api/v1/customers", "/api/v1/orders", "/api/v1/payments")
 """Where smoke tests look for a health path, as far as there are routes for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a target says to a plan.
+
+    Attributes:
+        refusals: Reasons why it cannot be run there, each a sentence.
+        remarks: What is no obstacle, and should be known when the report is read.
+    """
+
+    refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def readiness(
+    plan: Plan,
+    target: TargetInfo,
+    rules: Rules,
+    *,
+    folders: Sequence[Path] = (),
+    ignore_alerts: bool = False,
+) -> Readiness:
+    """Whether ``plan`` can be run on ``target``, which is up, and may be.
+
+    Args:
+        plan: The plan.
+        target: Where.
+        rules: What its owner allows.
+        folders: Where the locustfile may be, so that it can be read.
+        ignore_alerts: Whether alerts are told only.
+
+    Raises:
+        TargetError: When the API server does not answer.
+    """
+    objects = read_objects(target, rights_needed(plan))
+    allowed = allowance(plan, target, objects, rules, ignore_alerts=ignore_alerts)
+    found = survey(plan, target, objects, folders)
+    return Readiness(
+        refusals=(*refusals(found), *allowed.refusals), remarks=(*remarks(found), *allowed.notes)
+    )
 
 
 def survey(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fault_deeds import EVERY_KIND, deeds_of
 from openvoyages import OpenLoad
+from weathers import SHOP, UNITS, value_of, weather
 
 from runner.analysis.evaluate import evaluate
 from runner.model.experiment import Experiment
@@ -35,14 +36,6 @@ from runner.store import RunDir
 WALL_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 RUN_ID = "2026-01-01T000000Z-abcd"
 HOSTILE = "<script>alert('1')</script>\x00\x1b[31m|`\"&\u202e @team $x$ " + "long-" * 60
-
-SHOP: dict[str, tuple[float, float, str]] = {
-    "GET /api/v1/customers": (0.3, 0.020, "customer-api"),
-    "GET /api/v1/products": (0.4, 0.026, "product-api"),
-    "POST /api/v1/orders": (0.2, 0.058, "order-api"),
-    "POST /api/v1/payments": (0.1, 0.030, "payment-api"),
-}
-"""Endpoint to share of the requests, median latency in seconds, and service."""
 
 SERVICES = (
     *("customer-api", "order-api", "payment-api", "product-api"),
@@ -205,34 +198,6 @@ def _manifest(voyage: Voyage) -> Manifest:
 # -- the weather -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Weather:
-    """What a request to a service meets at an offset: share that fails, factor, added seconds."""
-
-    fails: float = 0.0
-    slower: float = 1.0
-    delayed: float = 0.0
-    delay_s: float = 0.0
-
-
-def weather(plan: Plan, service: str, at_s: float) -> Weather:
-    now = Weather(fails=0.0, slower=1.0 + 0.08 * math.sin(at_s / plan.duration_s * 25))
-    for fault in plan.faults:
-        lasts = fault.start_s <= at_s < fault.end_s
-        match fault.fault.kind:
-            case "pod-kill" if 0 <= at_s - fault.start_s < 4 and service == "order-api":
-                now = replace(now, fails=0.12, slower=2.2)
-            case "http-delay" if lasts and service in ("payment-api", "order-api"):
-                now = replace(now, delayed=0.6, delay_s=0.25)
-            case "http-abort" if lasts and service == "payment-api":
-                now = replace(now, fails=0.5)
-            case "network-deny" if lasts and service == "payment-api":
-                now = replace(now, fails=0.97)
-            case "http-abort" if lasts and service == "order-api":
-                now = replace(now, fails=0.25, slower=1.3)
-    return now
-
-
 def _write_load(run: RunDir, plan: Plan, voyage: Voyage, rng: random.Random) -> None:
     lines: list[dict[str, Any]] = [{"kind": "start", "wall_s": WALL_S}]
     failures: dict[str, int] = {}
@@ -329,39 +294,13 @@ def _effects(fault: PlannedFault) -> list[dict[str, Any]]:
 
 # -- the mesh --------------------------------------------------------------------------------------
 
-_UNITS = {
-    **dict.fromkeys(("latency.p50", "latency.p95", "latency.p99"), "s"),
-    "traffic": "per_s",
-    **dict.fromkeys(("errors", "saturation.cpu", "saturation.memory"), "ratio"),
-}
-
-
-def _value(plan: Plan, sli: str, service: str, at_s: float, noise: float) -> float:
-    share, median_s = next(
-        ((s, m) for s, m, owner in SHOP.values() if owner == service), (0.05, 0.012)
-    )
-    now = weather(plan, service, at_s)
-    moment_s = min(at_s, plan.duration_s - 0.001)
-    level = plan.users_at(moment_s) + plan.rate_at(moment_s)
-    traffic = level * share * (1 + 0.05 * noise)
-    spread = {"latency.p50": 1.0, "latency.p95": 1.8, "latency.p99": 2.4}
-    if sli in spread:
-        slow = now.delay_s if now.delayed and sli != "latency.p50" else 0.0
-        return median_s * spread[sli] * now.slower * (1 + 0.06 * noise) + slow
-    return {
-        "traffic": traffic,
-        "errors": now.fails * (1 + 0.1 * noise) if now.fails else 0.0,
-        "saturation.cpu": 0.06 + traffic / 100 * now.slower,
-        "saturation.memory": 0.22 + 0.02 * at_s / plan.duration_s,
-    }[sli]
-
 
 def _signals(plan: Plan, voyage: Voyage, rng: random.Random) -> Signals:
     series, phases = [], []
     for service in voyage.services:
-        for sli, unit in _UNITS.items():
+        for sli, unit in UNITS.items():
             points = tuple(
-                (float(at_s), _value(plan, sli, service, at_s, rng.gauss(0, 1)))
+                (float(at_s), value_of(plan, sli, service, at_s, rng.gauss(0, 1)))
                 for at_s in range(int(plan.duration_s))
             )
             query = f'made_up{{service="{service}"}}'
