@@ -211,8 +211,9 @@ def test_what_measures_nothing_is_refused_before_anything_is_touched(
     cluster: FakeCluster, wrong: Object, message: str
 ) -> None:
     """Goal: no fault of nothing. Method: each argument out of its range; no request was made."""
+    arguments: Object = {"service": "order-api", "status": 503} | NAMED | wrong
     with pytest.raises(ActivityFailed, match=message):
-        actions.abort_inbound_requests(**({"service": "order-api", "status": 503} | NAMED | wrong))
+        actions.abort_inbound_requests(**arguments)
     assert cluster.calls == []
 
 
@@ -246,7 +247,11 @@ def test_pod_that_changes_hands_meanwhile_is_not_labelled(cluster: FakeCluster) 
     cluster.meanwhile = None
     assert cluster.objects.get("envoyfilters", {}) == {}
     assert actions.remove_fault(kinds=KINDS, **NAMED) == ["pod/order-api-a"]
-    cluster.meanwhile = lambda there: there.objects["pods"].pop("order-api-a", None) and None
+
+    def deleted(there: FakeCluster) -> None:
+        there.objects["pods"].pop("order-api-a", None)
+
+    cluster.meanwhile = deleted
     with pytest.raises(ActivityFailed, match="was deleted before"):
         actions.abort_inbound_requests(**two)
 
