@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 BODY_MAX = 3 * 1024 * 1024
 HEALTH = ("/healthz", "/livez", "/readyz")
-USER = "seatrial.user"
-"""Key of a request: the name of its user; empty for the admin."""
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
 METHOD_VERBS = {
     "POST": "create",
@@ -98,12 +96,19 @@ class ApiServer:
     def _admit(self, request: web.Request) -> None:
         if request.headers.get("Host", "").lower() not in self.hosts:
             raise StatusError(421, "this server does not answer for that host")
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        token, user = given.strip()[: len(self.token)], given.strip()[len(self.token) :]
+        scheme, token, user = self._credentials(request)
         known = hmac.compare_digest(token.encode(), self.token.encode())
         if scheme.lower() != "bearer" or not known or user[:1] not in ("", "."):
             raise StatusError(401, "Unauthorized")
-        request[USER] = user[1:] or request.headers.get("Impersonate-User", "")
+
+    def _credentials(self, request: web.Request) -> tuple[str, str, str]:
+        """The scheme, the token, and what stands behind the token."""
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        return scheme, given.strip()[: len(self.token)], given.strip()[len(self.token) :]
+
+    def _user(self, request: web.Request) -> str:
+        """Name of the user of a request that was admitted; empty for the admin."""
+        return self._credentials(request)[2][1:] or request.headers.get("Impersonate-User", "")
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
@@ -120,7 +125,8 @@ class ApiServer:
 
     def _authorise(self, request: web.Request, route: Route) -> None:
         place = route.place
-        if not request[USER] or place.kind.verbs == ("create",):  # Anybody may ask for his rights.
+        user = self._user(request)
+        if not user or place.kind.verbs == ("create",):  # Anybody may ask for his rights.
             return
         attempt = attempt_of(
             request.method,
@@ -129,7 +135,7 @@ class ApiServer:
             subresource=route.subresource,
             watch=truthy(request.query.get("watch")),
         )
-        require(self.store, request[USER], attempt)
+        require(self.store, user, attempt)
 
     def _about(self, request: web.Request) -> web.Response | None:
         """Answer what is about the server itself; ``None`` when the path names objects."""
@@ -178,7 +184,7 @@ class ApiServer:
         _allow(place, verb)
         body = decode(await request.read(), request.headers.get("Content-Type", ""))
         if place.kind.verbs == ("create",):
-            return _json(review(self.store, request[USER], place.kind.kind, body), 201)
+            return _json(review(self.store, self._user(request), place.kind.kind, body), 201)
         if verb.startswith("delete"):
             return self._delete(request, place, body)
         options = write_options(request)
