@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from runner.chaos.activities.moments import LEAD_S
 from runner.chaos.compile import GATE_STRATEGY, RECIPES, ROLLBACK_STRATEGY
 from runner.chaos.recipes.foreign import witness
 from runner.chaos.recipes.parts import Activity, Experiment, Setting, action
@@ -211,7 +213,7 @@ def _load(plan: Plan, locustfile: str) -> list[Activity]:
         *("--headless", "--only-summary", "--exit-code-on-error", "0"),
         *("-f", locustfile, "--host", "${seatrial_host}"),
         *("-u", str(highest.users_to), "-r", f"{highest.spawn_rate:g}"),
-        *("-t", f"{plan.duration_s:.0f}s"),
+        *("-t", f"{math.ceil(plan.duration_s + LEAD_S)}s"),  # It begins before offset 0.
     ]
     provider = {
         "type": "process",
