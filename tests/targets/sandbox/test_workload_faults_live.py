@@ -62,7 +62,8 @@ async def play(on: Cluster, home: Path, fault: PlannedFault) -> tuple[dict[str, 
         await asyncio.to_thread(job.stop, 1.0)
     journal = json.loads((workdir / "journal.json").read_text())
     assert (journal["status"], journal["deviated"]) == ("completed", False), job.tail(20)
-    return journal, [json.loads(line) for line in (workdir / "effects.jsonl").open()]
+    lines = (workdir / "effects.jsonl").read_text(encoding="utf-8").splitlines()
+    return journal, list(map(json.loads, lines))
 
 
 def users(obj: Obj) -> dict[str, Any]:
