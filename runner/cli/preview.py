@@ -75,7 +75,7 @@ def print_preview(preview: Preview, plan: Plan) -> None:
         out.print(safe(f"✗ {refusal}", "red"))
     if preview.role:
         out.print("\nThis Role would grant what is missing:\n")
-        out.print(safe_text(preview.role))
+        out.print(safe_text(preview.role), end="\n\n")
     if may_begin(preview):
         out.print(safe("A run may begin. Nothing was touched.", "green"))
     elif preview.refusals:
@@ -95,16 +95,23 @@ def _print_fault(fault: FaultPreview, what: str) -> None:
         out.print(safe(f"Kills at {_moments(fault.moments_s)}; pods are drawn anew each time."))
     chosen = sum(pod.chosen for pod in fault.pods)
     if chosen:
-        out.print(_pods(fault.pods, f"{chosen} of {len(fault.pods)} pods, seed {fault.seed}"))
+        title = f"→ {chosen} of {len(fault.pods)} pods, drawn with seed {fault.seed}"
+        out.print(_pods(fault.pods, title))
     for change in fault.changes:
         _print_change(change)
     out.print()
 
 
 def _moments(moments: tuple[float, ...]) -> str:
-    shown = ", ".join(map(fmt.clock_offset, moments[:MOST_MOMENTS]))
+    shown = ", ".join(map(_moment, moments[:MOST_MOMENTS]))
     more = len(moments) - MOST_MOMENTS
     return f"{shown} and {more} more times" if more > 0 else shown
+
+
+def _moment(offset_s: float) -> str:
+    """``05:21.5``: jitter is less than a second, where kills follow each other fast."""
+    tenths = int(offset_s * 10) % 10
+    return fmt.clock_offset(offset_s) + (f".{tenths}" if tenths else "")
 
 
 def _pods(pods: tuple[PodPreview, ...], title: str) -> Any:

@@ -14,17 +14,23 @@ from runner.model.rights import Right
 from runner.source import read_yaml
 
 
-def target_as(api: BareApi, user: str, folder: Path) -> TargetInfo:
-    """The bare target, where whoever uses it is ``user``."""
+def kubeconfig_as(api: BareApi, user: str, folder: Path) -> Path:
+    """A kubeconfig for the bare server, where whoever uses it is ``user``."""
     config: Any = read_yaml(api.kubeconfig)
     for entry in config["users"]:
         entry["user"]["token"] += f".{user}"
     path = folder / f"kubeconfig-{user}"
     path.write_text(json.dumps(config), encoding="utf-8")
-    return TargetInfo.model_copy(api.target, update={"kubeconfig": str(path)})
+    return path
 
 
-def grant(api: BareApi, user: str, rights: Iterable[Right]) -> None:
+def target_as(api: BareApi, user: str, folder: Path) -> TargetInfo:
+    """The bare target, where whoever uses it is ``user``."""
+    kubeconfig = str(kubeconfig_as(api, user, folder))
+    return TargetInfo.model_copy(api.target, update={"kubeconfig": kubeconfig})
+
+
+def grant(api: BareApi, user: str, rights: Iterable[Right], namespace: str = NAMESPACE) -> None:
     """Bind ``user`` to Roles with exactly these rights."""
     from kubernetes import client
 
@@ -40,9 +46,9 @@ def grant(api: BareApi, user: str, rights: Iterable[Right]) -> None:
         for namespaced in (True, False)
     )
     meta = {"name": user}
-    rbac.create_namespaced_role(NAMESPACE, {"metadata": meta, "rules": inside})
+    rbac.create_namespaced_role(namespace, {"metadata": meta, "rules": inside})
     rbac.create_cluster_role({"metadata": meta, "rules": outside})
     of_role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
     body: Any = {"metadata": meta, "subjects": [subject], "roleRef": of_role}
-    rbac.create_namespaced_role_binding(NAMESPACE, body)
+    rbac.create_namespaced_role_binding(namespace, body)
     rbac.create_cluster_role_binding({**body, "roleRef": {**of_role, "kind": "ClusterRole"}})
