@@ -30,7 +30,8 @@ QUIET_PAUSES_S = (1.0, 1.0, 3.0, 5.0)
 TROUBLE_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses before trying again; the last one repeats."""
 GIVE_UP_S = 600.0
-HEAL_DEADLINE_S = 5.0
+FIRST_HEAL_S, HEAL_S = 2.0, 5.0
+"""Bounds of the first heal, after which the target may be known to be gone, and of others."""
 SOURCE = "guardian"
 GONE = "the sandbox is gone, and every fault in it"
 
@@ -54,7 +55,7 @@ class Aftermath:
         is_gone: Whether the target itself is no more, and every fault with it.
         clock: Waits.
         give_up_s: How long an API server that does not answer is waited for.
-        heal_s: Bound of each heal, in seconds.
+        heal_s: Bound of each heal, in seconds, if it should be lower.
     """
 
     cluster: Cluster
@@ -64,7 +65,7 @@ class Aftermath:
     is_gone: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=SystemClock)
     give_up_s: float = GIVE_UP_S
-    heal_s: float = HEAL_DEADLINE_S
+    heal_s: float = HEAL_S
     _journal: Journal = field(init=False)
     _began_s: float = field(init=False)
     _on_record: bool = field(init=False, default=False)
@@ -84,7 +85,7 @@ class Aftermath:
         self._write(SOURCE, "heal", "begin", self._why)
         looks = troubles = 0
         while True:
-            removed, problem = self._heal_once()
+            removed, problem = self._heal_once(FIRST_HEAL_S if not troubles else HEAL_S)
             over = self._since_s() > self.give_up_s
             if problem and self.is_gone():
                 self._healed((), GONE)
@@ -104,13 +105,13 @@ class Aftermath:
                 return True
             self.clock.sleep(QUIET_PAUSES_S[looks - 1])
 
-    def _heal_once(self) -> tuple[list[str], str]:
+    def _heal_once(self, bound_s: float) -> tuple[list[str], str]:
         """What was removed, and why that is not all."""
         try:
             report = heal(
                 self.cluster,
                 scope_of(self.namespace, self.run),
-                deadline_s=self.heal_s,
+                deadline_s=min(bound_s, self.heal_s),
                 sleep=self.clock.sleep,
                 play=rollback_player(self.run.path),
             )
@@ -128,7 +129,7 @@ class Aftermath:
             self._write(fault, "heal", "ok", f"by the guardian, {took} after {self._why}")
         if not self._on_record:
             did = f"healed {', '.join(faults)} in {took}" if faults else "had nothing to heal"
-            self._seal(f"{self._why}; the guardian {did}")
+            self._seal(f"{self._why}; {what if what == GONE else f'the guardian {did}'}")
         self._on_record = True
 
     def _give_up(self, problem: str) -> None:

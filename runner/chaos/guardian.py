@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("runner.chaos.looking").setLevel(logging.WARNING)  # It says so each time.
     asked = _parser().parse_args(argv)
     run = RunDir(Path(asked.folder))
     try:

@@ -171,6 +171,7 @@ def test_a_sandbox_that_is_gone_takes_its_faults_along(wrecked: Callable[..., Wr
     assert wreck.aftermath(is_gone=lambda: True).make_whole()
     assert wreck.clock.now_s < 5
     assert GONE in wreck.of_guardian()[-1].detail
+    assert wreck.run.read_manifest().reason == f"its runner was killed; {GONE}"
     assert unhealed(wreck.run.read_events()) == frozenset()
 
 
