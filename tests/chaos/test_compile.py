@@ -124,6 +124,13 @@ def test_fault_on_nothing_is_refused() -> None:
         compiled(broken)
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_headers_that_istio_would_ignore_are_refused(side: str) -> None:
+    """Goal: no fault for everybody by accident. Method: a name that stands for something else."""
+    with pytest.raises(FaultError, match="'method' is no request header"):
+        compiled(planned("http-abort", side=side, headers={"method": "GET"}))
+
+
 def test_fault_that_expires_before_its_end_is_refused() -> None:
     """Goal: nobody may heal it meanwhile. Method: a bound of the undo that only a broken plan has,
     on either side."""

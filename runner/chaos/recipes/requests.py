@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.chaos.recipes.inbound import inbound_fault
 from runner.chaos.recipes.parts import Experiment, Setting, action, gate, probe, removal, wait_for
+from runner.chaos.scopes import conditions
 from runner.errors import FaultError
 from runner.model.fault import HttpAbort, HttpDelay
 from runner.model.plan import PlannedFault
@@ -15,8 +16,9 @@ def http_fault(planned: PlannedFault, fault: HttpDelay | HttpAbort, setting: Set
     """Put the fault in place, hold it, remove it.
 
     Raises:
-        FaultError: When no request would be hit, or the fault expires before its end.
+        FaultError: When no request would be hit, or for a header that Istio would refuse or ignore.
     """
+    conditions(fault.conditions)
     if fault.percent <= 0:
         raise FaultError(
             f"fault {planned.id} hits 0 % of the requests of {fault.service}",
