@@ -83,6 +83,7 @@ class TargetInfo(Model):
         identity: What tells this target from others: API server and context.
         bounds: How much may be broken at a time.
         flags: What names this target on a command line; empty where its name does.
+        require_opt_in: Whether its namespace had to allow faults by a label.
     """
 
     kind: Literal["sandbox", "cluster"]
@@ -96,6 +97,7 @@ class TargetInfo(Model):
     identity: str = ""
     bounds: Bounds = Bounds()
     flags: str = ""
+    require_opt_in: bool = True
 
 
 class ClockAnchor(Model):

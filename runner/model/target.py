@@ -98,8 +98,10 @@ class Rules(Model):
     model_config = ConfigDict(title="Rules")
 
     bounds: Bounds = Field(default=UNBOUNDED, description="How much may be broken at a time.")
-    alerts: Literal["refuse", "warn", "ignore"] = Field(
-        default="refuse", description="What to do when alerts fire before the run."
+    alerts: Literal["refuse", "warn", "ignore"] | None = Field(
+        default=None,
+        description="What to do when alerts fire before the run. Default: refuse it; on the "
+        "sandbox, warn.",
     )
     alert_selector: str = Field(
         default=ALERT_SELECTOR,

@@ -118,6 +118,7 @@ def bare_info(name: str, spec: ClusterSpec, flags: str = "") -> TargetInfo:
         context=spec.context,
         bounds=spec.bounds,
         flags=flags,
+        require_opt_in=spec.require_opt_in,
     )
 
 

@@ -87,6 +87,13 @@ def test_alerts_are_told_where_they_are_no_reason(rules: Rules, ignored: bool) -
     assert found == ([], ["1 alert fires: HighErrorRate"])
 
 
+def test_the_sandbox_is_there_to_be_broken() -> None:
+    """Goal: the alerts of one run do not stop the next. Method: by default, and when told."""
+    sandbox = target("http://127.0.0.1:1").model_copy(update={"kind": "sandbox"})
+    assert [len(found) for found in alert_findings(sandbox, Rules())] == [0, 1]
+    assert [len(found) for found in alert_findings(sandbox, Rules(alerts="refuse"))] == [1, 0]
+
+
 def test_who_does_not_want_to_know_is_not_asked() -> None:
     assert findings(answer(("HighErrorRate", 1)), Rules(alerts="ignore")) == ([], [])
 
