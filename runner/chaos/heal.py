@@ -99,7 +99,12 @@ def heal(
     """
     until_s = time.monotonic() + deadline_s
     healer = _Healer(cluster, Looker(cluster, scope, sleep), until_s, sleep, play)
-    look = healer.looker.look(until_s - deadline_s / 2)  # The rest is for what it finds.
+    try:
+        look = healer.looker.look(until_s - deadline_s / 2)  # The rest is for what it finds.
+    except ApiRefusalError as error:
+        if not error.transient:
+            raise
+        look = healer.looker.look(until_s)
     seen: list[Found] = []
     reasons: dict[str, str] = {}
     for _ in range(MAX_PASSES):

@@ -84,7 +84,7 @@ def heal_target(
     problem = "it was never tried"
     removed: list[str] = []
     for attempt in range(attempts):
-        time.sleep(attempt)
+        time.sleep(min(attempt, deadline_s))
         code, answer = _run_heal(argv, target, deadline_s)
         if "error" in answer:
             problem = str(answer["error"])

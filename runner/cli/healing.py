@@ -17,12 +17,14 @@ from runner.errors import ExitCode, InvalidFileError, RecordingError, UsageError
 from runner.model.faultmark import heal_command as finishing_command
 from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX
+from runner.model.units import parse_duration
 from runner.ports import HealReport
 from runner.private import remove_stale
 from runner.source import load_config
 from runner.store import RunDir, Store
 
 _RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z-[0-9a-f]{4}", re.IGNORECASE)
+REQUEST_S = 5.0
 _NO_FILE = Path("no-seatrial.yaml")
 _ADDRESS = ("context", "kubeconfig", "namespace")
 
@@ -37,6 +39,12 @@ _ADDRESS = ("context", "kubeconfig", "namespace")
 @click.option("--context", help="A cluster without seatrial.yaml: context of the kubeconfig.")
 @click.option("--kubeconfig", help="Its kubeconfig.", show_default="as kubectl has it")
 @click.option("-n", "--namespace", help="Its namespace.")
+@click.option(
+    "--timeout",
+    default="30s",
+    show_default=True,
+    help="How long to try, while the API server does not do its part.",
+)
 @results_option
 @config_option
 @output_option
@@ -45,6 +53,7 @@ def heal_command(
     all_runs: bool,
     expired: bool,
     everywhere: bool,
+    timeout: str,
     results: Path,
     output: str,
     **where: str | Path | None,
@@ -62,6 +71,10 @@ def heal_command(
     """
     from runner.chaos.healing import heal_target
 
+    try:
+        deadline_s = parse_duration(timeout)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from error
     if (run is not None) + all_runs + expired != 1:
         raise UsageError("heal needs to know what", accepted="one of: a RUN, --all, --expired")
     remove_stale()
@@ -83,6 +96,9 @@ def heal_command(
             expired_only=expired,
             everywhere=everywhere,
             run_folder=None if folder is None else folder.path,
+            attempts=1,  # It tries again by itself.
+            deadline_s=deadline_s,
+            request_s=min(REQUEST_S, deadline_s),
         )
         _say_healed(report, run_id, info, output, everywhere=everywhere)
         if report.left:

@@ -75,7 +75,7 @@ def test_a_server_that_does_not_answer_is_not_asked_for_every_kind() -> None:
     found = cluster(items=[0] * 99)
     with pytest.raises(ApiRefusalError, match="no answer"):
         heal(found, Scope(NAMESPACE, RUN), deadline_s=0.0, sleep=lambda seconds: None)
-    assert len(found.calls) == 2
+    assert len(found.calls) == 4  # Two looks of two requests each.
 
 
 def test_a_server_that_answers_again_in_time_is_healed_as_a_whole() -> None:
