@@ -12,7 +12,7 @@ from builders import ABORT, KILL, plan_of, reasons, recording_of, signals_of
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
 from runner.model.plan import GeneratorPlan
-from runner.model.recording import GeneratorSecond, Recording
+from runner.model.recording import Event, GeneratorSecond, Recording
 
 EASY = GeneratorSecond(0.3, 0.004, 80_000_000)
 BUSY = GeneratorSecond(0.97, 0.02, 80_000_000)
@@ -110,6 +110,18 @@ def test_a_child_s_last_words_are_no_sentence() -> None:
     found = findings(replace(recording, manifest=manifest), "run-finished")
     assert found["reason"] == (
         "The run broke off: the load generator ended at 1.6 s of 12 s with exit code 7."
+    )
+
+
+def test_a_run_that_was_halted_was_not_aborted_by_a_guard() -> None:
+    """Goal: the reader looks in the right place. Method: its guardian said that it must end."""
+    recording = recording_of(plan_of())
+    update = {"state": "aborted", "reason": "every run in shop was told to stop: incident 4711"}
+    manifest = recording.manifest.model_copy(update=update)
+    word = Event(wall_s=1.0, source="guardian", action="abort", kind="note")
+    halted = replace(recording, manifest=manifest, events=(*recording.events, word))
+    assert findings(halted, "run-finished")["reason"] == (
+        "The run was aborted: every run in shop was told to stop: incident 4711."
     )
 
 

@@ -27,7 +27,7 @@ from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.plan import Plan
-from runner.model.recording import ClockAnchor, Event, LoadRow, Recording, SignalSeries
+from runner.model.recording import ClockAnchor, LoadRow, Recording, SignalSeries
 
 DELAY = {"kind": "http-delay", "service": SERVICE, "at": "20s", "duration": "10s", "delay": "1s"}
 
@@ -83,19 +83,6 @@ def test_run_that_did_not_end_as_planned(state: str, reason: str, text: str) -> 
     recording = recording_of(plan_of())
     manifest = recording.manifest.model_copy(update={"state": state, "reason": reason})
     assert_unproven(replace(recording, manifest=manifest), "run-finished", text)
-
-
-def test_run_that_was_halted_was_not_aborted_by_a_guard() -> None:
-    recording = recording_of(plan_of())
-    update = {"state": "aborted", "reason": "every run in shop was told to stop: incident 4711"}
-    manifest = recording.manifest.model_copy(update=update)
-    word = Event(wall_s=1.0, source="guardian", action="abort", kind="note")
-    events = (*recording.events, word)
-    assert_unproven(
-        replace(recording, manifest=manifest, events=events),
-        "run-finished",
-        "The run was aborted: every run in shop was told to stop: incident 4711.",
-    )
 
 
 def test_no_request_is_no_load() -> None:
