@@ -58,6 +58,37 @@ FAULTS = {
     "drain": planned(
         "drain", "order-api", number=7, selector="app=order-api", grace_period="2s", last_node=True
     ),
+    "chaostoolkit": planned(
+        "chaostoolkit",
+        "order-api",
+        number=8,
+        method=[
+            {
+                "type": "action",
+                "name": "stop the broker",
+                "provider": {"type": "process", "path": "true", "arguments": ["${token}"]},
+                "pauses": {"after": 1},
+                "background": True,
+            }
+        ],
+        rollbacks=[
+            {
+                "type": "action",
+                "name": "start the broker",
+                "provider": {"type": "http", "url": "http://${broker}/start", "method": "POST"},
+            }
+        ],
+        steady_state=[
+            {
+                "type": "probe",
+                "name": "broker answers",
+                "tolerance": 200,
+                "provider": {"type": "http", "url": "http://${broker}/"},
+            }
+        ],
+        configuration={"broker": {"type": "env", "key": "BROKER", "default": "broker:8161"}},
+        secrets={"site": {"token": {"type": "vault", "path": "broker", "key": "token"}}},
+    ),
     "pod-kill-by-selector": planned(
         "pod-kill", "order-api", selector="app.kubernetes.io/name=order-service", min_healthy=0
     ),
