@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import queue
-import random
 import sys
 import tempfile
 import threading
@@ -30,49 +29,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "e2e"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from survival_draw import trials_of
 from survival_figures import faults_of, kill_of, row, rows_by, table
 from survival_kills import KILLS
-from survival_trial import FAULTS, START_S, Fault, Outcome, Sea, Trial, sail, times_of
+from survival_trial import FAULTS, Outcome, Sea, Trial, sail
 
 from runner.chaos.client import KubeCluster
 from runner.chaos.compile import RECIPES
 from runner.targets.sandbox import control
 
-BEFORE_S = 0.3
-"""A kill close to a transition comes at most so much before it, and ``AFTER_S`` after it."""
-AFTER_S = 1.2
 TRIES = 3
 """A trial whose kill found nobody to strike is repeated, a little earlier."""
 EARLIER_S = 0.6
-
-
-def trials_of(count: int, seed: int, kills: Sequence[str], faults: Sequence[str]) -> list[Trial]:
-    """Kills go round with faults, so that each meets each; moments and order are drawn."""
-    draw = random.Random(seed)  # noqa: S311 - not for secrets
-    pairs = [(kill, fault) for fault in faults for kill in kills]
-    chosen = [pairs[n % len(pairs)] for n in range(count)]
-    draw.shuffle(chosen)
-    return [
-        Trial(number, kill, fault, moment(draw, kill, FAULTS[fault]))
-        for number, (kill, fault) in enumerate(chosen, start=1)
-    ]
-
-
-def moment(draw: random.Random, kill: str, faults: Sequence[Fault]) -> float:
-    """When to strike: see :class:`survival_trial.Trial`."""
-    edges = [edge for fault in faults for edge in times_of(fault)]
-    last_s = max(edges)
-    if KILLS[kill].needs_child:  # There is none before, and none long after.
-        edges = [edge for edge in edges if edge < last_s] * 2 + [last_s]
-        near = draw.uniform(-BEFORE_S, AFTER_S)
-        at_s = draw.choice(edges) + near if draw.random() < 0.6 else draw.uniform(START_S, last_s)
-        return round(min(at_s, last_s + 0.3), 3)
-    kind = draw.random()
-    if kind < 0.1:
-        return round(-draw.uniform(0.2, 3.0), 3)  # While the run is still getting ready.
-    if kind < 0.6:
-        return round(draw.choice(edges) + draw.uniform(-BEFORE_S, AFTER_S), 3)
-    return round(draw.uniform(START_S - 1.5, last_s + 1.0), 3)
 
 
 @dataclass
@@ -99,7 +67,7 @@ class Campaign:
                 tell(outcome, len(self.outcomes), self.count)
             if left := sea.until_whole(wanted):
                 with self.lock:
-                    self.drift += [f"{sea.sandbox}, trial {trial.number}: {each}" for each in left]
+                    self.drift += [f"{sea.name}, trial {trial.number}: {each}" for each in left]
                 return  # The next one would begin on something broken.
 
 
@@ -137,7 +105,11 @@ def carry_out(trials: Sequence[Trial], sandboxes: int, root: Path, keep: bool) -
         for name in names:
             info = control.up(name, root=home, owner_pid=os.getpid(), timeout_s=120)
             cluster = KubeCluster(str(info.kubeconfig), info.context)
-            sea = Sea(name, home, cluster, info.namespace, root / name, keep=keep)
+            sea = Sea(
+                *(name, home, cluster, info.namespace, root / name),
+                options=("--sandbox-name", name),
+                keep=keep,
+            )
             crews.append(threading.Thread(target=campaign.work, args=(sea,)))
         for crew in crews:
             crew.start()

@@ -19,7 +19,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -209,14 +209,19 @@ class Command:
 
     @classmethod
     def start(
-        cls, place: Place, *argv: str, env: Mapping[str, str] | None = None, deaf: bool = False
+        cls,
+        place: Place,
+        *argv: str,
+        env: Mapping[str, str] | None = None,
+        deaf: bool = False,
+        program: Sequence[str] = (str(SEATRIAL),),
     ) -> Self:
         """Start with standard output and error into files; ``deaf``: nobody reads the output."""
         number = len(list(place.root.glob("*.out")))
         out, err = place.root / f"{number}.out", place.root / f"{number}.err"
         with _pipe_to_nobody() if deaf else out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
-                [str(SEATRIAL), *argv],
+                [*program, *argv],
                 cwd=place.work,
                 env={**place.environment(), **(env or {})},
                 stdin=subprocess.DEVNULL,
@@ -228,14 +233,20 @@ class Command:
         return cls(place, argv, process, out, err, time.monotonic())
 
     @classmethod
-    def start_on_terminal(cls, place: Place, terminal: Terminal, *argv: str) -> Self:
+    def start_on_terminal(
+        cls,
+        place: Place,
+        terminal: Terminal,
+        *argv: str,
+        program: Sequence[str] = (str(SEATRIAL),),
+    ) -> Self:
         """Start as the only thing on ``terminal``."""
 
         def take_terminal() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         process = subprocess.Popen(
-            [str(SEATRIAL), *argv],
+            [*program, *argv],
             cwd=place.work,
             env={**place.environment(), "TERM": "xterm-256color"},
             stdin=terminal.inner,

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from commands import SHOP, Command, Place, Terminal
+from commands import SEATRIAL, SHOP, Command, Place, Terminal
 from survival_kills import KILLS, Crew, processes_of
 from survival_state import State, differences, look
 
@@ -28,7 +28,7 @@ from runner.errors import RecordingError
 from runner.model.recording import unhealed
 from runner.store import RunDir
 
-START_S, LASTS_S, MORE_S = 3.0, 3.0, 2.0
+START_S, LASTS_S, MORE_S = 4.0, 3.0, 2.0
 """When a fault begins, how long it lasts, and how long the load goes on after the last one."""
 JUDGED_AFTER_S = 10.0
 POLL_S = 0.25
@@ -64,6 +64,10 @@ FAULTS: Final[Mapping[str, Sequence[Fault]]] = MappingProxyType(
         "overlap-sides": [
             _client("http-delay", delay="200ms", side="server"),
             _client("http-abort", status=503),
+        ],
+        "overlap-marks": [
+            _client("http-abort", status=503, side="server", count=1),
+            _client("http-delay", delay="200ms"),
         ],
         "overlap-pods": [
             _client("http-delay", delay="200ms", side="server", count=1),
@@ -148,23 +152,25 @@ class Sea:
     """A sandbox that is up, and where runs on it are kept.
 
     Attributes:
-        sandbox: Its name.
+        name: Of the sandbox, for people.
         home: The folder of all sandboxes.
         cluster: A client of its API server.
         namespace: The shop's.
         folder: Holds one folder for each trial.
-        options: More options of ``seatrial run``.
+        options: How the run finds it: arguments after ``run EXPERIMENT``.
         environment: Added to that of the run.
+        program: What is run.
         keep: Whether folders of trials without trouble are kept.
     """
 
-    sandbox: str
+    name: str
     home: Path
     cluster: Cluster
     namespace: str
     folder: Path
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (str(SEATRIAL),)
     keep: bool = False
 
     def look(self) -> State:
@@ -192,7 +198,7 @@ def sail(trial: Trial, sea: Sea) -> Outcome:
     )
     before, outcome = sea.look(), Outcome(trial)
     outcome.objects = before.size
-    argv = ("run", name, "--sandbox-name", sea.sandbox, *sea.options)
+    argv = ("run", name, *sea.options)
     with _under_way(place, argv, sea, trial.kill == "hup") as (command, hang_up):
         try:
             _await_moment(command, trial.moment_s)
@@ -217,9 +223,9 @@ def _under_way(place: Place, argv: Sequence[str], sea: Sea, on_terminal: bool) -
     """The command, and what closes its terminal; both are gone at the end."""
     terminal = Terminal(place.root / "terminal") if on_terminal else None
     if terminal is not None:
-        command = Command.start_on_terminal(place, terminal, *argv)
+        command = Command.start_on_terminal(place, terminal, *argv, program=sea.program)
     else:
-        command = Command.start(place, *argv, env=sea.environment)
+        command = Command.start(place, *argv, env=sea.environment, program=sea.program)
     try:
         yield command, terminal.close if terminal else lambda: None
     finally:
