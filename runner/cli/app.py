@@ -36,8 +36,14 @@ _COMMANDS = {
     "sandbox": ("sandbox:sandbox_group", "A mesh of real parts on this machine."),
     "doctor": ("care:doctor_command", "Check this machine and the target for what a run needs."),
     "role": ("role:role_command", "Print the least Role that an experiment takes on a cluster."),
-    "import": ("exchange:import_command", "Make an experiment of a Chaos Toolkit experiment."),
-    "export": ("exchange:export_command", "Write an experiment as one of Chaos Toolkit's."),
+    "import": (
+        "exchange:import_command",
+        "Make an experiment file of a Chaos Toolkit experiment (JSON or YAML).",
+    ),
+    "export": (
+        "exchange:export_command",
+        "Write an experiment as a Chaos Toolkit experiment that 'chaos run' carries out.",
+    ),
     "schema": ("experiments:schema_command", "Print the JSON Schema of experiment files."),
 }
 """Name to where it lives and its line in ``--help``, so that help imports no command."""

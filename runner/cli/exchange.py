@@ -156,7 +156,7 @@ def _say_what_is_missing(modules: tuple[str, ...], programs: tuple[str, ...]) ->
 def export_command(
     name: str, output: Path | None, namespace: str, host: str, experiments: Path
 ) -> None:
-    """Write an experiment as a Chaos Toolkit experiment (JSON) that 'chaos run' carries out.
+    """Write an experiment as a Chaos Toolkit experiment that 'chaos run' carries out.
 
     Load and faults are in it; objectives are not, because Chaos Toolkit cannot judge them.
 
