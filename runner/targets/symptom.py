@@ -39,7 +39,11 @@ def refusals(symptoms: Iterable[Symptom]) -> list[str]:
 
 def remarks(symptoms: Iterable[Symptom]) -> list[str]:
     """What is no obstacle to a run, but should be known when its report is read."""
-    said = (f"{one.part}: {one.sentence}" for one in symptoms if one.state == "warn")
+    said = [
+        one.sentence if one.found.startswith(one.part) else f"{one.part}: {one.sentence}"
+        for one in symptoms
+        if one.state == "warn"
+    ]
     return list(dict.fromkeys(said))
 
 
