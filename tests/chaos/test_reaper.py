@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -208,12 +209,12 @@ def test_outside_of_a_pod_it_says_so_and_asks_no_other_cluster(bare_api: BareApi
 
 @pytest.mark.sandbox
 @pytest.mark.kubectl
-def test_kubectl_applies_the_manifest(bare_api: BareApi) -> None:
+def test_kubectl_applies_the_manifest(bare_api: BareApi, tmp_path: Path) -> None:
     """Goal: a server takes it. Method: ``kubectl apply`` as a dry run on the server."""
     done = subprocess.run(
         ["kubectl", "apply", "--dry-run=server", "-f", "-"],
         input=reaper.manifest(NAMESPACE, "seatrial:1", nodes=True),
-        env={"KUBECONFIG": str(bare_api.kubeconfig), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env=os.environ | {"KUBECONFIG": str(bare_api.kubeconfig), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -21,6 +21,7 @@ from runner.chaos.annotation import Tag, fault_key, timestamp
 from runner.chaos.carriers import CARRIERS, Carrier
 from runner.chaos.client import ApiRefusalError, Cluster, KubeCluster, edit, patiently
 from runner.chaos.effects import record
+from runner.chaos.looking import Found, Scope
 from runner.chaos.objects import Object
 from runner.errors import FaultError
 from runner.private import PREFIX as PRIVATE_PREFIX
@@ -91,8 +92,8 @@ def remove_fault(
     cluster = connect(kubeconfig, context)
     key = fault_key(run, fault)
     removed = []
-    for carrier, obj in _carrying(cluster, namespace, key, kinds):
-        after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys={key}))
+    for carrier, obj, keys in _carrying(cluster, namespace, run, fault, kinds):
+        after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys=keys))
         subject = subject_of(obj)
         removed.append(subject)
         record("removed", subject, key if after is not None else f"{key}, whole object", effects)
@@ -113,7 +114,7 @@ def fault_is_gone(
     """Whether no object bears the name of the fault any more; arguments as :func:`remove_fault`."""
     cluster = connect(kubeconfig, context)
     key = fault_key(run, fault)
-    left = [subject_of(obj) for _, obj in _carrying(cluster, namespace, key, kinds)]
+    left = [subject_of(obj) for _, obj, _ in _carrying(cluster, namespace, run, fault, kinds)]
     if left:
         raise FaultError(f"{key} is still on {', '.join(left)}")
     record("gone", f"fault/{key}", "", effects)
@@ -121,19 +122,21 @@ def fault_is_gone(
 
 
 def _carrying(
-    cluster: Cluster, namespace: str, key: str, kinds: Iterable[str]
-) -> Iterator[tuple[Carrier, Object]]:
-    """The objects that carry the fault ``key``, each with how it is taken off, as they are found.
+    cluster: Cluster, namespace: str, run: str, fault: str, kinds: Iterable[str]
+) -> Iterator[Found]:
+    """The objects that carry the fault, each with how it is taken off, as they are found.
 
-    What harms most comes first, and need not wait until all the others have been looked at.
+    What harms most comes first, and need not wait until all the others have been looked at. A
+    marker of rollbacks that only their own experiment can play is looked at when it is asked for.
     """
     wanted = frozenset(kinds)
+    scope = Scope(namespace, run=run, fault=fault)
     for carrier in CARRIERS:
-        if wanted and carrier.kind.plural not in wanted:
+        if carrier.kind.plural not in wanted if wanted else carrier.rollback_elsewhere:
             continue
         for obj in _listed(cluster, carrier, namespace, needed=bool(wanted)):
-            if key in carrier.faults_on(obj):
-                yield carrier, obj
+            if keys := scope.keys(carrier, obj, time.time()):
+                yield carrier, obj, keys
 
 
 def _listed(cluster: Cluster, carrier: Carrier, namespace: str, *, needed: bool) -> list[Object]:
