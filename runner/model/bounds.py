@@ -75,13 +75,12 @@ def violations(plan: Plan, world: World, bounds: Bounds, *, nodes: bool) -> list
         bounds: What may be broken at a time.
         nodes: Whether nodes may be touched where the bounds do not say.
     """
-    found = [
-        f"{planned.id}: {sentence}"
-        for planned in plan.faults
-        if (sentence := _forbidden(planned.fault, bounds, nodes=nodes))
-    ]
+    found = []
     for planned in plan.faults:
-        found += _too_many(planned, plan, world, bounds)
+        sentence = _forbidden(planned.fault, bounds, nodes=nodes)
+        found += [f"{planned.id}: {sentence}"] if sentence else []
+        if not sentence:  # How much of what is forbidden would be too much says nothing.
+            found += _too_many(planned, plan, world, bounds)
     return found
 
 
