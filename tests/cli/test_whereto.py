@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,6 @@ def test_a_cluster_can_be_named_by_flags_alone(config: Path, tmp_path: Path) -> 
         )
         assert (spec.context, spec.namespace, spec.ingress) == ("kind-dev", "shop", URLS["ingress"])
         assert spec.require_opt_in
-        assert spec.alerts == "refuse"
 
 
 def test_what_is_missing_is_named(config: Path) -> None:
@@ -127,3 +128,25 @@ def test_production_is_named_once_more(config: Path) -> None:
     confirm_production(live, "eu-1")
     confirm_production(choose(config, target="staging"), None)
     confirm_production(choose(config), None)
+
+
+@pytest.mark.parametrize(("typed", "goes_on"), [("eu-1", True), ("y", False), ("", False)])
+def test_on_a_terminal_the_name_is_asked_for(
+    config: Path, typed: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: a yes is no name. Method: a pseudo-terminal, on which somebody types."""
+    person, terminal = os.openpty()
+    with os.fdopen(terminal, closefd=False) as reading, os.fdopen(terminal, "w") as writing:
+        monkeypatch.setattr(sys, "stdin", reading)
+        monkeypatch.setattr(sys, "stderr", writing)
+        os.write(person, f"{typed}\n".encode())
+        live = choose(config, target="shop-live")
+        if goes_on:
+            confirm_production(live, None)
+        else:
+            with pytest.raises(UsageError, match="looks like production"):
+                confirm_production(live, None)
+        writing.flush()
+        shown = os.read(person, 4096).decode()
+    os.close(person)
+    assert "This run will break things there." in shown
