@@ -23,7 +23,8 @@ from runner.private import remove_stale
 from runner.source import load_config
 from runner.store import RunDir, Store
 
-_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z-[0-9a-f]{4}", re.IGNORECASE)
+# A run's own, or that of faults that were injected by hand.
+_RUN_ID = re.compile(r"by-hand|\d{4}-\d\d-\d\dT\d{6}Z-[0-9a-f]{4}", re.IGNORECASE)
 REQUEST_S = 5.0
 _NO_FILE = Path("no-seatrial.yaml")
 _ADDRESS = ("context", "kubeconfig", "namespace")
@@ -123,7 +124,8 @@ def _choice(recorded: TargetInfo | None, asked: dict[str, str]) -> TargetChoice:
         address = told | address
     elif target in (None, SANDBOX) and sandbox is None:
         sandbox = _sandbox_of(recorded)
-    sandbox = None if address or target not in (None, SANDBOX) else sandbox
+    if "sandbox_name" not in asked and (address or target not in (None, SANDBOX)):
+        sandbox = None
     known = {"target": target, "sandbox_name": sandbox, **address}
     try:
         return target_choice(config=Path(config), loads=False, **known)

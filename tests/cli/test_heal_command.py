@@ -11,6 +11,7 @@ from bare_api import BareApi
 from chaos_objects import virtual_service
 
 from runner.chaos.annotation import Tag
+from runner.chaos.reaper import manifest
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.model.experiment import Experiment
 from runner.model.plan import make_plan
@@ -136,3 +137,95 @@ def test_a_run_that_left_nothing_is_named_with_the_faults_of_others(
         assert (code, out) == (0, "healed: virtualservice/said in ecommerce\n")
     finally:
         bare_api.delete("said")
+
+
+# -- a cluster by flags alone ----------------------------------------------------------------------
+
+
+def flags(api: BareApi) -> list[str]:
+    return ["--context", api.target.context, "--kubeconfig", str(api.kubeconfig), "-n", "ecommerce"]
+
+
+def put_fault(api: BareApi, name: str, run_id: str, expires: str) -> None:
+    tag = Tag(run_id, "01-abort", "ann", expires, name, abort_block(503, 50))
+    api.put(add_fault(virtual_service(name), tag))
+
+
+@pytest.mark.sandbox
+def test_a_kubeconfig_is_all_that_it_needs(run: Run, folder: Path, bare_api: BareApi) -> None:
+    """Goal: from any machine. Method: an empty folder, and a broken seatrial.yaml; only what is
+    expired, then all of it everywhere; JSON."""
+    (folder / "seatrial.yaml").write_text("targets: [")
+    other = "2026-02-02T020202Z-beef"
+    put_fault(bare_api, "old", other, "2001-01-01T00:00:00Z")
+    put_fault(bare_api, "young", other, "2999-01-01T00:00:00Z")
+    try:
+        code, out, err = run("heal", "--expired", *flags(bare_api))
+        assert (code, out) == (0, "healed: virtualservice/old in ecommerce\n")
+        assert "seatrial.yaml has mistakes, and is not needed" in err
+        assert f"virtualservice/young still carries the fault 01-abort of run {other}" in err
+        code, out, _ = run("heal", "--all", "--everywhere", *flags(bare_api), "-o", "json")
+        assert code == 0
+        assert json.loads(out)["removed"] == ["virtualservice/young in ecommerce"]
+        code, out, _ = run("heal", "--all", "--everywhere", *flags(bare_api))
+        assert out == "nothing to heal: no fault in any namespace of seatrial-bare\n"
+    finally:
+        for name in ("old", "young"):
+            bare_api.delete(name)
+
+
+@pytest.mark.sandbox
+def test_a_run_on_a_cluster_by_flags_is_healed_where_it_was(
+    run: Run, wrecked: RunDir, bare_api: BareApi
+) -> None:
+    """Goal: RUN is enough on the machine where it ran. Method: its manifest keeps the flags."""
+    told = TargetInfo(
+        kind="cluster",
+        name=bare_api.target.context,
+        namespace="ecommerce",
+        ingress_url="http://i",
+        host="",
+        prometheus_url="http://p",
+        context=bare_api.target.context,
+        flags=" ".join([*flags(bare_api)[:4], "--namespace", "ecommerce", "--ingress", "http://i"]),
+    )
+    manifest = wrecked.read_manifest()
+    wrecked.write_manifest(manifest.model_copy(update={"target": told}))
+    put_fault(bare_api, "flagged", wrecked.run_id, "2999-01-01T00:00:00Z")
+    try:
+        code, out, _ = run("heal", "latest")
+        assert (code, out) == (0, "healed: virtualservice/flagged in ecommerce\n")
+        assert [(e.action, e.kind) for e in wrecked.read_events()][-1] == ("heal", "ok")
+    finally:
+        bare_api.delete("flagged")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--kubeconfig", "k"), "of which cluster?"),
+        (("--context", "c"), "missing --namespace"),
+        (("--timeout", "30"), "--timeout: '30' is not a duration"),
+        (("--context", "c", "-n", "n", "--sandbox-name", "s"), "--sandbox-name says nothing"),
+    ],
+)
+def test_half_an_address_is_2(run: Run, folder: Path, words: tuple[str, ...], said: str) -> None:
+    code, _, err = run("heal", "--all", *words)
+    assert code == 2
+    assert said in err
+
+
+# -- the reaper's manifest -------------------------------------------------------------------------
+
+
+def test_the_manifest_of_the_reaper_is_printed_and_nothing_else(run: Run, folder: Path) -> None:
+    code, out, err = run("reaper", "-n", "shop", "--image", "i:1", "--every", "5m", "--nodes")
+    assert (code, err) == (0, "")
+    assert out == manifest("shop", "i:1", every_s=300.0, nodes=True)
+
+
+@pytest.mark.parametrize(("every", "said"), [("7m", "cannot run every 420 s"), ("5", "--every 5:")])
+def test_an_interval_that_cron_has_not_is_2(run: Run, folder: Path, every: str, said: str) -> None:
+    code, _, err = run("reaper", "-n", "shop", "--every", every)
+    assert code == 2
+    assert said in err
