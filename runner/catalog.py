@@ -165,7 +165,10 @@ def examine(choice: TargetChoice) -> tuple[Symptom, ...]:
     from runner.targets.doctor import examine_cluster, examine_machine, examine_sandbox
 
     if choice.name == SANDBOX:
-        return (*examine_machine(sandbox=True), *examine_sandbox(choice.sandbox_name))
+        return (
+            *examine_machine(sandbox=True),
+            *examine_sandbox(choice.sandbox_name, choice.config.sandbox),
+        )
     spec = cluster_spec(choice)
     return (*examine_machine(sandbox=False), *examine_cluster(choice.name, spec))
 

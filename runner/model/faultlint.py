@@ -16,7 +16,6 @@ from runner.model.fault import (
     HttpAbort,
     HttpDelay,
     NetworkDeny,
-    PodKill,
     RolloutRestart,
     Scale,
 )
@@ -41,12 +40,6 @@ def futile(fault: Fault) -> Iterator[Futile]:
     """What in ``fault`` makes it useless."""
     if fault.expects == "breaker" and (why := no_breaker(fault)):
         yield Futile("expects", why)
-    if isinstance(fault, PodKill) and fault.every is not None and fault.every >= fault.duration:
-        yield Futile(
-            "every",
-            f"the fault is over after {fault.duration:g}s, so that nothing is killed again after "
-            f"{fault.every:g}s; accepted: a duration above {fault.every:g}s, or no 'every'",
-        )
     if isinstance(fault, ChaosToolkit):
         yield from _foreign(fault)
 

@@ -11,19 +11,23 @@ from typing import Literal
 from runner.errors import SeatrialError
 from runner.model.faultmark import all_marks
 from runner.model.recording import TargetInfo
-from runner.model.target import ClusterSpec
+from runner.model.rights import LOOK, OF_KIND, all_rights
+from runner.model.target import OPT_IN_LABEL, OPT_IN_VALUE, ClusterSpec, Rules
+from runner.targets.alerts import alert_findings
 from runner.targets.cluster import bare_info, cluster_info
 from runner.targets.inspection import Objects, read_objects
 from runner.targets.looking import look
+from runner.targets.permissions import opt_in
 from runner.targets.preflight import target_flags, target_symptoms
 from runner.targets.reachability import check_prometheus
 from runner.targets.sighting import ingress_symptoms
 from runner.targets.survey import asked_for, host_of
-from runner.targets.symptom import Symptom
+from runner.targets.symptom import State, Symptom, several
 
 COUNTED_KINDS = ("pods", "services", "deployments")
 _PACKAGES = ("locust", "chaostoolkit", "chaostoolkit-kubernetes", "prometheus-api-client")
 _MIN_FREE_GB = 1.0
+RULES = Rules()
 
 
 def examine_machine(*, sandbox: bool) -> tuple[Symptom, ...]:
@@ -81,7 +85,7 @@ def _disk() -> Symptom:
     )
 
 
-def examine_sandbox(name: str) -> tuple[Symptom, ...]:
+def examine_sandbox(name: str, rules: Rules = RULES) -> tuple[Symptom, ...]:
     """The sandbox ``name``, if it is up; a run starts one where it is not."""
     from runner.targets.sandbox import control
     from runner.targets.sandbox_target import sandbox_info
@@ -92,7 +96,7 @@ def examine_sandbox(name: str) -> tuple[Symptom, ...]:
     if info.state != "ready":
         hint = f"`seatrial sandbox logs --name {name}` says more"
         return (Symptom(part, "missing", f"{info.state}: {info.message}", hint),)
-    return (Symptom(part, "ok", f"up since {info.since}"), *examine_target(target))
+    return (Symptom(part, "ok", f"up since {info.since}"), *examine_target(target, rules))
 
 
 def examine_cluster(name: str, spec: ClusterSpec) -> tuple[Symptom, ...]:
@@ -103,13 +107,18 @@ def examine_cluster(name: str, spec: ClusterSpec) -> tuple[Symptom, ...]:
         unread = Symptom("kubeconfig", "missing", error.message, _advice(error))
         bare = bare_info(name, spec)
         return (unread, _ingress(bare), _prometheus(bare))
-    return (Symptom("kubeconfig", "ok", target.kubeconfig), *examine_target(target))
+    return (Symptom("kubeconfig", "ok", target.kubeconfig), *examine_target(target, spec))
 
 
-def examine_target(target: TargetInfo) -> tuple[Symptom, ...]:
-    """A target that is up: does it answer, is it healthy, and is it as it should be?"""
+def examine_target(target: TargetInfo, rules: Rules) -> tuple[Symptom, ...]:
+    """A target that is up: does it answer, is it healthy, is it as it should be, and what may we?
+
+    Args:
+        target: The target.
+        rules: What its owner allows.
+    """
     try:
-        objects = read_objects(target)
+        objects = read_objects(target, all_rights())
     except SeatrialError as error:
         unread = Symptom("Kubernetes API", "missing", error.message, _advice(error))
         return (_ingress(target), _prometheus(target), unread)
@@ -119,8 +128,52 @@ def examine_target(target: TargetInfo) -> tuple[Symptom, ...]:
         _prometheus(target),
         _api(target, objects),
         *target_symptoms(objects, seen, target),
+        _rights(target, objects),
+        *_opt_in(target, objects, rules),
+        *_alerts(target, rules),
         _faults(target, objects),
     )
+
+
+def _rights(target: TargetInfo, objects: Objects) -> Symptom:
+    """Which kinds of faults the permissions allow."""
+    permissions, part = objects.permissions, "permissions"
+    if permissions.trouble:
+        return Symptom(part, "missing", f"cannot be asked for: {permissions.trouble}")
+    denied = set(permissions.denied)
+    hint = "`seatrial role` prints the Role that grants them"
+    needed = [str(right) for right in LOOK if right in denied]
+    if needed:
+        return Symptom(part, "missing", f"no run without: {several(needed)}", hint)
+    barred = [kind for kind, rights in OF_KIND.items() if denied & set(rights)]
+    if barred:
+        lacking = several(str(right) for right in permissions.denied)
+        return Symptom(part, "warn", f"no {', '.join(barred)} without: {lacking}", hint)
+    if denied:
+        lacking = several(str(right) for right in permissions.denied)
+        return Symptom(part, "warn", f"less is seen without: {lacking}", hint)
+    return Symptom(part, "ok", f"every kind of fault in {target.namespace}")
+
+
+def _opt_in(target: TargetInfo, objects: Objects, rules: Rules) -> tuple[Symptom, ...]:
+    """Whether the namespace of a cluster allows to be disturbed."""
+    if not isinstance(rules, ClusterSpec) or objects.permissions.trouble:
+        return ()
+    refusals = opt_in(objects.permissions, target.namespace)
+    if not refusals:
+        found = f"{target.namespace} carries {OPT_IN_LABEL}={OPT_IN_VALUE}"
+        return (Symptom("opt-in", "ok", found),)
+    state: State = "missing" if rules.require_opt_in else "warn"
+    return (Symptom("opt-in", state, refusals[0]),)
+
+
+def _alerts(target: TargetInfo, rules: Rules) -> tuple[Symptom, ...]:
+    """Alerts that fire now, as far as they count."""
+    reasons, warnings = alert_findings(target, rules)
+    found = [Symptom("alerts", "missing", reason) for reason in reasons]
+    found += [Symptom("alerts", "warn", warning) for warning in warnings]
+    told = "none fires" if rules.alerts != "ignore" else "not looked at: `alerts: ignore`"
+    return tuple(found) or (Symptom("alerts", "ok", told),)
 
 
 def _ingress(target: TargetInfo) -> Symptom:

@@ -71,15 +71,23 @@ def clock_symptoms(skews_s: Iterable[tuple[str, float | None]]) -> tuple[Symptom
     if not known:
         return (Symptom("clocks", "warn", "nobody told the time"),)
     if worst_s <= CLOCK_WARN_S:
-        told = " and ".join(f"{whose}'s" for whose, _ in known)
-        return (Symptom("clocks", "ok", f"ours and {told} agree within {CLOCK_WARN_S:g} s"),)
+        told = " and ".join(map(_possessive, (whose for whose, _ in known)))
+        return (Symptom("clocks", "ok", f"{told} agree with ours within {CLOCK_WARN_S:g} s"),)
     apart = "; ".join(
-        f"{whose}'s clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} ours"
+        f"{_possessive(whose)} clock is {abs(skew_s):.1f} s {_way(skew_s)} ours"
         for whose, skew_s in known
         if abs(skew_s) > CLOCK_WARN_S
     )
     hint = "set the clocks; a fault's time and the signals' would not be the same"
     return (Symptom("clocks", "missing" if worst_s > CLOCK_REFUSE_S else "warn", apart, hint),)
+
+
+def _way(skew_s: float) -> str:
+    return "ahead of" if skew_s > 0 else "behind"
+
+
+def _possessive(whose: str) -> str:
+    return f"{whose}'" if whose.endswith("s") else f"{whose}'s"
 
 
 def ejectable(service: str, objects: Objects, namespace: str) -> tuple[int | None, str]:

@@ -87,7 +87,7 @@ def _health(answers: Sequence[Answered]) -> tuple[Symptom, ...]:
     if sick:
         return (Symptom("health paths", "warn", several(sick)),)
     well = [one.path for one in there if one.status < 400]
-    return (Symptom("health paths", "ok", f"{len(well)} answer"),) if well else ()
+    return (Symptom("health paths", "ok", f"well: {several(well)}"),) if well else ()
 
 
 def _envoy(answers: Sequence[Answered]) -> tuple[Symptom, ...]:
@@ -116,10 +116,10 @@ def data_symptom(seen: Seen, services: Sequence[str], *, called: bool = True) ->
         if not known:
             silent.append(service)
             continue
-        newest_s.append(min(known))
+        newest_s.append(max(known))
         lacking = [reporter for reporter, age_s in ages.items() if age_s is None]
-        if min(known) > STALE_S:
-            wrong.append(f"the newest sample about {service} is {min(known):.0f} s old")
+        if max(known) > STALE_S:
+            wrong.append(f"the newest sample about {service} is {max(known):.0f} s old")
         elif lacking:
             wrong.append(f"no sample about {service} has reporter={lacking[0]}")
     if wrong:
