@@ -184,15 +184,22 @@ class _Healer:
 
 
 def rollback_player(run_folder: Path) -> Play:
-    """Plays the rollbacks that are kept in the folder of a run, for faults of that run."""
+    """Plays the rollbacks that are kept in the folder of a run, for faults of that run.
+
+    Once for each fault, however often a heal looks: what failed a moment ago takes seconds to fail
+    again, and others wait for their heal.
+    """
     folder = RunDir(run_folder)
+    said: dict[str, list[str]] = {}
 
     def play(run: str, fault: str) -> list[str]:
         if run.lower() != folder.run_id.lower():
             return [f"its rollbacks are in the folder of run {run}: seatrial heal {run}"]
         from runner.chaos.foreign import play_rollbacks
 
-        return play_rollbacks(folder.fault_dir(fault))
+        if fault not in said:
+            said[fault] = play_rollbacks(folder.fault_dir(fault))
+        return said[fault]
 
     return play
 

@@ -230,15 +230,20 @@ def unmark_fault(
 
 
 @activity
-def steady_state_is_back(probes: Sequence[str], within_s: float = 5.0) -> bool:
+def steady_state_is_back(
+    probes: Sequence[str], after: Sequence[str] = (), within_s: float = 5.0
+) -> bool:
     """Whether probes of the experiment's own steady state are within their tolerances again.
 
     Args:
         probes: Their names. A value that is none (None, NaN) is never within a tolerance.
+        after: Names of rollbacks; when one of them failed, nothing is waited for.
         within_s: How long it may take until they are.
     """
     until_s = time.monotonic() + within_s
     now = watched()
+    if failed := now.outcomes_of(list(after), within_s):
+        raise FaultError(f"not looked at, because not all is undone: {'; '.join(failed)}")
     chosen = [probe for probe in _steady_state(now.experiment) if probe.get("name") in set(probes)]
     missing = set(probes) - {probe["name"] for probe in chosen}
     if missing:

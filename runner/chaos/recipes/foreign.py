@@ -28,7 +28,8 @@ def foreign_fault(planned: PlannedFault, fault: ChaosToolkit, setting: Setting) 
     }
     look: list[Activity] = []
     if steady:
-        look = [probe("steady-state-again", "steady_state_is_back", {"probes": steady})]
+        again = {"probes": steady, "after": rollbacks}
+        look = [probe("steady-state-again", "steady_state_is_back", again)]
     can_be_marked = probe("fault-can-be-marked", "fault_can_be_marked", dict(setting.where))
     return {
         **{key: value for key, value in extra.items() if value},
