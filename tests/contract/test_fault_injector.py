@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from chaos_objects import virtual_service
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, PlannedFault, make_plan
 from runner.model.recording import TargetInfo
-from runner.ports import Clock, FaultInjector, HealReport, Job
+from runner.ports import Clock, FaultInjector, Guardian, HealReport, Job
 from runner.process import SystemClock
 from runner.store import RunDir, Store
 from runner.testing import FakeWorld
@@ -39,6 +39,7 @@ class Bench:
     run: RunDir
     in_place: Callable[[], bool]
     starts_at_s: float = 0.0
+    guardians: list[Guardian] = field(default_factory=list)
 
     @property
     def fault(self) -> PlannedFault:
@@ -52,6 +53,10 @@ class Bench:
             self.fault, self.run.run_id, self.target, workdir, self.starts_at_s
         )
 
+    def guard(self) -> Guardian:
+        self.guardians.append(self.injector.guard(self.run.run_id, self.target, self.run.path))
+        return self.guardians[-1]
+
     def heal(self, fault_id: str | None = None) -> HealReport:
         return self.injector.heal(self.run.run_id, fault_id, self.target)
 
@@ -64,7 +69,14 @@ class Bench:
 
 
 @pytest.fixture(params=["fake", pytest.param("chaostoolkit", marks=pytest.mark.sandbox)])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = make_bench(request, tmp_path)
+    yield made
+    for guardian in made.guardians:
+        guardian.dismiss(0.0)
+
+
+def make_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     experiment = {
         "name": "contract",
         "description": "A contract.",
@@ -123,7 +135,7 @@ def test_fault_is_in_place_from_its_start_to_its_end(bench: Bench) -> None:
 
 def test_fault_that_is_stopped_and_healed_is_gone(bench: Bench) -> None:
     """Goal: an abort leaves nothing, and healing again does no harm. Method: stop in the middle."""
-    job = bench.inject(lead_s=0.0)
+    job = bench.inject()
     bench.until(bench.in_place)
     job.stop(10.0)
     assert job.poll() is not None
@@ -141,6 +153,42 @@ def test_fault_that_is_stopped_before_its_start_never_comes(bench: Bench) -> Non
     bench.until(lambda: bench.clock.wall_s() > bench.starts_at_s + 0.5)
     assert not bench.in_place()
     assert bench.heal() == HealReport()
+
+
+def test_guardian_gets_ready_says_nothing_and_goes(bench: Bench) -> None:
+    """Goal: a run that ends well has nothing of it left. Method: guard, break, heal, dismiss."""
+    guardian = bench.guard()
+    bench.until(guardian.ready)
+    assert (guardian.word(), guardian.poll()) == (None, None)
+    job = bench.inject()
+    bench.until(bench.in_place)
+    job.stop(0.0)
+    assert bench.heal(bench.fault.id).left == ()
+    assert not bench.in_place()
+    guardian.dismiss(BOUND_S)
+    assert (guardian.poll(), guardian.ready(), guardian.word()) == (0, False, None)
+    guardian.dismiss(1.0)
+
+
+def test_guardian_that_is_left_heals(bench: Bench) -> None:
+    """Goal: what the runner cannot heal is not given up. Method: a fault whose child is killed."""
+    guardian = bench.guard()
+    bench.until(guardian.ready)
+    job = bench.inject()
+    bench.until(bench.in_place)
+    job.stop(0.0)
+    guardian.leave()
+    bench.until(lambda: not bench.in_place())
+    guardian.dismiss(0.0)
+    assert bench.heal() == HealReport()
+
+
+def test_guardian_that_is_dismissed_before_it_is_ready_goes_at_once(bench: Bench) -> None:
+    """Goal: a target that refuses is told at once. Method: dismiss without waiting for anything."""
+    guardian = bench.guard()
+    guardian.dismiss(BOUND_S)
+    assert guardian.poll() is not None
+    assert bench.run.read_events() == ()
 
 
 def test_nothing_to_heal_is_nothing_left(bench: Bench) -> None:
