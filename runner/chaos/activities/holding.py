@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from runner.chaos.annotation import Tag
 from runner.chaos.client import ApiRefusalError
@@ -12,12 +14,12 @@ from runner.errors import FaultError
 
 STEP_S = 0.2
 LOOK_EVERY_S = 2.0
-QUIET_S = 1.0
-"""No look in the last moments, so that an answer that is slow does not make the end late."""
 
 
 def hold(until_wall_s: float, look: Callable[[], Iterable[Tag | None]]) -> None:
     """Wait until the Unix time ``until_wall_s``, to the millisecond.
+
+    Looks go on beside the wait: an API server that is slow to answer does not make the end late.
 
     Args:
         until_wall_s: The end; a time that has passed is no error.
@@ -28,15 +30,34 @@ def hold(until_wall_s: float, look: Callable[[], Iterable[Tag | None]]) -> None:
         FaultError: At once, when the fault is not there (any more), or when it expires before the
             end: from then on anybody may take it away.
     """
-    next_look_s = 0.0
+    answers: SimpleQueue[Exception | None] = SimpleQueue()
+    next_look_s, looking = 0.0, False
     while (left_s := until_wall_s - time.time()) > 0:
-        if time.time() >= next_look_s and (left_s > QUIET_S or not next_look_s):
-            try:
-                outlives(look(), until_wall_s)
-            except ApiRefusalError as error:
-                log.warning("cannot see the fault: %s", error.message)
-            next_look_s = time.time() + LOOK_EVERY_S
-        time.sleep(max(0.0, min(until_wall_s - time.time(), STEP_S)))
+        if not looking and time.time() >= next_look_s:
+            Thread(target=_look_once, args=(look, until_wall_s, answers), daemon=True).start()
+            looking = True
+        try:
+            problem = answers.get(timeout=min(left_s, STEP_S))
+        except Empty:
+            continue
+        looking, next_look_s = False, time.time() + LOOK_EVERY_S
+        if isinstance(problem, ApiRefusalError):
+            log.warning("cannot see the fault: %s", problem.message)
+        elif problem is not None:
+            raise problem
+
+
+def _look_once(
+    look: Callable[[], Iterable[Tag | None]],
+    until_wall_s: float,
+    answers: SimpleQueue[Exception | None],
+) -> None:
+    problem: Exception | None = None
+    try:
+        outlives(look(), until_wall_s)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the waiting thread raises it
+        problem = error
+    answers.put(problem)
 
 
 def outlives(tags: Iterable[Tag | None], until_wall_s: float) -> None:
