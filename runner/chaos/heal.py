@@ -34,7 +34,7 @@ from runner.chaos.client import (
     one_line,
 )
 from runner.chaos.login import SERVICE_ACCOUNT
-from runner.chaos.looking import Found, Look, Looker, Scope
+from runner.chaos.looking import MOST_SILENCES, Found, Look, Looker, Scope
 from runner.chaos.objects import Object
 from runner.errors import ExitCode, FaultError, SeatrialError
 from runner.model.faultmark import EXPIRY_MARGIN_S
@@ -145,21 +145,28 @@ class _Healer:
     sleep: Callable[[float], None]
     play: Play | None
     report: Healing = field(default_factory=Healing)
+    silences: int = 0
 
     def undo(self, carrier: Carrier, obj: Object, keys: set[str]) -> str:
         """Why ``obj`` could not be healed; empty when it was, or is gone as a whole."""
         if carrier.rollback_elsewhere and (why := self._play(carrier, obj, keys)):
             return why
+        left_s = self.until_s - time.monotonic()
+        if left_s < 0 and self.silences >= MOST_SILENCES:
+            return "nobody answers, and the time is over"
         try:
             edit(
                 self.cluster,
                 carrier.kind,
                 obj,
                 partial(self._without, carrier),
-                deadline_s=max(0.0, self.until_s - time.monotonic()),
+                deadline_s=max(0.0, left_s),
                 pause=self.sleep,
             )
-        except (ApiRefusalError, FaultError) as error:
+        except ApiRefusalError as error:
+            self.silences = 0 if error.status else self.silences + 1
+            return one_line(error)
+        except FaultError as error:
             return one_line(error)
         if _subject(obj) not in self.report.removed:
             self.report.removed.append(_subject(obj))

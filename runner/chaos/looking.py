@@ -16,7 +16,7 @@ from runner.chaos.annotation import ANNOTATION, Tag, annotations_of, fault_key
 from runner.chaos.carriers import CARRIERS, Carrier
 from runner.chaos.client import ApiRefusalError, Cluster
 from runner.chaos.objects import Object
-from runner.model.faultmark import EXPIRY_MARGIN_S, marks_on
+from runner.model.faultmark import EXPIRY_MARGIN_S, PREFIX, FaultMark, marks_on
 
 log = logging.getLogger(__name__)
 
@@ -188,11 +188,7 @@ class Looker:
         for obj in objects:
             keys = self.keys(carrier, obj, now_s)
             look.others += [
-                mark.sentence
-                for mark in marks_on(obj)
-                if carrier.alias(fault_key(mark.run, mark.fault)) not in keys
-                and fault_key(mark.run, mark.fault) not in keys
-                and mark.fault not in keys
+                mark.sentence for mark in marks_on(obj) if not keys & _names(carrier, mark)
             ]
             if keys:
                 look.found.append((carrier, obj, keys))
@@ -217,6 +213,12 @@ class Looker:
                 raise
             look.notes.append(f"only {namespace} was looked at: {error.message}")
             return self.cluster.items(carrier.kind, namespace, carrier.selector)
+
+
+def _names(carrier: Carrier, mark: FaultMark) -> set[str]:
+    """The keys by which the fault of a mark may be known."""
+    key = fault_key(mark.run, mark.fault)
+    return {key, carrier.alias(key), mark.fault, PREFIX + mark.fault}
 
 
 def _subject(obj: Object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from chaos_fakes import FakeCluster
-from chaos_objects import NAMESPACE, virtual_service
+from chaos_objects import NAMESPACE, route, virtual_service
 
 from runner.chaos import fields
 from runner.chaos.annotation import Tag
@@ -102,4 +102,19 @@ def test_what_could_not_be_written_and_not_be_seen_again_is_named() -> None:
     assert report.left == [
         "virtualservice/payment-api in ecommerce: fault 01-x of run R1: replace: HTTP 500: refused",
         "virtualservices in ecommerce: items: HTTP 500: refused",
+    ]
+
+
+def test_writes_that_nobody_answers_are_not_all_waited_for() -> None:
+    """Goal: a bound, whatever the number of objects. Method: five faults, and silence at each."""
+    found = FakeCluster(refuse={"replace": [0] * 99})
+    for name in "abcde":
+        vs = virtual_service(name, route(name))
+        one = Tag(RUN, "01-x", "o", "2999-01-01T00:00:00Z", name, abort_block(503, 50))
+        found.put(add_fault(vs, one))
+    report = heal(found, Scope(NAMESPACE, RUN), deadline_s=0.0, sleep=lambda seconds: None)
+    assert found.calls.count("replace virtualservices") == 2
+    assert [left.partition("R1: ")[2] for left in report.left] == [
+        *["replace: no answer"] * 2,
+        *["nobody answers, and the time is over"] * 3,
     ]

@@ -13,7 +13,7 @@ import aiohttp
 
 from runner.errors import TargetError
 from runner.model.faultmark import all_marks
-from runner.targets.sandbox.apiclient import VIRTUALSERVICES, ApiClient
+from runner.targets.sandbox.apiclient import ApiClient
 from runner.targets.sandbox.mesh.model import Object, ObjectRef, UnsupportedField
 from runner.targets.sandbox.mesh.trials import Rejected
 from runner.targets.sandbox.settings import SandboxSettings
@@ -57,7 +57,7 @@ class MeshReporter:
             for item in rejected
             if item.ref is not None and item.ref in objects
         }
-        marks = all_marks(obj for ref, obj in objects.items() if ref.kind == VIRTUALSERVICES.kind)
+        marks = all_marks({**obj, "kind": ref.kind} for ref, obj in objects.items())
         document = {
             "faults": [mark._asdict() for mark in marks],
             "rejected": [{**_named(item.ref), "reason": item.reason} for item in rejected],
