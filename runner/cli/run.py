@@ -117,7 +117,7 @@ def run_command(
     source = load_experiment(find_experiment(name, experiments))
     address, crew = split_target(more)
     plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
-    choice = target_choice(**address)
+    choice = replace(target_choice(**address), ignore_alerts=ignore_alerts)
     if dry_run:
         from runner.cli.preview import show_preview
 
@@ -127,7 +127,6 @@ def run_command(
     choice = replace(
         choice,
         keep=keep,
-        ignore_alerts=ignore_alerts,
         hold_s=plan.duration_s + plan.experiment.load.stop_timeout + HOLD_MARGIN_S,
         tell=lambda text: view.note(text),  # noqa: PLW0108 - there is no view yet
     )

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from chaos_fakes import FakeCluster
-from chaos_objects import NAMESPACE
+from chaos_objects import NAMESPACE, pod
 from chaos_plans import planned
+from chaoslib.exceptions import ActivityFailed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from preview_world import EVERY_KIND, SAY, TARGET, budget, shop, stored
 
 from runner.chaos import actions
@@ -91,6 +94,36 @@ def test_the_pods_of_the_preview_are_those_that_the_run_kills() -> None:
         assert {p.name: p.uid for p in preview.pods}[killed[0]] == done["killed"][0]["uid"]
         drawn.add(tuple(sorted(killed)))
     assert len(drawn) > 1
+
+
+@given(
+    ready=st.lists(st.booleans(), min_size=1, max_size=8),
+    count=st.one_of(st.integers(1, 4), st.sampled_from(["30%", "50%", "all"])),
+    seed=st.integers(0, 2**32),
+    bounds=st.builds(Bounds, max_pods=st.none() | st.integers(0, 4)),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_preview_and_a_run_agree_in_any_state(
+    ready: list[bool], count: int | str, seed: int, bounds: Bounds
+) -> None:
+    """Goal: what is shown is what happens, refusals too. Method: any pods, counts and bounds."""
+    cluster = shop()
+    cluster.objects["pods"] = {}
+    cluster.put(*(pod(f"order-{n}", ready=one) for n, one in enumerate(ready)), kind=PODS)
+    fault = planned("pod-kill", "order-api", count=count, min_healthy=0)
+    fault = fault.model_copy(update={"seed": seed})
+    target = TARGET.model_copy(update={"bounds": bounds})
+    preview = preview_fault(fault, target, cluster, time.time())
+    arguments = compile_fault(fault, target, "r", time.time())["method"][1]["provider"]["arguments"]
+    problem, killed = "", []
+    try:
+        with standing_in(cluster):
+            done = actions.kill_pods(**arguments | {"follow_until_wall_s": None})
+        killed = [victim["name"] for victim in done["killed"]]
+    except ActivityFailed as error:
+        problem = str(error)
+    assert preview.problem == problem
+    assert chosen(preview) == sorted(killed)
 
 
 def test_the_diff_of_the_preview_is_what_the_run_does() -> None:
