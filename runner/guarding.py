@@ -79,7 +79,8 @@ def heed(run: Conduct, target: TargetInfo) -> None:
         return
     run.guardians_lost += 1
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-    run.journal.write(SOURCE, "lost", "note", f"it ended {how}: {guardian.tail(1)}")
+    said = ": ".join(filter(None, (f"it ended {how}", guardian.tail(1))))
+    run.journal.write(SOURCE, "lost", "note", said)
     if run.guardians_lost <= MAX_LOST:
         start_guardian(run, target)
         return

@@ -37,7 +37,7 @@ GONE = "the sandbox is gone, and every fault in it"
 
 
 def scope_of(namespace: str, run: RunDir, fault: str = "") -> Scope:
-    """What a run, or one fault of it, has to be healed of; with what it is known to have changed."""
+    """What a run (or one fault of it) is to be healed of, and what it is known to have changed."""
     faults = [fault] if fault else run.fault_ids()
     changed = {subject for name in faults for subject in changed_subjects(run.fault_dir(name))}
     return Scope(namespace, run=run.run_id, fault=fault, expected=frozenset(changed))
@@ -56,6 +56,7 @@ class Aftermath:
         clock: Waits.
         give_up_s: How long an API server that does not answer is waited for.
         heal_s: Bound of each heal, in seconds, if it should be lower.
+        reconnect: Logs in anew after a heal that failed: the login may have run out.
     """
 
     cluster: Cluster
@@ -66,6 +67,7 @@ class Aftermath:
     clock: Clock = field(default_factory=SystemClock)
     give_up_s: float = GIVE_UP_S
     heal_s: float = HEAL_S
+    reconnect: Callable[[], Cluster] | None = None
     _journal: Journal = field(init=False)
     _began_s: float = field(init=False)
     _on_record: bool = field(init=False, default=False)
@@ -97,6 +99,7 @@ class Aftermath:
                 log.warning("not healed yet: %s", problem)
                 self.clock.sleep(TROUBLE_PAUSES_S[min(troubles, len(TROUBLE_PAUSES_S) - 1)])
                 looks, troubles = 0, troubles + 1
+                self._log_in()
                 continue
             if removed or not self._on_record:
                 self._healed(removed, ", ".join(removed) or "nothing was in place")
@@ -104,6 +107,10 @@ class Aftermath:
             if looks > len(QUIET_PAUSES_S):
                 return True
             self.clock.sleep(QUIET_PAUSES_S[looks - 1])
+
+    def _log_in(self) -> None:
+        with contextlib.suppress(SeatrialError):
+            self.cluster = self.reconnect() if self.reconnect is not None else self.cluster
 
     def _heal_once(self, bound_s: float) -> tuple[list[str], str]:
         """What was removed, and why that is not all."""

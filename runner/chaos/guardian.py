@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -136,13 +137,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("runner.chaos.looking").setLevel(logging.WARNING)  # It says so each time.
     asked = _parser().parse_args(argv)
     run = RunDir(Path(asked.folder))
+    connect = partial(KubeCluster, asked.kubeconfig, asked.context)
     try:
-        cluster = KubeCluster(asked.kubeconfig, asked.context)
+        cluster = connect()
     except SeatrialError as error:
         log.error("%s", one_line(error))  # noqa: TRY400 - one line for the runner
         return error.exit_code
     guardian = Guardian(cluster, asked.namespace, run)
-    lookout = Lookout(cluster, asked.namespace, run.run_id)
+    lookout = Lookout(cluster, asked.namespace, run.run_id, reconnect=connect)
     _warm_up(guardian, run.run_id)
     threading.Thread(target=guardian.keep_lookout, args=(lookout,), daemon=True).start()
     say(ready=True)
@@ -156,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked.namespace,
         run,
         killed=end == "gone",
+        reconnect=connect,
         is_gone=lambda: asked.sandbox and sandbox_is_gone(Path(asked.kubeconfig)),
     ).make_whole()
     with contextlib.suppress(ApiRefusalError):

@@ -19,7 +19,7 @@ from runner.chaos.environment import child_environment
 from runner.errors import FaultError
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
-from runner.private import PrivateFolder, held
+from runner.private import PREFIX, PrivateFolder, held
 from runner.store import RunDir
 
 ANSWER_S = 15.0
@@ -142,6 +142,11 @@ def start_guardian(run_id: str, target: TargetInfo, folder: Path, python: str) -
         FaultError: When it cannot be started.
     """
     log = RunDir(folder.resolve()).log_path("guardian")
+    private = PrivateFolder()
+    kubeconfig = Path(target.kubeconfig)
+    if kubeconfig.parent.name.startswith(PREFIX):  # The run takes it along when it ends.
+        kubeconfig = _private_copy(kubeconfig, private.path)
+        target = target.model_copy(update={"kubeconfig": str(kubeconfig)})
     argv = [
         *(python, "-P", "-m", "runner.chaos.guardian"),
         *("--kubeconfig", str(Path(target.kubeconfig).resolve())),
@@ -149,12 +154,8 @@ def start_guardian(run_id: str, target: TargetInfo, folder: Path, python: str) -
         *("--folder", str(folder.resolve())),
         *(["--sandbox"] if target.kind == "sandbox" else []),
     ]
-    private = PrivateFolder()
     try:
-        with (
-            held(private.path, Path(target.kubeconfig).parent) as descriptors,
-            log.open("ab") as out,
-        ):
+        with held(private.path) as descriptors, log.open("ab") as out:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
@@ -170,3 +171,10 @@ def start_guardian(run_id: str, target: TargetInfo, folder: Path, python: str) -
         private.remove()
         raise FaultError(f"the guardian of the run does not start: {error}") from error
     return GuardianChild(process, private, run_id, log)
+
+
+def _private_copy(kubeconfig: Path, folder: Path) -> Path:
+    copy = folder / "kubeconfig"
+    copy.touch(0o600)
+    copy.write_bytes(kubeconfig.read_bytes())
+    return copy

@@ -17,7 +17,7 @@ from runner.model import lock
 
 log = logging.getLogger(__name__)
 
-FORBIDDEN, ABSENT, CONFLICT = 403, 404, 409
+LOGGED_OUT, FORBIDDEN, ABSENT, CONFLICT = 401, 403, 404, 409
 
 
 @dataclass(slots=True)
@@ -31,6 +31,7 @@ class Lookout:
         monotonic_s: A clock that never goes back.
         wall_s: Unix time.
         held: Whether the run has been seen to hold the Lease.
+        reconnect: Logs in anew, when the login has run out.
     """
 
     cluster: Cluster
@@ -39,6 +40,7 @@ class Lookout:
     monotonic_s: Callable[[], float] = time.monotonic
     wall_s: Callable[[], float] = time.time
     held: bool = False
+    reconnect: Callable[[], Cluster] | None = None
     _renewed_at_s: float = 0.0
     _renew_at_s: float = 0.0
 
@@ -57,6 +59,8 @@ class Lookout:
         except ApiRefusalError as error:
             if error.status not in (FORBIDDEN, ABSENT):
                 log.info("the switch: %s", error.message)
+            if error.status == LOGGED_OUT and self.reconnect is not None:
+                self.cluster = self.reconnect()
             return ""
         return f"every run in {self.namespace} was told to stop: {lock.why_stopped(found)}"
 

@@ -137,6 +137,16 @@ def test_an_api_server_that_is_away_is_waited_for(wrecked: Callable[..., Wreck])
     assert "the guardian healed 01-abort in 6" in wreck.run.read_manifest().reason
 
 
+def test_a_login_that_ran_out_is_renewed(wrecked: Callable[..., Wreck]) -> None:
+    """Goal: an old token is no excuse. Method: 401, until somebody logs in anew."""
+    wreck = wrecked()
+    old = FakeCluster(objects=wreck.cluster.objects, refuse={"items": [401] * 1000})
+    fresh, wreck.cluster = wreck.cluster, old
+    assert wreck.aftermath(reconnect=lambda: fresh).make_whole()
+    assert fresh.spec("payment-api") == virtual_service()
+    assert "after 0.8 s" in wreck.of_guardian()[-1].detail
+
+
 def test_what_cannot_be_healed_is_said_with_the_command(wrecked: Callable[..., Wreck]) -> None:
     """Goal: bounded, and never silent. Method: an API server that never comes back."""
     wreck = wrecked(back_at_s=1e9)

@@ -27,6 +27,7 @@ from runner.errors import FaultError
 from runner.journal import Journal
 from runner.model import lock
 from runner.model.recording import Manifest, unhealed
+from runner.private import PrivateFolder
 from runner.process import SystemClock
 from runner.store import RunDir, Store
 from runner.targets import halting, lease
@@ -184,9 +185,18 @@ def test_one_that_is_dismissed_leaves_nothing(voyage: Voyage, tmp_path: Path) ->
 @pytest.mark.sandbox
 @LINUX
 def test_one_that_is_left_goes_on_alone(voyage: Voyage) -> None:
-    """Goal: what a runner cannot heal is not given up with it. Method: leave it a fault."""
-    guardian = ToolkitInjector().guard(voyage.run.run_id, voyage.api.target, voyage.run.path)
+    """Goal: what a runner cannot heal is not given up with it. Method: leave it a fault, and take
+    the kubeconfig of the run away, as its end does."""
+    with PrivateFolder() as private:
+        kubeconfig = private / "kubeconfig"
+        kubeconfig.write_bytes(voyage.api.kubeconfig.read_bytes())
+        target = voyage.api.target.model_copy(update={"kubeconfig": str(kubeconfig)})
+        guardian = ToolkitInjector().guard(voyage.run.run_id, target, voyage.run.path)
     until(guardian.ready, guardian.tail(5))
+    argv = Path(f"/proc/{guardian.pid}/cmdline").read_text().split("\0")
+    copy = Path(argv[argv.index("--kubeconfig") + 1])
+    assert copy.read_bytes() == voyage.api.kubeconfig.read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600
     guardian.leave()
     until(voyage.healed, "the heal", 5.0)
     until(voyage.on_record, "the record", 5.0)

@@ -132,6 +132,18 @@ def test_rights_that_lack_end_nothing(post: Post) -> None:
     post.lookout.release()
 
 
+def test_a_login_that_ran_out_is_renewed(post: Post) -> None:
+    """Goal: a day's run keeps its Lease. Method: 401, until somebody logs in anew."""
+    post.lease()
+    post.looks(2)
+    post.cluster.refuse = {"read": [401] * 1000}
+    fresh = FakeCluster(objects=post.cluster.objects)
+    assert post.looks(10) == []
+    post.lookout.reconnect = lambda: fresh
+    assert post.looks(60) == []
+    assert post.renewed_at_s() > 60
+
+
 def test_a_lease_is_given_back_and_trouble_with_that_is_told(post: Post) -> None:
     post.lease()
     post.cluster.refuse = {"delete": [500]}
