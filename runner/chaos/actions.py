@@ -10,7 +10,7 @@ from runner.chaos.activities.foreign import mark_fault, unmark_fault
 from runner.chaos.activities.inbound import abort_inbound_requests, delay_inbound_requests
 from runner.chaos.activities.killing import keep_killing_pods, kill_pods
 from runner.chaos.activities.network import deny_network
-from runner.chaos.activities.nodes import cordon_node, evict_pods
+from runner.chaos.activities.nodes import cordon_node, evict_pods, watch_pods
 from runner.chaos.activities.requests import abort_requests, delay_requests
 from runner.chaos.activities.rollouts import restart_rollout
 from runner.chaos.activities.shared import remove_fault
@@ -34,4 +34,5 @@ __all__ = [
     "unmark_fault",
     "wait_until",
     "watch_deployment",
+    "watch_pods",
 ]

@@ -19,8 +19,6 @@ from runner.chaos.recovery import Kill, Watch
 from runner.errors import FaultError
 
 AGAIN_EVERY_S = 1.0
-"""Between two attempts to evict a pod that a PodDisruptionBudget holds."""
-
 LOOK_EVERY_S = 2.0
 
 
@@ -35,6 +33,7 @@ class Drain:
         selector: Label selector of the pods; empty for all.
         grace_s: Grace of each pod; its own when None.
         effects: File for the record of effects.
+        again_s: Between two attempts to evict a pod that a budget holds.
         still: Raises FaultError when the node is not cordoned any more.
         evicted: Names of the pods that were evicted.
         left: Why others are still there, by name.
@@ -46,6 +45,7 @@ class Drain:
     selector: str = ""
     grace_s: float | None = None
     effects: str = ""
+    again_s: float = AGAIN_EVERY_S
     still: Callable[[], object] | None = None
     evicted: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Drain:
             is_done = pods is not None and not evictable(pods, self.node)
             if is_done or time.time() >= until_s:
                 break
-            again_s = min(time.time() + AGAIN_EVERY_S, until_s)
+            again_s = min(time.time() + self.again_s, until_s)
             watch.follow(again_s)
             time.sleep(max(0.0, again_s - time.time()))
             self._check()

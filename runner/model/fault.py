@@ -105,6 +105,11 @@ class PodKill(_Fault):
             )
         if self.every is None and (self.jitter or self.while_recovering):
             raise ValueError("'jitter' and 'while_recovering' belong to 'every'")
+        if self.every is not None and self.every >= self.duration:
+            raise ValueError(
+                f"within {self.duration:g}s nothing is killed again every {self.every:g}s; "
+                "accepted: a 'duration' that is longer than 'every'"
+            )
         if self.every is not None and self.jitter >= self.every / 2:
             raise ValueError(
                 f"a jitter of {self.jitter:g}s could swap kills that are {self.every:g}s apart; "

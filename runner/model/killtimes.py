@@ -5,7 +5,7 @@ The moments follow from the plan and its seed alone, so they are known, and show
 
 from __future__ import annotations
 
-import random
+import hashlib
 from typing import Final
 
 MOST_KILLS: Final = 10_000
@@ -40,14 +40,19 @@ def kill_moments(
         raise ValueError(f"a kill every {every_s:g}s of {duration_s:g}s is more than {MOST_KILLS}")
     if not 0 <= jitter_s < every_s / 2:
         raise ValueError(f"a jitter of {jitter_s:g}s could swap kills that are {every_s:g}s apart")
-    chance = random.Random(seed)  # noqa: S311 - moments that can be had again are the point
     moments, number = [0.0], 1
     while (due_s := number * every_s) < duration_s:
         low_s, high_s = due_s - jitter_s, min(due_s + jitter_s, duration_s)
-        drawn_s = round(low_s + chance.random() * (high_s - low_s), MOMENT_DIGITS)
+        drawn_s = round(low_s + _chance(seed, number) * (high_s - low_s), MOMENT_DIGITS)
         moments.append(drawn_s if moments[-1] < drawn_s < duration_s else low_s)
         number += 1
     return tuple(moments)
+
+
+def _chance(seed: int, number: int) -> float:
+    """From 0 to below 1, the same for the same seed and number wherever it is computed."""
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def kill_seed(seed: int, number: int) -> int:

@@ -18,6 +18,7 @@ from runner.chaos import actions, nodes, probes
 from runner.chaos.activities.shared import standing_in
 from runner.chaos.annotation import ANNOTATION
 from runner.chaos.client import ApiRefusalError
+from runner.chaos.drains import Drain
 from runner.chaos.objects import NODES, PODS, SERVICES
 from runner.errors import FaultError
 
@@ -252,14 +253,11 @@ def test_only_pods_with_the_labels_are_evicted(cluster: Cluster) -> None:
     assert done["evicted"] == ["x"]
 
 
-def test_budget_is_asked_again_until_it_allows(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_budget_is_asked_again_until_it_allows(cluster: Cluster, tmp_path: Path) -> None:
     """Goal: 429 is no failure. Method: two pods, one is held for three rounds."""
-    monkeypatch.setattr("runner.chaos.drains.AGAIN_EVERY_S", 0.01)
     cluster.put(placed("c"), kind=PODS)
     cluster.held = {"c": 3}
-    done = actions.evict_pods(namespace=NAMESPACE, node="node-a", until_wall_s=time.time() + 30)
+    done = Drain(cluster, NAMESPACE, "node-a", again_s=0.01).run(time.time() + 30)
     assert (done["evicted"], done["left"]) == (["a", "c"], {})
     assert cluster.held == {"c": 0}
     assert "skipped" not in [what for what, _, _ in effects(tmp_path)]
@@ -308,6 +306,26 @@ def test_uncordon_by_somebody_ends_a_drain(cluster: Cluster) -> None:
     cluster.held = {"c": 1000}
     with pytest.raises(ActivityFailed, match=r"set spec\.unschedulable of node/node-a"):
         actions.evict_pods(**NAMED, until_wall_s=time.time() + 60)
+
+
+def test_return_of_all_pods_is_on_record(cluster: Cluster, tmp_path: Path) -> None:
+    """Goal: 'ready' after the way back. Method: whole, with one that waits, and none at all; one
+    that is leaving does not count; a fault that was cut short; one lost answer."""
+    wish: dict[str, Any] = {"namespace": NAMESPACE, "until_wall_s": time.time()}
+    assert actions.watch_pods(**wish, not_before_wall_s=time.time() + 60) is None
+    assert cluster.calls == []
+    leaving = placed("leaving", ready=False)
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-20T10:00:00Z"
+    cluster.put(leaving, placed("waits", ready=False), kind=PODS)
+    assert actions.watch_pods(**wish) is None
+    assert actions.watch_pods(**wish, selector="app=nobody") is None
+    assert effects(tmp_path) == []
+    cluster.put(placed("waits"), kind=PODS)
+    cluster.refuse = {"items pods": [0]}
+    assert actions.watch_pods(namespace=NAMESPACE, until_wall_s=time.time() + 20) is not None
+    ((what, subject, detail),) = effects(tmp_path)
+    assert (what, subject) == ("ready", "pods/ecommerce")
+    assert detail.startswith("all 3 pods ready")
 
 
 def test_api_server_that_is_away_does_not_end_a_drain(cluster: Cluster) -> None:

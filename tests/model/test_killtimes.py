@@ -78,3 +78,5 @@ def test_fault_knows_its_moments() -> None:
     assert fault.moments(3) == kill_moments(1500, 300, 60, 3)
     with pytest.raises(ValidationError, match="a longer 'every'"):
         _FAULT.validate_python({**wish, "every": "100ms"})
+    with pytest.raises(ValidationError, match="longer than 'every'"):
+        _FAULT.validate_python({**wish, "every": "25m"})

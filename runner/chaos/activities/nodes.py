@@ -12,14 +12,17 @@ from runner.chaos.activities.placing import in_place, set_field
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.carriers import UNSCHEDULABLE
-from runner.chaos.client import Cluster, patiently
+from runner.chaos.client import ApiRefusalError, Cluster, patiently
 from runner.chaos.drains import Drain
 from runner.chaos.effects import log, record
 from runner.chaos.fields import faults_on
 from runner.chaos.kills import service_selector
 from runner.chaos.nodes import chosen_node, evictable, is_cordoned, takes_pods
 from runner.chaos.objects import NODES, PODS, Object
+from runner.chaos.pods import is_leaving, is_ready
 from runner.errors import FaultError
+
+LOOK_AGAIN_S = 0.25
 
 
 @activity
@@ -227,6 +230,52 @@ def evict_pods(
         still=partial(in_place, cluster, NODES, "", key, UNSCHEDULABLE) if key else None,
     )
     return drain.run(time.time() if until_wall_s is None else until_wall_s)
+
+
+@activity
+def watch_pods(
+    *,
+    namespace: str,
+    until_wall_s: float,
+    selector: str = "",
+    not_before_wall_s: float = 0.0,
+    kubeconfig: str = "",
+    context: str = "",
+    effects: str = "",
+) -> float | None:
+    """Watch until every pod of a namespace is ready; that is on record as ``ready``.
+
+    Args:
+        namespace: Where.
+        until_wall_s: Unix time until which to watch.
+        selector: Label selector of the pods; all of the namespace by default.
+        not_before_wall_s: Before this Unix time nobody watches: a fault that is cut short has to
+            be undone, and nothing else.
+        kubeconfig: Path of the kubeconfig.
+        context: Context in it.
+        effects: File for the record of effects.
+
+    Returns:
+        Seconds until they were; None when they were not in time, which is a finding, no failure.
+    """
+    begun_s = time.time()
+    if begun_s < not_before_wall_s:
+        return None
+    cluster = connect(kubeconfig, context)
+    while True:
+        try:
+            pods = [p for p in cluster.items(PODS, namespace, selector) if not is_leaving(p)]
+            if pods and all(map(is_ready, pods)):
+                break
+        except ApiRefusalError as error:
+            log.warning("cannot see the pods: %s", error.message)
+        if (left_s := until_wall_s - time.time()) <= 0:
+            return None
+        time.sleep(min(LOOK_AGAIN_S, left_s))
+    took_s = time.time() - begun_s
+    detail = f"all {len(pods)} pods ready, {took_s:.2f} s after the fault"
+    record("ready", f"pods/{selector or namespace}", detail, effects)
+    return round(took_s, 3)
 
 
 def _meant(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.chaos.recipes.killing import END_MARGIN_S
 from runner.chaos.recipes.parts import Experiment, Setting, action, gate, probe, removal, wait_for
+from runner.chaos.recipes.workloads import CUT_SHORT_S
 from runner.model.fault import Cordon, Drain
 from runner.model.plan import PlannedFault
 
@@ -25,9 +27,18 @@ def cordon(planned: PlannedFault, fault: Cordon, setting: Setting) -> Experiment
 
 
 def drain(planned: PlannedFault, fault: Drain, setting: Setting) -> Experiment:
-    """Cordon a node, evict the pods from it as budgets allow, hold that, uncordon it."""
+    """Cordon a node, evict the pods from it as budgets allow, hold that, uncordon it.
+
+    In the end the pods are watched until they are ready: those that found no place start then.
+    """
     which = _which(planned, fault, setting)
     pods = {"pods": fault.selector or "", "last_node": fault.last_node}
+    back = {
+        **setting.where,
+        "selector": fault.selector or "",
+        "until_wall_s": setting.expires_at_s - END_MARGIN_S,
+        "not_before_wall_s": setting.ends_at_s - CUT_SHORT_S,
+    }
     evict = {
         **setting.named,
         "selector": fault.selector or "",
@@ -44,7 +55,7 @@ def drain(planned: PlannedFault, fault: Drain, setting: Setting) -> Experiment:
             action("evict-pods", "evict_pods", evict),
             _held(setting),
         ],
-        "rollbacks": removal(setting, "nodes"),
+        "rollbacks": [*removal(setting, "nodes"), action("watch-return", "watch_pods", back)],
     }
 
 

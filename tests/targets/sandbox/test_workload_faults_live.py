@@ -138,7 +138,7 @@ async def _drain(on: Cluster, home: Path) -> None:
     assert result["node"] == drained
     assert len(result["evicted"]) >= 1
     assert whats(effects)[:2] == ["injected", "verified"]
-    assert whats(effects)[-2:] == ["removed", "gone"]
+    assert whats(effects)[-3:] == ["removed", "gone", "ready"]
     assert {"evicted", "replaced", "ready"} <= set(whats(effects))
     assert {pod["spec"]["nodeName"] for pod in await on.ready(2)} == set(nodes) - {drained}
     assert {name: users(await on.client.get(NODES, name)) for name in nodes} == nodes
