@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ from test_heal_kinds import carried, tag
 
 from runner.chaos import owned, reaper
 from runner.chaos.carriers import CARRIERS
-from runner.chaos.client import ApiRefusalError
+from runner.chaos.client import ApiRefusalError, KubeCluster
 from runner.chaos.heal import Scope, heal
-from runner.chaos.objects import CONFIG_MAPS, Kind
+from runner.chaos.objects import CONFIG_MAPS, ENVOY_FILTERS, NETWORK_POLICIES, Kind
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.errors import UsageError
 
@@ -146,25 +148,41 @@ def test_what_kubernetes_would_refuse_is_refused(namespace: str, image: str) -> 
 # -- on an API server ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def account(bare_api: BareApi, tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A service account's folder, and the environment of a pod."""
-    import base64
+RBAC = "rbac.authorization.k8s.io"
+RIGHTS = {
+    "Role": Kind("roles", "Role", RBAC),
+    "RoleBinding": Kind("rolebindings", "RoleBinding", RBAC),
+    "ClusterRole": Kind("clusterroles", "ClusterRole", RBAC, namespaced=False),
+    "ClusterRoleBinding": Kind("clusterrolebindings", "ClusterRoleBinding", RBAC, namespaced=False),
+}
 
+
+@pytest.fixture
+def account(bare_api: BareApi, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The folder of the reaper's service account, whose rights are in force; a pod's environment.
+
+    The API server takes the admin's token, a dot and a name for that user, and asks its Roles.
+    """
     config = json.loads(bare_api.kubeconfig.read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    (tmp_path / "token").write_text(user["token"])
+    name = f"system:serviceaccount:{NAMESPACE}:{reaper.NAME}"
+    (tmp_path / "token").write_text(f"{user['token']}.{name}")
     (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     host, _, port = cluster["server"].removeprefix("https://").partition(":")
-    return tmp_path, {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    admin = KubeCluster(str(bare_api.kubeconfig), bare_api.target.context)
+    manifest = parts(nodes=True, namespace=NAMESPACE)
+    made = [(kind, admin.create(kind, manifest[word])) for word, kind in RIGHTS.items()]
+    yield tmp_path, {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    for kind, obj in made:
+        admin.delete(kind, obj)
 
 
 @pytest.mark.sandbox
 def test_the_jobs_own_command_removes_what_is_expired_and_nothing_else(
     bare_api: BareApi, account: tuple[Path, dict[str, str]]
 ) -> None:
-    """Goal: what is deployed works, with a service account and no kubeconfig. Method: the command
-    of the CronJob as it is, but for the folder of the account, which a test cannot make."""
+    """Goal: what is deployed works, with its Role, a service account and no kubeconfig. Method: the
+    command of the CronJob as it is, but for the folder of the account, which a test cannot make."""
     folder, environment = account
     before = users_part(virtual_service("rp-old", annotations={"his": "1"}))
     for name, until in (("rp-old", LONG_AGO), ("rp-new", "2999-01-01T00:00:00Z")):
@@ -181,15 +199,32 @@ def test_the_jobs_own_command_removes_what_is_expired_and_nothing_else(
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         report = json.loads(done.stdout)
-        assert report["removed"] == ["virtualservice/rp-old in ecommerce"]
+        assert (report["removed"], report["notes"]) == (["virtualservice/rp-old in ecommerce"], [])
         assert users_part(bare_api.get("rp-old")) == before
         assert len(bare_api.routes("rp-new")) == 2
         assert any("virtualservice/rp-new still carries" in other for other in report["others"])
     finally:
         for name in ("rp-old", "rp-new"):
             bare_api.delete(name)
+
+
+@pytest.mark.sandbox
+def test_the_service_account_may_do_nothing_else(
+    bare_api: BareApi, account: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: the rights are in force, so that the test above says something. Method: what injects
+    faults is refused."""
+    folder, environment = account
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    mine = KubeCluster(in_cluster=str(folder))
+    for kind in (NETWORK_POLICIES, ENVOY_FILTERS):
+        with pytest.raises(ApiRefusalError, match="403"):
+            mine.create(kind, owned.make(kind, NAMESPACE, tag(), {"spec": {}}))
+    with pytest.raises(ApiRefusalError, match="403"):
+        mine.items(CONFIG_MAPS, "default")
 
 
 @pytest.mark.sandbox
