@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.sandbox
 Object = dict[str, Any]
 SERVICE = "owned-api"
 KEY = "seatrial-run-9-01-x"
+CHAOS = (sys.executable, "-m", "chaostoolkit", "--no-version-check", "--no-log-file")
 
 
 @pytest.fixture
@@ -98,3 +102,58 @@ def test_forbidden_traffic_comes_and_goes(cluster: KubeCluster, where: Object) -
     assert cluster.items(NETWORK_POLICIES, NAMESPACE) == []
     lines = map(json.loads, Path(where["effects"]).read_text().splitlines())
     assert [line["what"] for line in lines] == ["injected", "verified", "removed"]
+
+
+def test_plain_chaos_run_needs_no_bookkeeping(
+    bare_api: BareApi, cluster: KubeCluster, tmp_path: Path
+) -> None:
+    """Goal: usable from anybody's experiment. Method: one by hand, with the least arguments, run by
+    `chaos run`: a fault in front of pods and forbidden traffic, each proved and removed."""
+    here = {"namespace": NAMESPACE}
+    what = here | {"service": SERVICE}
+    abort, deny = {"fault": f"http-abort-{SERVICE}"}, {"fault": f"network-deny-{SERVICE}"}
+
+    def activity(kind: str, function: str, arguments: Object) -> Object:
+        module = f"runner.chaos.{kind}s"
+        provider = {"type": "python", "module": module, "func": function, "arguments": arguments}
+        return {"type": kind, "name": function, "provider": provider}
+
+    experiment: Object = {
+        "title": "Somebody's own",
+        "description": "With our actions.",
+        "method": [
+            activity("probe", "pods_have_proxies", what),
+            activity("action", "abort_inbound_requests", what | {"status": 503}),
+            activity("probe", "inbound_fault_is_in_place", here | abort),
+            activity("action", "deny_network", what),
+            activity("probe", "network_is_denied", here | deny),
+            activity("action", "remove_fault", here | deny),
+        ],
+        "rollbacks": [
+            activity("action", "remove_fault", here | abort),
+            activity("probe", "fault_is_gone", here | abort),
+        ],
+    }
+    before = pods(cluster)
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps(experiment))
+    journal = tmp_path / "journal.json"
+    done = subprocess.run(
+        [*CHAOS, "run", "--rollback-strategy", "always", "--journal-path", str(journal), str(path)],
+        env={**os.environ, "KUBECONFIG": str(bare_api.kubeconfig)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    played = json.loads(journal.read_text())
+    steps = [*played["run"], *played["rollbacks"]]
+    assert {step["activity"]["name"]: step["status"] for step in steps} == dict.fromkeys(
+        (one["name"] for one in (*experiment["method"], *experiment["rollbacks"])), "succeeded"
+    )
+    assert steps[1]["output"][0] == f"envoyfilter/seatrial-by-hand-http-abort-{SERVICE}"
+    assert cluster.items(ENVOY_FILTERS, NAMESPACE) == []
+    assert cluster.items(NETWORK_POLICIES, NAMESPACE) == []
+    assert pods(cluster) == before
