@@ -32,6 +32,8 @@ from runner.chaos.scopes import CannotCombineError, key_of, narrowed, subsets
 from runner.errors import FaultError
 
 MIN_DELAY_S = 0.001
+MESH = "mesh"
+"""The name among gateways that stands for all sidecars."""
 ACCEPTED_ROUTE = "an HTTP route to the service that the fault's route, headers and source can meet"
 
 
@@ -94,7 +96,7 @@ def reach(vs: Object, tag: Tag) -> int:
         FaultError: When Istio has no match for the requests that are meant.
     """
     own = [route for route in _routes(vs) if not _ours(route)]
-    meant = [r for n, r in enumerate(own, 1) if _meant(r, n, tag, _namespace(vs))]
+    meant = [route for position, route in enumerate(own, 1) if _meant(vs, route, position, tag)]
     try:
         return sum(_matches(route, [tag], strict=True) is not None for route in meant)
     except FaultError as error:
@@ -209,7 +211,7 @@ def _render(vs: Object, tags: Mapping[str, Tag], *, strict: bool = False) -> Obj
     for route in _routes(_strip(vs, tags)):
         if not _ours(route):
             own += 1
-            active = [t for t in tags.values() if _meant(route, own, t, _namespace(vs))]
+            active = [tag for tag in tags.values() if _meant(vs, route, own, tag)]
             for tag, made in _layers(route, active, strict=strict):
                 numbers[tag.key] += 1
                 routes.append({"name": f"{tag.key}-{numbers[tag.key]}", **made})
@@ -258,9 +260,12 @@ def _key(copied: Object) -> str:
     return str(copied["name"]).rpartition("-")[0]
 
 
-def _meant(route: Object, position: int, tag: Tag, namespace: str) -> bool:
+def _meant(vs: Object, route: Object, position: int, tag: Tag) -> bool:
+    """Whether a fault is for the user's n-th route; labels of callers only count in the mesh."""
     named = tag.route in ("", f"#{position}", str(route.get("name") or ""))
-    return named and leads_to(route, tag.service, namespace)
+    gateways = (vs.get("spec") or {}).get("gateways") or [MESH]
+    sourced = not tag.source or MESH in gateways
+    return named and sourced and leads_to(route, tag.service, _namespace(vs))
 
 
 def _layers(route: Object, active: list[Tag], *, strict: bool) -> Iterator[tuple[Tag, Object]]:

@@ -151,6 +151,19 @@ def test_labels_of_callers_beside_gateways_are_refused() -> None:
     assert len(copied(user, tag(headers={"x": "1"}))) == 2
 
 
+@pytest.mark.parametrize(
+    ("gateways", "reached"), [(None, 1), (["mesh"], 1), (["gw", "mesh"], 1), (["gw"], 0)]
+)
+def test_labels_of_callers_count_only_in_the_mesh(gateways: list[str] | None, reached: int) -> None:
+    """Goal: Istio reads them only where the object is for sidecars. Method: lists of gateways."""
+    vs = virtual_service()
+    del vs["spec"]["gateways"]
+    if gateways is not None:
+        vs["spec"]["gateways"] = gateways
+    assert vs_.reach(vs, tag(source={"app": "order-api"})) == reached
+    assert vs_.reach(vs, tag(headers={"x": "1"})) == 1
+
+
 @pytest.mark.parametrize(("named", "position"), [("second", 1), ("#2", 1), ("#3", 2), ("first", 0)])
 def test_one_route_is_chosen_by_name_or_by_its_place_among_the_users(
     named: str, position: int
