@@ -310,6 +310,15 @@ def test_a_target_that_refuses_starts_no_load(tmp_path: Path) -> None:
     assert world.effects == ["open", "guard", "dismiss", "close"]
 
 
+def test_what_the_preflight_remarks_on_stands_in_the_journal(tmp_path: Path) -> None:
+    """Goal: no obstacle, and not forgotten. Method: a target with a remark; the run goes on."""
+    world = FakeWorld()
+    noting = replace(world.ports(), target=FakeTarget(world, noted=("clocks: 3 s apart",)))
+    _, recording = carry_out(world, tmp_path, ports=noting)
+    found = [(e.kind, e.detail) for e in recording.events if e.action == "preflight"]
+    assert found == [("begin", ""), ("ok", ""), ("note", "clocks: 3 s apart")]
+
+
 def test_signals_are_collected_after_the_load_and_before_the_target_closes(tmp_path: Path) -> None:
     """Goal: invariant 4. Method: order of effects."""
     world = FakeWorld()

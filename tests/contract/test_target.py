@@ -91,6 +91,20 @@ def test_a_plan_that_fits_has_no_problems(make: Make) -> None:
         target.close()
 
 
+def test_remarks_come_with_the_preflight_and_are_no_obstacle(make: Make) -> None:
+    """Goal: what is not known is told. Method: a locustfile that nobody can read."""
+    target = make()
+    assert list(target.remarks()) == []
+    target.open("run")
+    try:
+        assert list(target.preflight(plan())) == []
+        said = list(target.remarks())
+    finally:
+        target.close()
+    doubt = "01-http-abort: whether the load reaches payment-api is not known before the run: "
+    assert said == [] or [one.startswith(doubt) for one in said] == [True]
+
+
 def test_a_snapshot_is_json_files_in_the_folder(make: Make, tmp_path: Path) -> None:
     target = make()
     target.open("run")

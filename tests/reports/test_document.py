@@ -11,7 +11,7 @@ import pytest
 from voyages import HOSTILE, OBJECTIVES, Voyage, write_run
 
 from runner.model.evaluation import Evaluation, FailureFigure, LoadFigures, Verdict
-from runner.model.recording import ClockAnchor, Recording
+from runner.model.recording import ClockAnchor, Event, Recording
 from runner.reports.document import Document, build_document
 from runner.reports.rows import MOST_ENDPOINTS, MOST_FAILURES, Number, worst_first
 from runner.reports.text import LONGEST, printable, shown
@@ -271,6 +271,16 @@ def test_notes_of_the_generator_are_shown() -> None:
     recording, evaluation = run_of(SHORT)
     noted = replace(recording, load=replace(recording.load, notes=("Names were cut.\x1b",)))
     assert build_document(noted, evaluation).notes == ("Names were cut.�",)
+
+
+def test_what_was_seen_before_the_run_is_shown() -> None:
+    """Goal: remarks of the preflight reach the reader. Method: one in the journal."""
+    recording, evaluation = run_of(SHORT)
+    told = {"wall_s": 1.0, "source": "target", "kind": "note", "detail": "clocks: far\x1b apart"}
+    events = [{**told, "action": "preflight"}, {**told, "action": "open"}]
+    noted = replace(recording, events=(*map(Event.model_validate, events), *recording.events))
+    assert build_document(noted, evaluation).remarks == ("clocks: far� apart",)
+    assert build_document(recording, evaluation).remarks == ()
 
 
 def test_the_document_survives_json() -> None:

@@ -163,4 +163,16 @@ def test_a_sandbox_that_is_up_is_healthy(
     part = f"sandbox {sandbox_info.name!r}"
     assert found[part] == ("ok", f"up since {sandbox_info.since}", "")
     assert found["ingress"][1].startswith(f"HTTP 200 at {sandbox_info.ingress_url}/api/v1/")
-    assert found["pods"][1] == "12 of 12 ready"
+    assert found["pods"][1] == "12 of 12 ready (2/2)"
+    assert found["sidecars"][1] == "in all 12 pods behind Services"
+    assert found["endpoints"][1] == "each of 6 Services has ready ones"
+    assert found["Istio objects"][1] == (
+        "6 VirtualServices, 6 DestinationRules, 1 Gateway; they fit each other"
+    )
+    assert found["load's way"][1] == "through an Envoy"
+    assert found["mesh metrics"][1].endswith("s old or less, from both reporters")
+    assert found["clocks"][1] == "Prometheus' and the API server's agree with ours within 2 s"
+    assert found["permissions"][1] == "every kind of fault in ecommerce"
+    assert found["alerts"][1] == "none fires"
+    paths = [f"/api/v1/{name}/health" for name in ("customers", "orders", "payments")]
+    assert found["health paths"][1] == f"well: {'; '.join(paths)}"
