@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from runner.chaos.effects import EFFECTS_ENV
 from runner.errors import FaultError
-from runner.model.activity import environment_names
+from runner.model.activity import environment_names, unset_variables
 from runner.model.fault import ChaosToolkit, Fault
 from runner.process import die_with_parent
 from runner.readback import read_journal
@@ -194,13 +194,11 @@ def foreign_environment(
     Raises:
         FaultError: When one without a default is missing: names it, never its value.
     """
-    variables = list(environment_names([dict(configuration), dict(secrets)]))
-    missing = sorted(
-        {name for name, has_default in variables if not has_default and name not in environment}
-    )
+    missing = unset_variables(configuration, secrets, environment)
     if missing:
         raise FaultError(
             f"Chaos Toolkit activities need {', '.join(missing)}, which the environment lacks",
             hint="export it before the run; its value is never written down",
         )
-    return {name: environment[name] for name, _ in variables if name in environment}
+    names = environment_names([dict(configuration), dict(secrets)])
+    return {name: environment[name] for name, _ in names if name in environment}

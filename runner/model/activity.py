@@ -7,7 +7,7 @@ out here, because it would be dropped without a word, is a mistake: references t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, JsonValue
@@ -126,6 +126,14 @@ def environment_names(value: Any) -> Iterator[tuple[str, bool]]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from environment_names(inner)
+
+
+def unset_variables(
+    configuration: Mapping[str, Any], secrets: Mapping[str, Any], known: Container[str]
+) -> list[str]:
+    """The variables that are named, have no default, and are not among those that are ``known``."""
+    names = environment_names([dict(configuration), dict(secrets)])
+    return sorted({name for name, has_default in names if not has_default and name not in known})
 
 
 def _activities(value: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,11 +5,14 @@ Here the looking is put together; what was seen is judged by ``preflight``, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runner.model.activity import unset_variables
+from runner.model.fault import ChaosToolkit
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.model.rights import rights_needed
@@ -64,8 +67,28 @@ def readiness(
     allowed = allowance(plan, target, objects, rules, ignore_alerts=ignore_alerts)
     found = survey(plan, target, objects, folders)
     return Readiness(
-        refusals=(*refusals(found), *allowed.refusals), remarks=(*remarks(found), *allowed.notes)
+        refusals=(*unset(plan, os.environ), *refusals(found), *allowed.refusals),
+        remarks=(*remarks(found), *allowed.notes),
     )
+
+
+def unset(plan: Plan, environment: Container[str]) -> list[str]:
+    """Which faults name variables that ``environment`` lacks; their values are nobody's business.
+
+    Args:
+        plan: The plan.
+        environment: The names that are there.
+    """
+    foreign = [(one.id, one.fault) for one in plan.faults if isinstance(one.fault, ChaosToolkit)]
+    missing = {
+        name: unset_variables(fault.configuration, fault.secrets, environment)
+        for name, fault in foreign
+    }
+    return [
+        f"{name} needs {', '.join(names)}, which the environment lacks"
+        for name, names in missing.items()
+        if names
+    ]
 
 
 def survey(
