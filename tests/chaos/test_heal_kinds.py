@@ -5,21 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos_carriers import NEVER, OTHER, RUN, carried, healed, same_bytes, tag
 from chaos_fakes import FakeCluster
-from chaos_objects import NAMESPACE, pod, virtual_service
+from chaos_objects import NAMESPACE, pod
 
-from runner.chaos import fields, labelled, owned
-from runner.chaos import virtualservice as vs_
-from runner.chaos.annotation import ANNOTATION, Tag, timestamp
-from runner.chaos.carriers import CARRIERS, REPLICAS, UNSCHEDULABLE
-from runner.chaos.heal import Healing, Play, Scope, heal
-from runner.chaos.heal import main as heal_main
+from runner.chaos import labelled, owned
+from runner.chaos.annotation import ANNOTATION, timestamp
+from runner.chaos.carriers import CARRIERS
+from runner.chaos.heal import Scope, heal
 from runner.chaos.objects import (
-    CONFIG_MAPS,
     DEPLOYMENTS,
     ENVOY_FILTERS,
     NETWORK_POLICIES,
@@ -31,54 +28,6 @@ from runner.chaos.objects import (
 from runner.model.faultmark import all_marks, marks_on
 
 Object = dict[str, Any]
-RUN = "2026-11-20T092337Z-ab12"
-OTHER = "2026-11-20T092338Z-cd34"
-NEVER = "2999-01-01T00:00:00Z"
-
-
-def tag(fault: str = "01-x", run: str = RUN, until: str = NEVER, **more: Any) -> Tag:
-    return Tag(run, fault, "ann@laptop", until, **more)
-
-
-def deployment(replicas: int = 3) -> Object:
-    metadata = {"name": "order-api", "namespace": NAMESPACE}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata} | {
-        "spec": {"replicas": replicas}
-    }
-
-
-def node() -> Object:
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}, "spec": {}}
-
-
-def carried(kind: Kind, one: Tag) -> tuple[Object | None, Object]:
-    """An object of ``kind`` without and with the fault of ``one``; None where it is the fault."""
-    if kind is VIRTUAL_SERVICES:
-        abort = {"service": "payment-api", "block": vs_.abort_block(503, 50)}
-        full = Tag(one.run, one.fault, one.owner, one.expires_at, **abort)  # type: ignore[arg-type]
-        return virtual_service(), vs_.add_fault(virtual_service(), full)
-    if kind is DEPLOYMENTS:
-        return deployment(), fields.push(deployment(), one, REPLICAS, 0)
-    if kind is NODES:
-        return node(), fields.push(node(), one, UNSCHEDULABLE, True)
-    if kind is PODS:
-        return pod("a"), labelled.mark(pod("a"), one)
-    return None, owned.make(kind, NAMESPACE, one, {"spec": {}})
-
-
-def healed(cluster: FakeCluster, /, play: Play | None = None, **scope: Any) -> Healing:
-    return heal(
-        cluster,
-        Scope(NAMESPACE, **scope),
-        deadline_s=5.0,
-        sleep=lambda seconds: None,
-        play=play,
-    )
-
-
-def same_bytes(one: Object, other: Object) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
 
 KINDS = [carrier.kind for carrier in CARRIERS if not carrier.rollback_elsewhere]
 
@@ -305,101 +254,3 @@ def test_an_object_that_waits_for_a_finalizer_is_named_with_it() -> None:
     back(0)
     report = heal(cluster, Scope(NAMESPACE, run=RUN), sleep=back)
     assert report.left[0].endswith("it is being deleted, but waits for net/x")
-
-
-# -- overlapping faults on a VirtualService, and GitOps --------------------------------------------
-
-
-def two_faults() -> tuple[Object, Tag, Tag]:
-    one = tag("01-x", service="payment-api", block=vs_.abort_block(503, 50))
-    two = tag("02-y", service="payment-api", block=vs_.delay_block(1.0, 100))
-    return vs_.add_fault(vs_.add_fault(virtual_service(), one), two), one, two
-
-
-@pytest.mark.parametrize("first", ["01-x", "02-y"])
-@pytest.mark.parametrize("keeps", ["annotation", "routes"])
-def test_who_overwrites_the_object_gets_what_he_wrote(keeps: str, first: str) -> None:
-    """Goal: a heal never brings a fault back. Method: half of our marks is dropped by GitOps, which
-    also changes a timeout; one of two faults is healed, then the other."""
-    both, *_ = two_faults()
-    wanted = virtual_service()
-    wanted["spec"]["http"][0]["timeout"] = "1s"
-    both["spec"]["http"][-1]["timeout"] = "1s"
-    if keeps == "annotation":
-        both["spec"]["http"] = both["spec"]["http"][-1:]
-    else:
-        del both["metadata"]["annotations"]
-    cluster = FakeCluster().put(both)
-    assert healed(cluster, run=RUN, fault=first).left == []
-    left = cluster.spec("payment-api")["spec"]["http"]
-    names = [route.get("name", "") for route in left]
-    other = {"01-x": "02-y", "02-y": "01-x"}[first]
-    mine = [] if keeps == "annotation" else [f"seatrial-{RUN.lower()}-{other}-1"]
-    assert names == [*mine, ""]
-    assert healed(cluster, run=RUN).left == []
-    assert cluster.spec("payment-api") == wanted
-
-
-def test_a_copy_that_somebody_took_away_stays_away_when_another_fault_ends() -> None:
-    """Goal: a removal never injects. Method: the user deletes the copies of one fault only."""
-    both, one, two = two_faults()
-    both["spec"]["http"] = [
-        route
-        for route in both["spec"]["http"]
-        if not str(route.get("name", "")).startswith(two.key)
-    ]
-    after = vs_.remove_faults(both, {one.key})
-    assert after["spec"] == virtual_service()["spec"]
-    assert vs_.remove_faults(after, {two.key}) == virtual_service()
-
-
-# -- rollbacks that are kept elsewhere -------------------------------------------------------------
-
-
-def test_a_marker_goes_only_when_its_rollbacks_have_been_played() -> None:
-    """Goal: deleting the marker undoes nothing. Method: nobody to play them, a player that fails,
-    one that works."""
-    marker = owned.make(CONFIG_MAPS, NAMESPACE, tag(), {"data": {}})
-    name = marker["metadata"]["name"]
-    cluster = FakeCluster().put(marker, kind=CONFIG_MAPS)
-    (left,) = healed(cluster, run=RUN).left
-    assert left == (
-        f"configmap/{name} in ecommerce: fault 01-x of run {RUN}: its rollbacks are kept in the "
-        f"folder of run {RUN}, where ann@laptop has started it; there: seatrial heal {RUN} (or, "
-        f"when it has been undone by hand: kubectl -n ecommerce delete configmap {name})"
-    )
-    played: list[tuple[str, str]] = []
-
-    def play(problems: list[str]) -> Play:
-        def carry_out(run: str, fault: str) -> list[str]:
-            played.append((run, fault))
-            return problems
-
-        return carry_out
-
-    report = healed(cluster, play(["rollback open-the-gate: refused"]), run=RUN)
-    assert "rollback open-the-gate: refused" in report.left[0]
-    assert name in cluster.objects["configmaps"]
-    played.clear()
-    report = healed(cluster, play([]), run=RUN)
-    assert (report.left, played) == ([], [(RUN, "01-x")])
-    assert cluster.objects["configmaps"] == {}
-
-
-def test_the_program_plays_rollbacks_of_its_own_run_only(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Goal: the right folder, or none. Method: markers of two runs, the folder of one, in which
-    there is nothing to play."""
-    cluster = FakeCluster()
-    for run in (RUN, OTHER):
-        cluster.put(owned.make(CONFIG_MAPS, NAMESPACE, tag(run=run), {}), kind=CONFIG_MAPS)
-    folder = tmp_path / RUN
-    argv = ["-n", NAMESPACE, "--all", "--run-folder", str(folder)]
-    assert heal_main(argv, lambda kubeconfig, context: cluster) == 5
-    left = {said.split(":")[0]: said for said in json.loads(capsys.readouterr().out)["left"]}
-    own, other = (
-        left[f"configmap/seatrial-{run.lower()}-01-x in ecommerce"] for run in (RUN, OTHER)
-    )
-    assert "the rollbacks cannot be read from" in own
-    assert f"its rollbacks are in the folder of run {OTHER}: seatrial heal {OTHER}" in other

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from bare_api import NAMESPACE, BareApi
+from chaos_carriers import deployment, node, tag
 from chaos_objects import pod, virtual_service
-from test_heal_kinds import deployment, node, tag
 
 from runner.chaos import fields, labelled, owned
 from runner.chaos.annotation import Tag

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from bare_api import BareApi, users_part
+from chaos_carriers import carried, tag
 from chaos_fakes import FakeCluster
 from chaos_objects import NAMESPACE, virtual_service
 from ruamel.yaml import YAML
-from test_heal_kinds import carried, tag
 
 from runner.chaos import owned, reaper
 from runner.chaos.carriers import CARRIERS
