@@ -161,7 +161,7 @@ def conjunction(name: str, one: Condition, other: Condition) -> Condition | None
 
 def implies(one: Condition, other: Condition) -> bool:
     """Whether every value that meets ``one`` is known to meet ``other``."""
-    if not other or one == other or other.get("regex") in _ANYTHING:
+    if one == other or _asks_presence(other):
         return True
     if "exact" in one:
         return meets(one["exact"], other)
@@ -170,6 +170,8 @@ def implies(one: Condition, other: Condition) -> bool:
 
 def meets(value: str, condition: Condition) -> bool:
     """Whether a header's ``value`` meets a condition."""
+    if _asks_presence(condition):
+        return True
     for kind, wanted in condition.items():
         if kind == "exact":
             return value == wanted
@@ -177,10 +179,15 @@ def meets(value: str, condition: Condition) -> bool:
             return value.startswith(wanted)
         if kind == "regex":
             try:
-                return wanted in _ANYTHING or re.fullmatch(wanted, value) is not None
+                return re.fullmatch(wanted, value) is not None
             except re.error:
                 return False
     return True
+
+
+def _asks_presence(condition: Condition) -> bool:
+    """Whether any value meets it, as an empty one does in Istio."""
+    return not condition or "" in condition.values() or condition.get("regex") in _ANYTHING
 
 
 def _text(condition: Condition) -> str:

@@ -56,6 +56,8 @@ def copied(vs: Object, *tags: Tag) -> list[tuple[str, Any]]:
         ({"regex": "a.*"}, {"regex": "a.*"}, {"regex": "a.*"}),
         ({"prefix": "a"}, {"regex": ".*"}, {"prefix": "a"}),
         ({"regex": "a+"}, {}, {"regex": "a+"}),
+        ({"regex": "a+"}, {"exact": ""}, {"regex": "a+"}),
+        ({"exact": "ab"}, {"regex": "*"}, {"exact": "ab"}),
     ],
 )
 def test_two_conditions_on_a_header_become_one(
