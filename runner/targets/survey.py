@@ -37,10 +37,12 @@ class Readiness:
     Attributes:
         refusals: Reasons why it cannot be run there, each a sentence.
         remarks: What is no obstacle, and should be known when the report is read.
+        role: YAML of the Role that would grant what is missing; empty when nothing is.
     """
 
-    refusals: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    refusals: tuple[str, ...]
+    remarks: tuple[str, ...]
+    role: str
 
 
 def readiness(
@@ -69,6 +71,7 @@ def readiness(
     return Readiness(
         refusals=(*unset(plan, os.environ), *refusals(found), *allowed.refusals),
         remarks=(*remarks(found), *allowed.notes),
+        role=allowed.role,
     )
 
 
