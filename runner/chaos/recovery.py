@@ -17,12 +17,17 @@ from runner.chaos.effects import record
 from runner.chaos.objects import Object
 from runner.chaos.pods import Victim, is_ready, owner_of, replacements
 
+log = logging.getLogger("chaostoolkit")
+
 LOOK_EVERY_S = 0.2
 LOOK_SELDOM_S = 2.0
 PATIENCE = 100.0
 """The pause between two looks is this part of the time since the kill, within the two above."""
 
-log = logging.getLogger("chaostoolkit")
+
+def pause_after(waited_s: float) -> float:
+    """Seconds until the next look, for who has waited ``waited_s`` already: often, then seldom."""
+    return min(max(waited_s / PATIENCE, LOOK_EVERY_S), LOOK_SELDOM_S)
 
 
 @dataclass(slots=True)
@@ -106,9 +111,7 @@ class Watch:
         while self._kills:
             if self._looked() or (left_s := until_s - self._now()) <= 0:
                 break
-            age_s = self._now() - self._kills[-1].at_s
-            pause_s = min(max(age_s / PATIENCE, LOOK_EVERY_S), LOOK_SELDOM_S)
-            self._pause(min(pause_s, left_s))
+            self._pause(min(pause_after(self._now() - self._kills[-1].at_s), left_s))
         return not self._kills
 
     def _looked(self) -> bool:

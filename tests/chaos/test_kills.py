@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 from chaos_fakes import FakeCluster
 from chaos_objects import Object, pod
+from chaoslib.exceptions import ActivityFailed
 
+from runner.chaos import actions
+from runner.chaos.activities.shared import standing_in
 from runner.chaos.client import ApiRefusalError
 from runner.chaos.kills import LATEST_S, MOST_TOLD, Killer, Series, Wish
 from runner.chaos.objects import BUDGETS, PODS, Kind
@@ -288,3 +292,59 @@ def test_result_of_a_long_series_is_bounded(tmp_path: Path) -> None:
     cluster = shop(return_s=float(10 * many))
     done = run(cluster, tmp_path, *(float(n) for n in range(many)))
     assert (done["kills"], len(done["skipped"])) == (1, MOST_TOLD)
+
+
+# -- the activities ------------------------------------------------------------------------------
+
+
+def kill_again(cluster: FakeCluster, **more: Any) -> dict[str, Any]:
+    with standing_in(cluster):
+        done: dict[str, Any] = actions.keep_killing_pods(
+            namespace="ecommerce", selector="app=order-api", **more
+        )
+        return done
+
+
+def test_series_of_other_people_begins_now(tmp_path: Path) -> None:
+    """Goal: usable without a plan. Method: an interval and a length; nobody comes back."""
+    cluster = FakeCluster().put(pod("a"), pod("b"), pod("c"), kind=PODS)
+    file = str(tmp_path / "effects.jsonl")
+    begun_s = time.time()
+    done = kill_again(
+        cluster, every_s=0.05, duration_s=0.12, effects=file, while_recovering=True, min_healthy=2
+    )
+    assert time.time() - begun_s >= 0.12
+    assert done["kills"] == 1
+    assert [reason.partition(":")[0] for reason in done["skipped"]] == [
+        "kill 2 of 3",
+        "kill 3 of 3",
+    ]
+    assert whats(tmp_path) == ["killed", "skipped", "skipped"]
+
+
+def test_series_without_moments_is_refused() -> None:
+    """Goal: nothing is guessed. Method: no interval, no length, and a jitter that swaps kills."""
+    cluster = FakeCluster()
+    for wish in ({}, {"every_s": 1.0}, {"duration_s": 5.0}):
+        with pytest.raises(ActivityFailed, match="nobody said when"):
+            kill_again(cluster, **wish)
+    with pytest.raises(ActivityFailed, match="could swap kills"):
+        kill_again(cluster, every_s=1.0, duration_s=5.0, jitter_s=0.5)
+    assert cluster.calls == []
+
+
+def test_single_kill_that_was_not_whole_is_a_failure_after_its_watch(tmp_path: Path) -> None:
+    """Goal: no silent success. Method: one of two deletions is refused; the other is watched."""
+    cluster = FakeCluster(refuse={"delete": [200, 403]})
+    cluster.put(pod("a"), pod("b"), kind=PODS)
+    file = str(tmp_path / "effects.jsonl")
+    with standing_in(cluster), pytest.raises(ActivityFailed, match="only 1 of 2 pods were killed"):
+        actions.kill_pods(
+            namespace="ecommerce",
+            selector="app=order-api",
+            count="all",
+            min_healthy=0,
+            follow_until_wall_s=time.time(),
+            effects=file,
+        )
+    assert whats(tmp_path) == ["killed", "skipped"]

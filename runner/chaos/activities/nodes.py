@@ -20,9 +20,8 @@ from runner.chaos.kills import service_selector
 from runner.chaos.nodes import chosen_node, evictable, is_cordoned, takes_pods
 from runner.chaos.objects import NODES, PODS, Object
 from runner.chaos.pods import is_leaving, is_ready
+from runner.chaos.recovery import pause_after
 from runner.errors import FaultError
-
-LOOK_AGAIN_S = 0.25
 
 
 @activity
@@ -271,7 +270,7 @@ def watch_pods(
             log.warning("cannot see the pods: %s", error.message)
         if (left_s := until_wall_s - time.time()) <= 0:
             return None
-        time.sleep(min(LOOK_AGAIN_S, left_s))
+        time.sleep(min(pause_after(time.time() - begun_s), left_s))
     took_s = time.time() - begun_s
     detail = f"all {len(pods)} pods ready, {took_s:.2f} s after the fault"
     record("ready", f"pods/{selector or namespace}", detail, effects)

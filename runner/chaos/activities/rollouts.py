@@ -17,9 +17,9 @@ from runner.chaos.deployments import Progress, progress, restarted, selector_of
 from runner.chaos.effects import log, record
 from runner.chaos.objects import DEPLOYMENTS, PODS, Object
 from runner.chaos.pods import is_leaving, is_ready
+from runner.chaos.recovery import pause_after
 from runner.errors import FaultError
 
-LOOK_EVERY_S = 0.25
 MOST_NAMES = 50
 
 
@@ -139,7 +139,7 @@ class _Rollout:
                 log.warning("cannot see the rollout: %s", error.message)
             if (left_s := until_s - time.time()) <= 0:
                 return None
-            time.sleep(min(LOOK_EVERY_S, left_s))
+            time.sleep(min(pause_after(time.time() - self.begun_s), left_s))
 
     def _look(self) -> Progress | None:
         """The Deployment's progress, if it is complete and no old pod is left."""

@@ -16,9 +16,8 @@ from runner.chaos.client import ApiRefusalError, Cluster, patiently
 from runner.chaos.deployments import Progress, autoscaler_of, progress, replicas_of
 from runner.chaos.effects import log, record
 from runner.chaos.objects import AUTOSCALERS, DEPLOYMENTS, Object
+from runner.chaos.recovery import pause_after
 from runner.errors import FaultError
-
-LOOK_EVERY_S = 0.25
 
 
 @activity
@@ -266,6 +265,7 @@ def _when(
     until_s: float,
 ) -> tuple[Progress, str] | None:
     """The first look at which ``reached`` holds; None when that is not until ``until_s``."""
+    begun_s = time.time()
     while True:
         try:
             seen = look()
@@ -276,4 +276,4 @@ def _when(
                 return seen
         if (left_s := until_s - time.time()) <= 0:
             return None
-        time.sleep(min(LOOK_EVERY_S, left_s))
+        time.sleep(min(pause_after(time.time() - begun_s), left_s))

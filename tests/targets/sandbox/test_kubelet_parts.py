@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.targets.sandbox.kubelet_logs import select_lines
-from runner.targets.sandbox.node import node_status
+from runner.targets.sandbox.node import node_object, node_status
 from runner.targets.sandbox.pods import condition, seconds_of
 from runner.targets.sandbox.podstatus import (
     BackOff,
@@ -173,6 +173,16 @@ def test_unreadable_log_queries_are_refused() -> None:
     for query in ({"tailLines": "x"}, {"sinceSeconds": "x"}, {"sinceTime": "yesterday"}):
         with pytest.raises(ValueError):  # noqa: PT011 - Python's own messages
             select_lines(LOG, query, NOW)
+
+
+def test_each_node_has_a_name_and_a_zone_of_its_own() -> None:
+    """A drain needs another node; what spreads over zones needs another zone."""
+    made = [node_object(name) for name in ("sandbox-node", "sandbox-node-2")]
+    labels = [node["metadata"]["labels"] for node in made]
+    assert [each["topology.kubernetes.io/zone"] for each in labels] == ["sandbox", "sandbox-2"]
+    assert [each["kubernetes.io/hostname"] for each in labels] == ["sandbox-node", "sandbox-node-2"]
+    status = node_status(1, NOW, START, ready=True, name="sandbox-node-2")
+    assert status["addresses"][1]["address"] == "sandbox-node-2"
 
 
 def test_the_node_tells_where_its_kubelet_is() -> None:
