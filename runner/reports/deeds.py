@@ -19,9 +19,18 @@ from runner.model.fault import (
 from runner.model.podcount import pods_text
 from runner.reports import format as fmt
 
+_EXPECTED = {
+    "breaker": "; the breaker must eject a pod",
+    "no-breaker": "; the breaker must not eject a pod",
+}
+
 
 def deed(fault: Fault) -> str:
-    """What ``fault`` does, beginning with a verb: ``kill 1 pod of …``."""
+    """What ``fault`` does, beginning with a verb: ``kill 1 pod of …``; and what it must show."""
+    return _deed(fault) + (_EXPECTED[fault.expects] if fault.expects else "")
+
+
+def _deed(fault: Fault) -> str:
     match fault:
         case PodKill():
             return _kill(fault)
