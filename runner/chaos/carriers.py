@@ -44,6 +44,7 @@ class Carrier:
             the object when it has none of them.
         selector: Label selector of those that can have one at all; empty for all of them.
         alias: What an object without readable tag calls the fault of a key.
+        needs_tag: Whether nobody can undo a fault on it without its tag.
         rollback_elsewhere: Whether an object only marks a fault that has a way back of its own,
             kept in the run's folder: it goes when that has been played, and not before.
     """
@@ -53,6 +54,7 @@ class Carrier:
     without: Without
     selector: str = ""
     alias: Callable[[str], str] = str
+    needs_tag: bool = False
     rollback_elsewhere: bool = False
 
     @property
@@ -67,8 +69,8 @@ CARRIERS: tuple[Carrier, ...] = (
     # one whose label is lost is found by its name.
     Carrier(ENVOY_FILTERS, owned.faults_on, owned.without, alias=owned.object_name),
     Carrier(NETWORK_POLICIES, owned.faults_on, owned.without, alias=owned.object_name),
-    Carrier(DEPLOYMENTS, fields.faults_on, partial(fields.without, path=REPLICAS)),
-    Carrier(NODES, fields.faults_on, partial(fields.without, path=UNSCHEDULABLE)),
+    Carrier(DEPLOYMENTS, fields.faults_on, partial(fields.without, path=REPLICAS), needs_tag=True),
+    Carrier(NODES, fields.faults_on, partial(fields.without, path=UNSCHEDULABLE), needs_tag=True),
     Carrier(PODS, labelled.faults_on, labelled.without, alias=labelled.label_of),
     Carrier(
         CONFIG_MAPS,

@@ -68,15 +68,20 @@ class Scope:
             return set(found)
         names = {carrier.alias(key) for key in known}
         names |= {carrier.alias(fault_key(self.run, self.fault))} if self.fault else set()
-        return {key for key, tag in found.items() if self._means(obj, key, tag, names)}
+        return {
+            key for key, tag in found.items() if self._means(carrier, obj, key, tag, names=names)
+        }
 
-    def _means(self, obj: Object, key: str, tag: Tag | None, names: set[str]) -> bool:
+    def _means(
+        self, carrier: Carrier, obj: Object, key: str, tag: Tag | None, *, names: set[str]
+    ) -> bool:
         if tag is not None:
             same = tag.run.lower() == self.run.lower()
             return same and (not self.fault or key == fault_key(self.run, self.fault))
-        if key == ANNOTATION:  # Damaged: does it look like ours?
+        if key == ANNOTATION:  # Damaged. Does it look like ours? Elsewhere, names tell enough.
             text = annotations_of(obj).get(ANNOTATION, "").lower()
-            return self.run.lower() in text or _subject(obj) in self.expected
+            known = self.run.lower() in text or _subject(obj) in self.expected
+            return carrier.needs_tag and known
         return key in names or (not self.fault and key.startswith(fault_key(self.run, "")))
 
 

@@ -68,6 +68,21 @@ def test_a_copy_that_somebody_took_away_stays_away_when_another_fault_ends() -> 
     assert vs_.remove_faults(after, {two.key}) == virtual_service()
 
 
+def test_a_damaged_annotation_of_two_runs_is_no_reason_to_doubt_a_heal() -> None:
+    """Goal: no false alarm. Method: copies of two runs, and half an annotation that names both."""
+    both, *_ = two_faults()
+    theirs = tag("03-z", OTHER, service="payment-api", block=vs_.delay_block(1.0, 50))
+    damaged = vs_.add_fault(both, theirs)
+    annotations = damaged["metadata"]["annotations"]
+    annotations["seatrial.dev/faults"] = annotations["seatrial.dev/faults"][:-2]
+    cluster = FakeCluster().put(damaged)
+    assert healed(cluster, run=RUN).left == []
+    names = [one.get("name", "") for one in cluster.spec("payment-api")["spec"]["http"]]
+    assert names == [f"{theirs.key}-1", ""]
+    assert healed(cluster, run=OTHER).left == []
+    assert cluster.spec("payment-api") == virtual_service()
+
+
 # -- rollbacks that are kept elsewhere -------------------------------------------------------------
 
 
