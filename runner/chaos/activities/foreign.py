@@ -123,7 +123,7 @@ def _put(
     data = {
         "about": "A fault made of Chaos Toolkit activities is on. Its rollbacks stand in the run's "
         "folder; deleting this object undoes nothing.",
-        "undo": f"seatrial heal {tag.run} --run-folder <folder of the run>",
+        "undo": f"seatrial heal {tag.run}  (on the machine that has the run's folder)",
         "activities": "\n".join(activities),
         "rollbacks": "\n".join(rollbacks),
     }
