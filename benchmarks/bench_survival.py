@@ -36,6 +36,7 @@ from survival_trial import FAULTS, Outcome, Sea, Trial, sail
 
 from runner.chaos.client import KubeCluster
 from runner.chaos.compile import RECIPES
+from runner.errors import TargetError
 from runner.targets.sandbox import control
 
 TRIES = 3
@@ -98,25 +99,30 @@ def carry_out(trials: Sequence[Trial], sandboxes: int, root: Path, keep: bool) -
     campaign = Campaign(queue.SimpleQueue(), len(trials))
     for trial in trials:
         campaign.waiting.put(trial)
-    names = [f"survival-{number}" for number in range(1, sandboxes + 1)]
-    home = root / "sandboxes"
+    home, up = root / "sandboxes", list[str]()
     try:
-        crews = []
-        for name in names:
-            info = control.up(name, root=home, owner_pid=os.getpid(), timeout_s=120)
+        seas = []
+        for number in range(1, sandboxes + 1):
+            name = f"survival-{number}"
+            try:
+                info = control.up(name, root=home, owner_pid=os.getpid(), timeout_s=120)
+            except TargetError as error:  # A user has few inotify instances; an Envoy needs 24.
+                if not up:
+                    raise
+                print(f"with {len(up)} sandboxes only: {error}", flush=True)
+                break
+            up.append(name)
             cluster = KubeCluster(str(info.kubeconfig), info.context)
-            sea = Sea(
-                *(name, home, cluster, info.namespace, root / name),
-                options=("--sandbox-name", name),
-                keep=keep,
-            )
-            crews.append(threading.Thread(target=campaign.work, args=(sea,)))
+            options = ("--sandbox-name", name)
+            place = root / name
+            seas.append(Sea(name, home, cluster, info.namespace, place, options, keep=keep))
+        crews = [threading.Thread(target=campaign.work, args=(sea,), daemon=True) for sea in seas]
         for crew in crews:
             crew.start()
         for crew in crews:
             crew.join()
     finally:
-        for name in names:
+        for name in up:
             control.down(name, root=home)
     return campaign
 

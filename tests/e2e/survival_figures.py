@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from survival_kills import KILLS
+from survival_kills import EVERY
 from survival_trial import Outcome
 
 CONFIDENCE_RATIO = 0.95
@@ -96,7 +96,7 @@ def rows_by(key: Callable[[Outcome], str], outcomes: Sequence[Outcome]) -> list[
 
 
 def kill_of(outcome: Outcome) -> str:
-    return KILLS[outcome.trial.kill].text
+    return EVERY[outcome.trial.kill].text
 
 
 def faults_of(outcome: Outcome) -> str:

@@ -125,6 +125,17 @@ KILLS: Final[Mapping[str, Kill]] = MappingProxyType(
 is left who could heal, and the fault waits for its expiry and the reaper."""
 
 
+def nobody(crew: Crew) -> str:
+    return f"not {crew.runner}"
+
+
+NOBODY: Final = "none"
+EVERY: Final[Mapping[str, Kill]] = MappingProxyType(
+    {**KILLS, NOBODY: Kill("nobody is killed", nobody, ends_run=False)}
+)
+"""Also the run that nobody kills, for trials of other troubles."""
+
+
 def _children(crew: Crew) -> list[int]:
     until_s = time.monotonic() + CHILD_WAIT_S
     while not (found := crew.of("chaostoolkit")) and time.monotonic() < until_s:

@@ -13,14 +13,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from commands import SEATRIAL, SHOP, Command, Place, Terminal
-from survival_kills import KILLS, Crew, processes_of
+from survival_kills import EVERY, Crew, processes_of
 from survival_state import State, differences, look
 
 from runner.chaos.client import ApiRefusalError, Cluster
@@ -87,7 +87,7 @@ class Trial:
 
     Attributes:
         number: Tells it from the others.
-        kill: One of ``KILLS``.
+        kill: One of ``EVERY``.
         faults: One of ``FAULTS``.
         moment_s: When to strike, in seconds from the start of the load; negative ones count from
             the start of the process, so that -0.5 is half a second after that.
@@ -144,7 +144,7 @@ class Outcome:
     @property
     def unrecorded(self) -> list[str]:
         """Faults that the journal should know to be healed, and does not."""
-        return self.unhealed if KILLS[self.trial.kill].recorded else []
+        return self.unhealed if EVERY[self.trial.kill].recorded else []
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,9 @@ class Sea:
         options: How the run finds it: arguments after ``run EXPERIMENT``.
         environment: Added to that of the run.
         program: What is run.
+        prepare: Puts more into the folder of a trial.
+        at_strike: Called right before the kill.
+        judged_after_s: When what is left is residual, in seconds from the kill.
         keep: Whether folders of trials without trouble are kept.
     """
 
@@ -171,6 +174,9 @@ class Sea:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = (str(SEATRIAL),)
+    prepare: Callable[[Place], object] = lambda place: None
+    at_strike: Callable[[], object] = lambda: None
+    judged_after_s: float = JUDGED_AFTER_S
     keep: bool = False
 
     def look(self) -> State:
@@ -187,6 +193,7 @@ class Sea:
 def sail(trial: Trial, sea: Sea) -> Outcome:
     """Carry out one trial; the sandbox is as before when nothing is said to be left."""
     place = Place.make(sea.folder / f"trial-{trial.number}", sea.home)
+    sea.prepare(place)
     name = place.experiment(
         "trial",
         load={
@@ -207,7 +214,8 @@ def sail(trial: Trial, sea: Sea) -> Outcome:
             command.process.kill()
         crew = Crew(command.process.pid, place.temp, hang_up)
         outcome.in_place = bool(differences(before, sea.look()))
-        outcome.struck = KILLS[trial.kill].strike(crew)
+        sea.at_strike()
+        outcome.struck = EVERY[trial.kill].strike(crew)
         _watch(outcome, before, sea, time.monotonic(), command)
     if not outcome.struck:
         outcome.trouble = outcome.trouble or "nobody was there to strike"
@@ -261,7 +269,7 @@ def _anchor(run: RunDir | None) -> float | None:
 def _watch(outcome: Outcome, before: State, sea: Sea, killed_s: float, command: Command) -> None:
     """Look four times a second, judge after ten seconds, and wait for the run to be gone."""
     temp, dirty_s, seen_s = command.place.temp, None, killed_s
-    while (now_s := time.monotonic()) < killed_s + JUDGED_AFTER_S:
+    while (now_s := time.monotonic()) < killed_s + sea.judged_after_s:
         if _differences(before, sea):
             dirty_s = now_s
         if command.process.poll() is None or processes_of(temp):
@@ -270,7 +278,7 @@ def _watch(outcome: Outcome, before: State, sea: Sea, killed_s: float, command: 
     outcome.residual = _differences(before, sea)
     end_s = killed_s
     trial = outcome.trial
-    if not KILLS[trial.kill].ends_run:
+    if not EVERY[trial.kill].ends_run:
         end_s += max(0.0, ends_s(trial) - trial.moment_s)
     if dirty_s is not None:
         outcome.clean_s = max(0.0, dirty_s + POLL_S - end_s)
