@@ -122,17 +122,19 @@ def locate_target(choice: TargetChoice) -> TargetInfo | None:
     return cluster_info(choice.name, cluster_spec(choice), flags=choice.flags)
 
 
-def preview_plan(choice: TargetChoice, plan: Plan) -> Preview:
+def preview_plan(choice: TargetChoice, plan: Plan, folders: Sequence[Path] = ()) -> Preview:
     """What a run of ``plan`` would do to the target as it is now; changes nothing.
+
+    Args:
+        choice: The target.
+        plan: The plan.
+        folders: Where the locustfile may be, so that it can be read.
 
     Raises:
         UsageError: When there is no target of that name; lists those there are.
     """
     from runner.chaos.preview import preview_faults
-    from runner.model.rights import rights_needed
-    from runner.targets.bounds import allowance
-    from runner.targets.inspection import read_objects
-    from runner.targets.preflight import problems, target_flags
+    from runner.targets.survey import readiness
 
     rules = choice.config.sandbox if choice.name == SANDBOX else cluster_spec(choice)
     try:
@@ -140,19 +142,17 @@ def preview_plan(choice: TargetChoice, plan: Plan) -> Preview:
         if info is None:
             why = f"the sandbox {choice.sandbox_name!r} is not up"
             return Preview(target=choice.sandbox_name, why_not=why)
-        objects = read_objects(info, rights_needed(plan))
-        allowed = allowance(plan, info, objects, rules, ignore_alerts=choice.ignore_alerts)
+        ready = readiness(plan, info, rules, folders=folders, ignore_alerts=choice.ignore_alerts)
         faults = preview_faults(plan, info)
     except TargetError as error:
         return Preview(target=choice.name, why_not=str(error))
-    found = problems(plan, objects, info.namespace, target_flags(info))
     return Preview(
         target=info.identity,
         namespace=info.namespace,
-        refusals=(*found, *allowed.refusals),
-        notes=allowed.notes,
+        refusals=ready.refusals,
+        notes=ready.remarks,
         faults=faults,
-        role=allowed.role,
+        role=ready.role,
     )
 
 

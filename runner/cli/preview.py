@@ -17,7 +17,7 @@ from runner.model.plan import Plan
 from runner.model.preview import FaultPreview, ObjectPreview, PodPreview, Preview
 from runner.reports import format as fmt
 from runner.reports.deeds import deed
-from runner.source import Source
+from runner.source import Source, locustfile_folders
 
 MOST_MOMENTS = 12
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -29,7 +29,7 @@ def show_preview(source: Source, plan: Plan, choice: TargetChoice, output: str) 
 
     A target that is not up is told, and is no failure: then only the plan is shown.
     """
-    preview = preview_plan(choice, plan)
+    preview = preview_plan(choice, plan, locustfile_folders(source.path))
     if context := needs_confirmation(choice):
         told = f"it looks like production: a run needs --confirm-production {context}"
         preview = preview.model_copy(update={"notes": (*preview.notes, told)})
@@ -77,7 +77,7 @@ def print_preview(preview: Preview, plan: Plan) -> None:
         out.print("\nThis Role would grant what is missing:\n")
         out.print(safe_text(preview.role), end="\n\n")
     if may_begin(preview):
-        out.print(safe("A run may begin. Nothing was touched.", "green"))
+        out.print(safe("Nothing known stands against a run. Nothing was touched.", "green"))
     elif preview.refusals:
         out.print(safe("A run would be refused. Nothing was touched.", "bold red"))
     else:
