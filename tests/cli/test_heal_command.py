@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from bare_api import BareApi
 from chaos_objects import virtual_service
 
+from runner.chaos import owned
 from runner.chaos.annotation import Tag
+from runner.chaos.client import KubeCluster
+from runner.chaos.objects import CONFIG_MAPS
 from runner.chaos.reaper import manifest
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.model.experiment import Experiment
@@ -229,3 +233,43 @@ def test_an_interval_that_cron_has_not_is_2(run: Run, folder: Path, every: str, 
     code, _, err = run("reaper", "-n", "shop", "--every", every)
     assert code == 2
     assert said in err
+
+
+# -- a fault that only its own rollbacks undo ------------------------------------------------------
+
+
+@pytest.mark.sandbox
+def test_rollbacks_are_played_where_the_runs_folder_is_and_named_elsewhere(
+    run: Run, wrecked: RunDir, folder: Path, bare_api: BareApi
+) -> None:
+    """Goal: what other people's activities did is undone by their own rollbacks, or not claimed to
+    be. Method: a marker on the cluster; heal from a machine without the folder, then with it."""
+    undone = folder / "undone"
+    rollback = {
+        "type": "action",
+        "name": "open-the-gate",
+        "provider": {
+            "type": "process",
+            "path": sys.executable,
+            "arguments": ["-c", f"open({str(undone)!r}, 'w').close()"],
+        },
+    }
+    experiment = {"title": "t", "description": "d", "method": [], "rollbacks": [rollback]}
+    fault = wrecked.fault_dir("01-gate")
+    fault.mkdir(parents=True)
+    (fault / "experiment.json").write_text(json.dumps(experiment))
+    marked = Tag(wrecked.run_id, "01-gate", "ann@laptop", "2999-01-01T00:00:00Z")
+    cluster = KubeCluster(str(bare_api.kubeconfig), bare_api.target.context)
+    marker = cluster.create(CONFIG_MAPS, owned.make(CONFIG_MAPS, "ecommerce", marked, {}))
+    subject = f"configmap/{marker['metadata']['name']} in ecommerce"
+    where = flags(bare_api)
+
+    code, _, err = run("heal", wrecked.run_id, *where, "--results", "elsewhere")
+    assert code == 5
+    assert f"STILL BROKEN: {subject}: fault 01-gate of run {wrecked.run_id}: its rollbacks" in err
+    assert f"where ann@laptop has started it; there: seatrial heal {wrecked.run_id} (or, " in err
+    assert not undone.exists()
+    code, out, err = run("heal", str(wrecked.path), *where, "--timeout", "60s")
+    assert (code, out) == (0, f"healed: {subject}\n"), err
+    assert undone.exists()
+    assert cluster.items(CONFIG_MAPS, "ecommerce", owned.OWNED_SELECTOR) == []
