@@ -256,6 +256,17 @@ def test_pod_that_changes_hands_meanwhile_is_not_labelled(cluster: FakeCluster) 
         actions.abort_inbound_requests(**two)
 
 
+def test_what_cannot_be_removed_keeps_nothing_else_from_going(cluster: FakeCluster) -> None:
+    """Goal: as much as possible is made whole. Method: one of two pods is refused for good."""
+    actions.abort_inbound_requests(service="order-api", status=503, count=2, seed=4, **NAMED)
+    cluster.refuse = {"replace pods": [403]}
+    with pytest.raises(ActivityFailed, match=r"not removed from pod/order-api-a: .*HTTP 403"):
+        actions.remove_fault(kinds=KINDS, **NAMED)
+    assert cluster.objects["envoyfilters"] == {}
+    assert LABEL in cluster.spec("order-api-a", PODS)["metadata"]["labels"]
+    assert LABEL not in cluster.spec("order-api-b", PODS)["metadata"]["labels"]
+
+
 def test_lost_answers_and_rivals_of_the_filter(cluster: FakeCluster) -> None:
     """Goal: once is enough. Method: POST again after a lost answer; again with other content."""
     abort: Object = {"service": "order-api", "status": 503} | NAMED

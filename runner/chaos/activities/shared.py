@@ -74,7 +74,8 @@ def remove_fault(
 ) -> list[str]:
     """Remove what bears the name of one fault from all objects that can carry one.
 
-    Idempotent; needs no memory of the injection.
+    Idempotent; needs no memory of the injection. What cannot be removed from one object keeps none
+    of the others from being made whole; it is named at the end.
 
     Args:
         namespace: Where.
@@ -91,12 +92,18 @@ def remove_fault(
     """
     cluster = connect(kubeconfig, context)
     key = fault_key(run, fault)
-    removed = []
+    removed, problems = [], []
     for carrier, obj, keys in _carrying(cluster, namespace, run, fault, kinds):
-        after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys=keys))
         subject = subject_of(obj)
+        try:
+            after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys=keys))
+        except ApiRefusalError as error:
+            problems.append(f"{subject}: {error.message}")
+            continue
         removed.append(subject)
         record("removed", subject, key if after is not None else f"{key}, whole object", effects)
+    if problems:
+        raise FaultError(f"{key} was not removed from {'; '.join(problems)}")
     return removed
 
 
