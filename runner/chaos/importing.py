@@ -97,7 +97,7 @@ def imported(document: Any, wishes: Wishes, *, origin: str = "") -> Imported:
         name=name,
         text=file_text(document, parts, wishes, name, origin),
         notes=tuple(parts.notes),
-        modules=tuple(_named(parts, "python", "module")),
+        modules=(*_named(parts, "python", "module"), *_jsonpath(parts)),
         programs=tuple(_named(parts, "process", "path")),
     )
 
@@ -299,6 +299,12 @@ def _named(parts: Parts, kind: str, key: str) -> list[str]:
     activities = (*parts.steady_state, *parts.method, *parts.rollbacks)
     providers = (one["provider"] for one in activities)
     return list(dict.fromkeys(str(one[key]) for one in providers if one["type"] == kind))
+
+
+def _jsonpath(parts: Parts) -> list[str]:
+    """The module that the tool needs for tolerances of this type, and does not bring along."""
+    tolerances = [_mapping(probe.get("tolerance")) for probe in parts.steady_state]
+    return ["jsonpath2"] if any(one.get("type") == "jsonpath" for one in tolerances) else []
 
 
 # -- our own ---------------------------------------------------------------------------------------

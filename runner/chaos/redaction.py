@@ -84,25 +84,30 @@ def _forms(text: str) -> Iterator[str]:
         yield base64.b64encode(text.encode()).decode("ascii")
 
 
-class CleanStream(io.TextIOBase):
-    """A text stream that passes on what is not secret."""
+class CleanStream(io.TextIOWrapper):
+    """A text stream that passes on what is not secret, texts and bytes alike."""
+
+    def __init__(self, stream: TextIO, blotter: Blotter) -> None:
+        super().__init__(_CleanBytes(stream, blotter), "utf-8", "replace", write_through=True)  # type: ignore[arg-type]
+
+
+class _CleanBytes(io.BufferedIOBase):
+    """The bytes of it."""
 
     def __init__(self, stream: TextIO, blotter: Blotter) -> None:
         self._stream = stream
         self._blotter = blotter
 
-    def write(self, text: str) -> int:
-        self._stream.write(self._blotter.clean(text))
-        return len(text)
+    def write(self, data: Any) -> int:
+        self._stream.write(self._blotter.clean(bytes(data).decode("utf-8", "replace")))
+        self._stream.flush()
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
 
     def flush(self) -> None:
         self._stream.flush()
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-    def isatty(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
 
 import pytest
 
@@ -55,10 +54,10 @@ def test_log_lines_and_their_tracebacks_are_clean() -> None:
 
 
 def test_streams_pass_on_the_rest() -> None:
-    """Goal: what activities print. Method: one line with a secret, one without."""
+    """Goal: what activities print. Method: lines with a secret, as text and bytes; one without."""
     out = io.StringIO()
     stream = CleanStream(out, BLOTTER)
-    sys.stdout.flush()
-    assert stream.write(f"{TOKEN}\n") == len(TOKEN) + 1
-    stream.write("7 lives\n")
-    assert out.getvalue() == "***\n7 lives\n"
+    print(TOKEN, file=stream)
+    stream.buffer.write(f"{TOKEN}!\n".encode())
+    print("7 lives", file=stream, flush=True)
+    assert out.getvalue() == "***\n***!\n7 lives\n"

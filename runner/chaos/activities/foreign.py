@@ -6,6 +6,7 @@ It is put before the first activity, and goes when every rollback has succeeded.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -109,7 +110,8 @@ def mark_fault(
 
 def _end(reason: str) -> None:
     log.error("%s", reason)
-    watched().ended = reason
+    with contextlib.suppress(FaultError):  # It may be the witness that is missing.
+        watched().ended = reason
 
 
 def _put(
