@@ -29,31 +29,37 @@ _NAMED_KILL = re.compile(r"kill (\d+) of \d+")
 def noticed(fault: PlannedFault, record: FaultRecord, recording: Recording) -> Finding:
     """What others saw of ``fault``."""
     check = Check("fault-seen", f"{fault.id} was seen", fault)
-    kind = fault.fault.kind
-    if kind in FLAGGED_KINDS:
-        return _flagged(check, fault, record, recording)
-    if kind == "network-deny":
-        return _denied(check, fault, recording)
-    if kind == "pod-kill":
-        return _replaced(check, fault, record)
-    if kind == "rollout-restart":
-        return _rolled(check, fault, record)
-    if kind == "drain":
-        return _drained(check, fault, record)
+    match fault.fault.kind:
+        case kind if kind in FLAGGED_KINDS:
+            return _flagged(check, fault, record, recording)
+        case "network-deny":
+            return _denied(check, fault, recording)
+        case "pod-kill":
+            return _replaced(check, fault, record)
+        case "rollout-restart":
+            return _rolled(check, fault, record)
+        case "drain":
+            return _drained(check, fault, record)
+        case _:
+            return _told_of(check, fault, record) or _in_figures(check, fault, recording)
+
+
+def _told_of(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding | None:
+    """What the objects' own status says; None for kinds that have none."""
     seen = [e for e in record.effects if e.what == "seen"]
     if seen:
         return check.passed(f"{_told(seen)}.", float(len(seen)))
-    if kind == "scale":
+    if fault.fault.kind == "scale":
         return check.unproven(
             f"The status of {listed(sorted(subjects(record, 'injected')))} was never seen to "
             "follow the replicas that were set."
         )
-    if kind == "cordon" and (held := subjects(record, "verified")):
+    if fault.fault.kind == "cordon" and (held := subjects(record, "verified")):
         return check.passed(
             f"The API server held {listed(sorted(held))} unschedulable; whether a pod wanted to go "
             "there meanwhile, nobody tells."
         )
-    return _in_figures(check, fault, recording)
+    return None
 
 
 def subjects(record: FaultRecord, *whats: str) -> set[str]:

@@ -18,6 +18,7 @@ from runner.analysis.searched import settings_of
 from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
+from runner.model.fault import PodKill
 from runner.model.feasibility import Mistake, edge_of
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
@@ -119,10 +120,19 @@ def _recoveries(plan: Plan) -> Iterator[Mistake]:
 
 
 def _watched_s(fault: PlannedFault, plan: Plan) -> float:
-    """How long the recovery from ``fault`` is watched: to the next fault, or to the end."""
-    start_s = fault.start_s if fault.fault.recovers else fault.end_s
-    others = [one.start_s for one in plan.faults if one.id != fault.id and one.end_s > start_s]
-    return max(0.0, min([plan.duration_s, *others]) - start_s)
+    """How long the recovery from ``fault`` is watched: to the next fault, or to the end.
+
+    Of many kills, the shortest time in which a recovery can be seen at all.
+    """
+    broken = fault.fault
+    starts = [fault.start_s if broken.recovers else fault.end_s]
+    if isinstance(broken, PodKill):
+        starts = [fault.start_s + after_s for after_s in broken.moments(fault.seed)]
+    watched = []
+    for start_s, next_s in zip(starts, [*starts[1:], plan.duration_s], strict=True):
+        others = [one.start_s for one in plan.faults if one.id != fault.id and one.end_s > start_s]
+        watched.append(max(0.0, min([next_s, plan.duration_s, *others]) - start_s))
+    return min((one for one in watched if one >= RECOVERY_WINDOW_S), default=max(watched))
 
 
 def _unwatched(index: int, seen: list[tuple[PlannedFault, float]], end: str) -> Mistake:

@@ -1,7 +1,10 @@
 """How long the service took to keep its promises again after a fault.
 
-The clock starts at the planned end of a fault; for a pod kill, which has no end, at the kill. The
-promises are the experiment's own objectives on latency and errors as the load sees them, as far
+The clock starts at the planned end of a fault; for a pod kill, which has no end, at the kill, and
+for a restart at its begin. Where pods are killed again and again, each kill has a clock of its own,
+which stops at the next one, and the slowest recovery counts.
+
+The promises are the experiment's own objectives on latency and errors as the load sees them, as far
 as they hold in a baseline or a recovery. They *hold again* from the first 5 s window from which on
 they hold in every window until the next fault or the end of the record. One second of trouble
 later on, which spoils five windows, is no relapse: at a bound of 0.1 % a single stray failure
@@ -12,9 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from runner.analysis.faultseen import kills_of
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, Slice, first_second, joined
 from runner.model.objective import Objective
@@ -53,15 +57,28 @@ class Recovery:
 def recovery_of(
     fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Objective]
 ) -> Recovery:
-    """When the promises ``kept`` held again after ``fault``."""
-    start_s = _clock_start_s(fault, recording)
-    end_s = min([table.recorded_s, *_later_starts(fault, start_s, recording)])
+    """When the promises ``kept`` held again after ``fault``; of many kills, after the worst."""
+    starts = _clock_starts_s(fault, recording)
+    before = _before(recording, table, kept)
+    found = []
+    for start_s, next_s in zip(starts, [*starts[1:], math.inf], strict=True):
+        ends_s = [table.recorded_s, next_s, *_later_starts(fault, start_s, recording)]
+        found.append(_recovery_within(fault.id, start_s, min(ends_s), table, kept))
+    unwell = [one for one in found if one.unwell]
+    known = [one for one in found if one.seconds is not None]
+    # A kill of which too little was seen says nothing, as long as another one does.
+    worst = (unwell or sorted(known, key=lambda one: -(one.seconds or 0.0)) or found)[0]
+    return replace(worst, before=before)
+
+
+def _recovery_within(
+    fault_id: str, start_s: float, end_s: float, table: LoadTable, kept: Sequence[Objective]
+) -> Recovery:
+    """The recovery whose clock starts at ``start_s``, as far as it is seen until ``end_s``."""
     watched_s = max(0.0, end_s - start_s)
 
-    before = _before(recording, table, kept)
-
     def unknown(reason: str, *, unwell: bool = False) -> Recovery:
-        return Recovery(fault.id, start_s, end_s, None, watched_s, unwell, reason, before)
+        return Recovery(fault_id, start_s, end_s, None, watched_s, unwell, reason)
 
     if not kept:
         return unknown("no objective on latency or errors says what well means")
@@ -73,7 +90,7 @@ def recovery_of(
         why = f"the objectives did not hold again within the {watched_s:.0f} s that were seen"
         return unknown(why, unwell=True)
     seconds = first_second(start_s) + first - start_s if first else 0.0
-    return Recovery(fault.id, start_s, end_s, seconds, watched_s, before=before)
+    return Recovery(fault_id, start_s, end_s, seconds, watched_s)
 
 
 def _before(recording: Recording, table: LoadTable, kept: Sequence[Objective]) -> str:
@@ -89,18 +106,20 @@ def _before(recording: Recording, table: LoadTable, kept: Sequence[Objective]) -
     return f"{', '.join(unique)} did not hold in the baseline either" if unique else ""
 
 
-def _clock_start_s(fault: PlannedFault, recording: Recording) -> float:
+def _clock_starts_s(fault: PlannedFault, recording: Recording) -> list[float]:
+    """Offsets at which a clock starts, in order: one, or one for each kill."""
     if not fault.fault.recovers:
-        return fault.end_s
+        return [fault.end_s]
     for record in recording.faults:
         if record.id == fault.id:
-            kills = [
-                effect.wall_s for effect in record.effects if effect.what in fault.fault.proofs
-            ]
-            offset_s = recording.offset_s(min(kills)) if kills else None
-            if offset_s is not None:
-                return max(0.0, offset_s)
-    return fault.start_s
+            kills = [kill[0].wall_s for kill in kills_of(record)]
+            proofs = [e.wall_s for e in record.effects if e.what in fault.fault.proofs]
+            begun = kills or ([min(proofs)] if proofs else [])
+            offsets = [recording.offset_s(wall_s) for wall_s in begun]
+            known = [max(0.0, offset_s) for offset_s in offsets if offset_s is not None]
+            if known:
+                return known
+    return [fault.start_s]
 
 
 def _later_starts(fault: PlannedFault, start_s: float, recording: Recording) -> list[float]:

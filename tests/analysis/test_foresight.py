@@ -96,3 +96,12 @@ def test_a_search_of_few_steps_is_doubted() -> None:
         "6 steps may end before an answer: from 50/s to 200/s it is up to 3 steps"
     )
     assert doubts(enough) == []
+
+
+def test_kills_too_close_for_a_recovery_are_doubted() -> None:
+    """Goal: each kill's recovery has its time. Method: 8 s between kills, and a bound of 10 s."""
+    again = {**KILL, "duration": "24s", "every": "8s"}
+    ((loc, said),) = doubts(plan_of("errors < 1%", "recovery < 10s", faults=[again]))
+    assert loc == ("objectives", 1)
+    assert said.startswith("the recovery from 01-pod-kill is watched for 8s only")
+    assert doubts(plan_of("errors < 1%", "recovery < 8s", faults=[again])) == []

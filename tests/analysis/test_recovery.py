@@ -192,3 +192,31 @@ def test_what_holds_in_each_second_holds_in_the_window(
     objective = Objective(objective=text)
     if all(_holds(objective, second) for second in seconds):
         assert _holds(objective, joined(seconds))
+
+
+# -- kills, again and again ------------------------------------------------------------------------
+
+AGAIN = {**KILL, "duration": "24s", "every": "8s"}
+"""Kills half a second after 20 s, 28 s and 36 s; the last one is watched to the end of the run."""
+
+
+def test_of_many_kills_the_slowest_recovery_counts() -> None:
+    """Goal: a later kill is no relapse of the first. Method: bad for 1, 2 and 1 s after each."""
+    found = recovery([20, 21, 28, 29, 30, 36, 37], [AGAIN])
+    assert (found.start_s, found.end_s) == pytest.approx((28.5, 36.5), abs=1e-3)
+    assert found.seconds == pytest.approx(2.5, abs=1e-3)
+
+
+def test_a_kill_from_which_nothing_recovered_before_the_next_counts_most() -> None:
+    found = recovery([*range(28, 37), 45], [AGAIN])
+    assert found.seconds is None
+    assert found.unwell
+    assert found.start_s == pytest.approx(28.5, abs=1e-3)
+
+
+def test_kills_too_close_to_be_seen_apart_are_judged_by_the_last() -> None:
+    """Goal: an answer in spite of them. Method: a kill every 4 s, ill until 2 s after the last."""
+    often = {**KILL, "duration": "12s", "every": "4s"}
+    found = recovery(range(20, 31), [often])
+    assert found.start_s == pytest.approx(28.5, abs=1e-3)
+    assert found.seconds == pytest.approx(2.5, abs=1e-3)
