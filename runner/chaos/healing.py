@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.chaos.environment import child_environment
+from runner.chaos.foreign import PLAY_DEADLINE_S
+from runner.chaos.objects import CONFIG_MAPS
 from runner.errors import ExitCode, LeftBrokenError
 from runner.model.faultmark import EXPIRY_MARGIN_S, heal_command
 from runner.model.recording import TargetInfo
@@ -59,7 +61,7 @@ def heal_target(
         margin_s: With ``expired_only``: seconds that must have passed since.
         python: Interpreter that has this package.
         attempts: Heals that are started before giving up.
-        deadline_s: Bound of each, in seconds.
+        deadline_s: Bound of each, in seconds; rollbacks that are played have one of their own.
         request_s: Bound of the wait for each answer of the API server; the client's when None.
 
     Returns:
@@ -81,11 +83,13 @@ def heal_target(
     else:
         argv += ["--expired" if expired_only else "--all"]
     argv += ["--everywhere"] if everywhere else []
+    markers = sum(subject.startswith(CONFIG_MAPS.subject("")) for subject in known)
+    bound_s = deadline_s + HEAL_START_S + markers * PLAY_DEADLINE_S
     problem = "it was never tried"
     removed: list[str] = []
     for attempt in range(attempts):
         time.sleep(min(attempt, deadline_s))
-        code, answer = _run_heal(argv, target, deadline_s)
+        code, answer = _run_heal(argv, target, bound_s)
         if "error" in answer:
             problem = str(answer["error"])
             continue
@@ -144,7 +148,7 @@ def _what(
     return f"{', '.join(known)} {where} still {'carry' if len(known) > 1 else 'carries'} {whose}"
 
 
-def _run_heal(argv: list[str], target: TargetInfo, deadline_s: float) -> tuple[int, dict[str, Any]]:
+def _run_heal(argv: list[str], target: TargetInfo, bound_s: float) -> tuple[int, dict[str, Any]]:
     """Exit code and report of one heal; the report is ``{"error": …}`` when there is none."""
     with (
         PrivateFolder() as private,
@@ -155,7 +159,7 @@ def _run_heal(argv: list[str], target: TargetInfo, deadline_s: float) -> tuple[i
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=deadline_s + HEAL_START_S,
+                timeout=bound_s,
                 env=child_environment(os.environ, target, private),
                 cwd=private,
                 pass_fds=descriptors,
