@@ -28,7 +28,9 @@ from runner.chaos.objects import ENVOY_FILTERS, Object
 from runner.chaos.pods import candidates
 from runner.chaos.scopes import Condition
 from runner.errors import FaultError
+from runner.model.bounds import why_at_most
 from runner.model.podcount import COUNT_ACCEPTED, EVERY_POD, PodCount, pods_meant
+from runner.model.target import UNBOUNDED, Bounds
 
 FAULT_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
 MANAGER: Final = "envoy.filters.network.http_connection_manager"
@@ -137,20 +139,25 @@ def has_proxy(pod: Object) -> bool:
 
 
 def choose(
-    pods: Iterable[Object], count: int | str | None, seed: int, service: str
+    pods: Iterable[Object],
+    count: int | str | None,
+    seed: int,
+    service: str,
+    bounds: Bounds = UNBOUNDED,
 ) -> list[Object]:
     """The pods in front of which the fault acts: ready ones that have a proxy.
 
-    Nothing is killed, so neither a minimum of healthy pods nor a budget is asked.
+    Nothing is killed, so no PodDisruptionBudget is asked.
 
     Args:
         pods: All pods of the service.
         count: A number, a share or ``all``; None for all.
         seed: Seed of the draw.
         service: For the messages.
+        bounds: The target's, on how many pods are hit at a time.
 
     Raises:
-        FaultError: When there are none, or not as many.
+        FaultError: When there are none, or not as many, or the bounds do not allow as many.
     """
     ready = candidates(pods)
     able = [pod for pod in ready if has_proxy(pod)]
@@ -161,6 +168,7 @@ def choose(
             accepted=f"ready pods with a container {PROXY}",
         )
     if count is None or everyone(count):
+        _within(bounds, len(able), ready, service)
         return able
     try:
         meant = pods_meant(_COUNT.validate_python(count), len(able))
@@ -171,8 +179,17 @@ def choose(
             f"{service} has {len(able)} ready pods with Istio's proxy, not {meant}",
             accepted=f"a count from 1 to {len(able)}, a share, or all",
         )
+    _within(bounds, meant, ready, service)
     drawn = random.Random(seed).sample(able, meant)  # noqa: S311 - a repeatable draw is the point
     return sorted(drawn, key=_name)
+
+
+def _within(bounds: Bounds, meant: int, ready: list[Object], service: str) -> None:
+    if meant > bounds.most_of(len(ready)):
+        raise FaultError(
+            f"{service} has {len(ready)} ready pods, and a fault in front of {meant} of them is "
+            f"too much: {why_at_most(bounds, len(ready))}"
+        )
 
 
 def everyone(count: int | str | None) -> bool:

@@ -6,6 +6,7 @@ out, with the reason. What is kept in memory does not grow with the length of a 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ PATIENCE_S = 5.0
 """For how long an API server that does not answer is asked again, for each request of a kill."""
 
 LATEST_S = 10.0
-"""A kill that could only happen later than this after its moment is left out."""
+"""A kill that could only happen later than this after its moment, or when the next one is due
+already, is left out."""
 
 STEP_S = 0.2
 MOST_TOLD = 1000
@@ -76,18 +78,19 @@ class Killed:
     missed: list[str]
 
 
-def at_most(max_pods: int | None, max_percent: float | None) -> Bounds:
+def at_most(max_pods: int | None, max_percent: float | None, min_healthy: int = 0) -> Bounds:
     """Bounds on the pods that are hit at a time; None is no bound.
 
     Raises:
         FaultError: When they are no numbers that could bound anything.
     """
     try:
-        return Bounds(max_pods=max_pods, max_percent=max_percent)
+        return Bounds(max_pods=max_pods, max_percent=max_percent, min_healthy=min_healthy)
     except ValueError as error:
         raise FaultError(
-            f"max_pods {max_pods!r} and max_percent {max_percent!r} bound nothing",
-            accepted="a number of pods from 0, and a percentage from 0 to 100",
+            f"max_pods {max_pods!r}, max_percent {max_percent!r} and min_healthy {min_healthy!r} "
+            "bound nothing",
+            accepted="numbers of pods from 0, and a percentage from 0 to 100",
         ) from error
 
 
@@ -267,7 +270,12 @@ class Series:
             self._follow(due_s)
             while (left_s := due_s - self._killer.now()) > 0:
                 self._killer.pause(min(left_s, STEP_S))
-            self._attempt(number, due_s, f"kill {number + 1} of {len(moments)}")
+            late_s = self._killer.now() - due_s
+            # What was missed is not made up for: of several that are due, only the last one.
+            is_past = late_s > LATEST_S or self._killer.now() >= _next(moments, number)
+            self._attempt(
+                number, f"kill {number + 1} of {len(moments)}", late_s if is_past else 0.0
+            )
         self._follow(follow_until_s)
         return {
             "kills": self._kills,
@@ -282,8 +290,9 @@ class Series:
         except ApiRefusalError as error:
             log.warning("the pods are not watched: %s", error.message)
 
-    def _attempt(self, number: int, due_s: float, title: str) -> None:
-        if number and (reason := self._obstacle(due_s)):
+    def _attempt(self, number: int, title: str, late_s: float) -> None:
+        """Kill, unless there is a reason not to; ``late_s`` is 0 while it is not too late."""
+        if number and (reason := self._obstacle(late_s)):
             self._skip(title, reason)
             return
         try:
@@ -297,8 +306,8 @@ class Series:
         self._killed += [asdict(one) for one in done.victims][: MOST_TOLD - len(self._killed)]
         self._skipped += done.missed[: MOST_TOLD - len(self._skipped)]
 
-    def _obstacle(self, due_s: float) -> str:
-        if (late_s := self._killer.now() - due_s) > LATEST_S:
+    def _obstacle(self, late_s: float) -> str:
+        if late_s:
             return f"it would have come {late_s:.1f} s late"
         waits_for = self._killer.watch.waits_for
         if waits_for and not self._while_recovering:
@@ -309,6 +318,11 @@ class Series:
         self._killer.skipped(title, reason)
         if len(self._skipped) < MOST_TOLD:
             self._skipped.append(f"{title}: {reason}")
+
+
+def _next(moments: Sequence[float], number: int) -> float:
+    """When the kill after ``number`` is due; never, after the last one."""
+    return moments[number + 1] if number + 1 < len(moments) else math.inf
 
 
 def _named(names: Sequence[str]) -> str:

@@ -83,6 +83,11 @@ class Bounds(Model):
         return {name: value for name, value in given.items() if value is not None}
 
     @property
+    def arguments(self) -> dict[str, float]:
+        """All bounds on pods that are set, as arguments of actions."""
+        return self.most | ({"min_healthy": self.min_healthy} if self.min_healthy else {})
+
+    @property
     def counts_pods(self) -> bool:
         """Whether there is a bound on the number of pods."""
         return self != Bounds(kinds=self.kinds, allow_nodes=self.allow_nodes)

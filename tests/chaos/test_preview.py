@@ -221,6 +221,16 @@ def test_a_fault_that_would_be_refused_says_so(
     assert preview.changes == ()
 
 
+@pytest.mark.parametrize("number", [5, 6], ids=["all", "one"])
+@pytest.mark.parametrize("bounds", [Bounds(max_pods=0), Bounds(min_healthy=3)])
+def test_bounds_hold_when_a_fault_is_put_in_front_of_pods(number: int, bounds: Bounds) -> None:
+    """Goal: pods come and go before a fault begins. Method: bounds that allow none of three."""
+    target = TARGET.model_copy(update={"bounds": bounds})
+    preview = preview_fault(EVERY_KIND[number - 1], target, shop(), time.time())
+    assert "is too much: the bounds of this target allow 0" in preview.problem
+    assert preview.changes == ()
+
+
 def test_activities_of_other_people_are_not_played(tmp_path: Path) -> None:
     """Goal: nobody can keep them from acting, so they do not. Method: it would make a file."""
     made = tmp_path / "made"

@@ -15,10 +15,12 @@ from runner.chaos.activities.shared import BY_HAND, connect, make_tag
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.client import Cluster, edit, patiently
 from runner.chaos.effects import log, record
+from runner.chaos.kills import at_most
 from runner.chaos.objects import ENVOY_FILTERS, PODS, Object
 from runner.chaos.pods import candidates, selector_text
 from runner.chaos.scopes import conditions
 from runner.errors import FaultError
+from runner.model.target import Bounds
 
 
 @activity
@@ -30,6 +32,9 @@ def delay_inbound_requests(
     percent: float = 100.0,
     headers: Headers | None = None,
     count: int | str | None = None,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     seed: int = 0,
     run: str = BY_HAND,
     fault: str = "",
@@ -51,6 +56,9 @@ def delay_inbound_requests(
         count: In front of how many of the ready pods: a number, a share such as ``50%`` (rounded
             down, at least one), or ``all``. All of them by default, and then also those that start
             meanwhile.
+        max_pods: Refuse to hit more.
+        max_percent: Refuse to hit a larger share of the ready ones (0 to 100, rounded down).
+        min_healthy: Refuse to leave fewer ready ones alone.
         seed: Seed of the choice.
         run: Id of the run; with ``fault``, the name under which it is found again.
         fault: Id of the fault in the run; ``http-delay-<service>`` by default.
@@ -74,8 +82,8 @@ def delay_inbound_requests(
         block=config,
         kind="http-delay",
     )
-    cluster = connect(kubeconfig, context)
-    return _inject(cluster, namespace, tag, count=count, seed=seed, effects=effects)
+    cluster, bounds = connect(kubeconfig, context), at_most(max_pods, max_percent, min_healthy)
+    return _inject(cluster, namespace, tag, count=count, seed=seed, bounds=bounds, effects=effects)
 
 
 @activity
@@ -87,6 +95,9 @@ def abort_inbound_requests(
     percent: float = 100.0,
     headers: Headers | None = None,
     count: int | str | None = None,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     seed: int = 0,
     run: str = BY_HAND,
     fault: str = "",
@@ -112,8 +123,8 @@ def abort_inbound_requests(
         block=config,
         kind="http-abort",
     )
-    cluster = connect(kubeconfig, context)
-    return _inject(cluster, namespace, tag, count=count, seed=seed, effects=effects)
+    cluster, bounds = connect(kubeconfig, context), at_most(max_pods, max_percent, min_healthy)
+    return _inject(cluster, namespace, tag, count=count, seed=seed, bounds=bounds, effects=effects)
 
 
 @activity
@@ -122,6 +133,9 @@ def pods_have_proxies(
     service: str,
     namespace: str,
     count: int | str | None = None,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
@@ -129,7 +143,8 @@ def pods_have_proxies(
     cluster = connect(kubeconfig, context)
     patiently(lambda: cluster.items(ENVOY_FILTERS, namespace))
     _, pods = _pods(cluster, namespace, service)
-    envoyfilter.choose(pods, count, 0, service)
+    bounds = at_most(max_pods, max_percent, min_healthy)
+    envoyfilter.choose(pods, count, 0, service, bounds)
     return True
 
 
@@ -184,10 +199,11 @@ def _inject(
     *,
     count: int | str | None,
     seed: int,
+    bounds: Bounds,
     effects: str,
 ) -> list[str]:
     labels, pods = _pods(cluster, namespace, tag.service)
-    chosen = envoyfilter.choose(pods, count, seed, tag.service)
+    chosen = envoyfilter.choose(pods, count, seed, tag.service, bounds)
     names = envoyfilter.names(chosen)
     if not envoyfilter.everyone(count):
         log.info("of %s, chosen with seed %s: %s", envoyfilter.names(pods), seed, names)

@@ -14,7 +14,8 @@ def inbound_fault(
 ) -> Experiment:
     """Label the chosen pods, put the filter in place, hold it, remove it and then the labels."""
     service: dict[str, Any] = {"service": fault.service}
-    chosen = {} if fault.count is None else {"count": fault.count}
+    chosen: dict[str, Any] = {} if fault.count is None else {"count": fault.count}
+    chosen |= setting.bounds.arguments
     arguments: dict[str, Any] = {
         **setting.named,
         **service,
