@@ -102,7 +102,7 @@ def read_tags(obj: Object) -> dict[str, Tag]:
     try:
         tags = [_tag(entry) for entry in json.loads(text).values()]
         return {tag.key: tag for tag in tags}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         metadata = obj.get("metadata") or {}
         raise FaultError(
             f"annotation {ANNOTATION} of {metadata.get('name')!r} cannot be read: {error}",

@@ -7,6 +7,7 @@ end is said, kind by kind: it is never taken for health.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 ROUND_PAUSE_S = 0.2
 MOST_SILENCES = 2
 """So many requests without any answer, one after the other, end a round of looks."""
+
+
+FAULTS_START = "seatrial"
+"""All that we write into an object begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +196,19 @@ class Looker:
         look.looked_at += len(objects)
         now_s = time.time()
         for obj in objects:
-            keys = self.keys(carrier, obj, now_s)
-            look.others += [
-                mark.sentence for mark in marks_on(obj) if not keys & _names(carrier, mark)
-            ]
-            if keys:
-                look.found.append((carrier, obj, keys))
-                self.known |= keys
+            try:
+                self._take_in(carrier, obj, now_s, look)
+            except Exception as error:  # noqa: BLE001 - one odd object must not hide all others
+                log.warning("%s cannot be understood: %s", _subject(obj), error)
+                if FAULTS_START in json.dumps(obj):
+                    look.unseen[_subject(obj)] = f"it cannot be understood: {error}"
+
+    def _take_in(self, carrier: Carrier, obj: Object, now_s: float, look: Look) -> None:
+        keys = self.keys(carrier, obj, now_s)
+        look.others += [mark.sentence for mark in marks_on(obj) if not keys & _names(carrier, mark)]
+        if keys:
+            look.found.append((carrier, obj, keys))
+            self.known |= keys
 
     def keys(self, carrier: Carrier, obj: Object, now_s: float) -> set[str]:
         """Keys of the faults on ``obj`` that are in scope, all that is known considered."""

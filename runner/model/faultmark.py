@@ -118,7 +118,7 @@ def _tags(text: str) -> list[Mapping[str, Any]]:
     """The entries of the annotation; an empty one for a text that cannot be read."""
     try:
         entries = list(json.loads(text).values())
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return [{}]
     return [entry if isinstance(entry, dict) else {} for entry in entries]
 

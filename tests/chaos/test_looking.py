@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def cluster(**refuse: list[int]) -> FakeCluster:
 
 def healed(found: FakeCluster, **scope: Any) -> Healing:
     options: Any = {"deadline_s": 0.02, "sleep": lambda seconds: None}
-    return heal(found, Scope(NAMESPACE, RUN, **scope), **options)
+    return heal(found, Scope(NAMESPACE, **{"run": RUN, **scope}), **options)
 
 
 @pytest.mark.parametrize("status", [0, 409, 429, 500, 503, 401])
@@ -118,3 +119,19 @@ def test_writes_that_nobody_answers_are_not_all_waited_for() -> None:
         *["replace: no answer"] * 2,
         *["nobody answers, and the time is over"] * 3,
     ]
+
+
+def test_an_object_that_nobody_understands_hides_no_other() -> None:
+    """Goal: one odd object is not the end of all healing. Method: an annotation of endless depth,
+    and routes that are none, on an object with our mark and on one without."""
+    deep = add_fault(virtual_service("deep", route("deep")), replace(tag(), service="deep"))
+    deep["metadata"]["annotations"]["seatrial.dev/faults"] = "[" * 100_000
+    found = cluster().put(deep)
+    for name, routes in (("odd", ["seatrial-x"]), ("his", ["x"])):
+        found.put({**virtual_service(name), "spec": {"http": routes}})
+    report = healed(found)
+    assert {SCALED, "virtualservice/deep in ecommerce"} <= set(report.removed)
+    assert report.left == [
+        "virtualservice/odd: it cannot be understood: 'str' object has no attribute 'get'"
+    ]
+    assert found.spec("deep") == virtual_service("deep", route("deep"))
