@@ -18,6 +18,7 @@ from runner.chaos.heal import Scope, heal, rollback_player
 from runner.chaos.healing import changed_subjects
 from runner.errors import RecordingError, SeatrialError
 from runner.journal import Journal
+from runner.model.faultmark import heal_command
 from runner.model.recording import EventKind, unhealed
 from runner.ports import Clock
 from runner.process import SystemClock
@@ -140,14 +141,21 @@ class Aftermath:
         self._on_record = True
 
     def _give_up(self, problem: str) -> None:
-        command = f"seatrial heal {self.run.run_id}"
-        text = f"LEFT BROKEN for {self._since_s():.0f} s: {problem}; to finish the work: {command}"
+        since = f"{self._since_s():.0f} s"
+        text = f"LEFT BROKEN for {since}: {problem}; to finish the work: {self._command()}"
         log.error("%s", text)
         self._write(SOURCE, "heal", "failed", text)
         if self._on_record:
             for fault in self._begun_faults():
                 self._write(fault, "inject", "begin", "it may be in place again")
         self._seal(f"{self._why}; {text}")
+
+    def _command(self) -> str:
+        """What finishes the work, from any machine that knows the target."""
+        with contextlib.suppress(RecordingError):
+            if (target := self.run.read_manifest().target) is not None:
+                return heal_command(self.run.run_id, target.kind, target.name, target.flags)
+        return f"seatrial heal {self.run.run_id}"
 
     def _begun_faults(self) -> list[str]:
         with contextlib.suppress(RecordingError):
