@@ -55,6 +55,10 @@ def exists(path: str) -> bool:
     return Path(path).exists()
 
 
+def echo(value: Any) -> Any:
+    return value
+
+
 def nothing() -> None:
     return None
 

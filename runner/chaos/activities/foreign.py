@@ -21,7 +21,7 @@ from chaoslib.hypothesis import within_tolerance
 
 from runner.chaos import owned
 from runner.chaos.activities.around import activity, rollback
-from runner.chaos.activities.shared import connect, make_tag, remove_fault
+from runner.chaos.activities.shared import BY_HAND, connect, make_tag, remove_fault
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.client import ApiRefusalError, Cluster, one_line, patiently
 from runner.chaos.effects import log, record
@@ -59,8 +59,8 @@ def fault_can_be_marked(namespace: str, kubeconfig: str = "", context: str = "")
 def mark_fault(
     *,
     namespace: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
     service: str,
     activities: Sequence[str] = (),
     rollbacks: Sequence[str] = (),
@@ -153,8 +153,8 @@ def _is_there(cluster: Cluster, namespace: str, key: str) -> bool:
 def fault_mark_holds(
     *,
     namespace: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
     until_wall_s: float,
     kubeconfig: str = "",
     context: str = "",
@@ -194,8 +194,8 @@ def _look(cluster: Cluster, namespace: str, key: str) -> None:
 def unmark_fault(
     *,
     namespace: str,
-    run: str,
     fault: str,
+    run: str = BY_HAND,
     after: Sequence[str] = (),
     within_s: float = 30.0,
     kubeconfig: str = "",
