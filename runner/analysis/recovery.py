@@ -2,7 +2,8 @@
 
 The clock starts at the planned end of a fault; for a pod kill, which has no end, at the kill, and
 for a restart at its begin. Where pods are killed again and again, each kill has a clock of its own,
-which stops at the next one, and the slowest recovery counts.
+and the slowest recovery counts. A kill is watched until the next one that came after it had been
+overcome; kills that come sooner are one disturbance.
 
 The promises are the experiment's own objectives on latency and errors as the load sees them, as far
 as they hold in a baseline or a recovery. They *hold again* from the first 5 s window from which on
@@ -27,6 +28,9 @@ from runner.model.recording import Recording
 
 WINDOW_S = 5
 """Length of the sliding window, in seconds; also how many windows one bad second spoils."""
+
+_MOST_AT_ONCE = 20
+"""After so many kills without a recovery, the rest of the record is one disturbance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,33 @@ def recovery_of(
     """When the promises ``kept`` held again after ``fault``; of many kills, after the worst."""
     starts = _clock_starts_s(fault, recording)
     before = _before(recording, table, kept)
-    found = []
-    for start_s, next_s in zip(starts, [*starts[1:], math.inf], strict=True):
-        ends_s = [table.recorded_s, next_s, *_later_starts(fault, start_s, recording)]
-        found.append(_recovery_within(fault.id, start_s, min(ends_s), table, kept))
+    found, at = [], 0
+    while at < len(starts):
+        latest_s = min([table.recorded_s, *_later_starts(fault, starts[at], recording)])
+        one, at = _disturbance(starts, at, latest_s, fault.id, table, kept)
+        found.append(one)
     unwell = [one for one in found if one.unwell]
     known = [one for one in found if one.seconds is not None]
-    # A kill of which too little was seen says nothing, as long as another one does.
+    # A kill of which too little was seen says nothing, as long as another one tells.
     worst = (unwell or sorted(known, key=lambda one: -(one.seconds or 0.0)) or found)[0]
     return replace(worst, before=before)
+
+
+def _disturbance(  # noqa: PLR0917 - what is seen, and of what
+    starts: Sequence[float],
+    at: int,
+    latest_s: float,
+    fault_id: str,
+    table: LoadTable,
+    kept: Sequence[Objective],
+) -> tuple[Recovery, int]:
+    """The recovery from the start of index ``at``, and the index of the first one after it."""
+    for following in range(at + 1, min(at + 1 + _MOST_AT_ONCE, len(starts))):
+        end_s = min(latest_s, starts[following])
+        one = _recovery_within(fault_id, starts[at], end_s, table, kept)
+        if one.seconds is not None:
+            return one, following
+    return _recovery_within(fault_id, starts[at], latest_s, table, kept), len(starts)
 
 
 def _recovery_within(

@@ -207,16 +207,24 @@ def test_of_many_kills_the_slowest_recovery_counts() -> None:
     assert found.seconds == pytest.approx(2.5, abs=1e-3)
 
 
-def test_a_kill_from_which_nothing_recovered_before_the_next_counts_most() -> None:
-    found = recovery([*range(28, 37), 45], [AGAIN])
-    assert found.seconds is None
-    assert found.unwell
-    assert found.start_s == pytest.approx(28.5, abs=1e-3)
+def test_a_kill_before_whose_recovery_the_next_one_came_goes_on() -> None:
+    """Goal: no outage is cut into short pieces. Method: bad from the second kill to 2 s after the
+    third.
+    """
+    found = recovery([*range(28, 39)], [AGAIN])
+    assert (found.start_s, found.end_s) == pytest.approx((28.5, 60.0), abs=1e-3)
+    assert found.seconds == pytest.approx(10.5, abs=1e-3)
 
 
-def test_kills_too_close_to_be_seen_apart_are_judged_by_the_last() -> None:
+def test_a_service_that_never_recovers_is_unwell_from_the_first_kill() -> None:
+    found = recovery(range(20, 60), [AGAIN])
+    assert (found.seconds, found.unwell) == (None, True)
+    assert (found.start_s, found.watched_s) == pytest.approx((20.5, 39.5), abs=1e-3)
+
+
+def test_kills_too_close_to_be_seen_apart_are_one() -> None:
     """Goal: an answer in spite of them. Method: a kill every 4 s, ill until 2 s after the last."""
     often = {**KILL, "duration": "12s", "every": "4s"}
     found = recovery(range(20, 31), [often])
-    assert found.start_s == pytest.approx(28.5, abs=1e-3)
-    assert found.seconds == pytest.approx(2.5, abs=1e-3)
+    assert found.start_s == pytest.approx(20.5, abs=1e-3)
+    assert found.seconds == pytest.approx(10.5, abs=1e-3)
