@@ -90,7 +90,9 @@ def _disturbance(  # noqa: PLR0917 - what is seen, and of what
         one = _recovery_within(fault_id, starts[at], end_s, table, kept)
         if one.seconds is not None:
             return one, following
-    return _recovery_within(fault_id, starts[at], latest_s, table, kept), len(starts)
+    later = (index for index in range(at + 1, len(starts)) if starts[index] >= latest_s)
+    rest = _recovery_within(fault_id, starts[at], latest_s, table, kept)
+    return rest, next(later, len(starts))
 
 
 def _recovery_within(

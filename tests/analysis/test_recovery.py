@@ -228,3 +228,10 @@ def test_kills_too_close_to_be_seen_apart_are_one() -> None:
     found = recovery(range(20, 31), [often])
     assert found.start_s == pytest.approx(20.5, abs=1e-3)
     assert found.seconds == pytest.approx(10.5, abs=1e-3)
+
+
+def test_a_kill_cut_off_by_another_fault_does_not_hide_the_others() -> None:
+    """Goal: what can be seen is seen. Method: another fault two seconds after the first kill."""
+    abort = {**ABORT, "at": "22s", "duration": "4s"}
+    found = recovery([36, 37, 38], [AGAIN, abort])
+    assert (found.start_s, found.seconds) == pytest.approx((36.5, 2.5), abs=1e-3)
