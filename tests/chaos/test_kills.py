@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ class Shop(FakeCluster):
         clock_s: The time; it goes on when somebody pauses.
         return_s: Seconds until a new pod is ready.
         away: Spans of time in which the API server does not answer.
+        hang_s: For how long a request hangs then.
         times: When a pod was killed.
     """
 
     clock_s: float = 1000.0
     return_s: float = 3.0
     away: tuple[tuple[float, float], ...] = ()
+    hang_s: float = 0.0
     times: list[float] = field(default_factory=list)
     coming: list[tuple[float, str]] = field(default_factory=list)
     born: int = 0
@@ -59,6 +62,7 @@ class Shop(FakeCluster):
 
     def _there(self) -> None:
         if any(start_s <= self.clock_s < end_s for start_s, end_s in self.away):
+            self.clock_s += self.hang_s
             raise ApiRefusalError("list pods", 0, "no answer")
 
     def now(self) -> float:
@@ -229,6 +233,19 @@ def test_kill_whose_time_has_passed_is_not_made_up_for(tmp_path: Path) -> None:
     assert len(done["skipped"]) == 2
     assert all(" s late" in reason for reason in done["skipped"])
     assert LATEST_S < 70
+
+
+def test_of_several_kills_that_are_due_only_the_last_one_happens(tmp_path: Path) -> None:
+    """Goal: no burst of kills after a short outage. Method: kills every 2 s, and requests that hang
+    for 3 s each, for 5 s."""
+    cluster = shop(away=((1001.0, 1006.5),), hang_s=3.0, return_s=0.0)
+    made = killer(cluster, tmp_path)
+    done = Series(made, 1, while_recovering=True).run([1000.0 + 2 * n for n in range(6)], 1012.0)
+    apart = [b - a for a, b in pairwise(cluster.times)]
+    assert min(apart) > 0.5
+    assert done["kills"] + len(done["skipped"]) == 6
+    assert cluster.times == pytest.approx([1000.0, 1008.0, 1010.0])
+    assert "late" in done["skipped"][-1]
 
 
 def test_those_who_were_killed_are_on_record_when_the_next_one_cannot_be(tmp_path: Path) -> None:
