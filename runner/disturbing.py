@@ -10,6 +10,7 @@ from runner.errors import FaultError, LeftBrokenError
 from runner.guarding import is_guarded
 from runner.model.faultmark import heal_command
 from runner.model.recording import TargetInfo
+from runner.ports import HealReport
 from runner.progress import ActiveFault, Conduct
 
 FAULT_LEAD_S = 6.0
@@ -22,14 +23,18 @@ def drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float)
     """Take ``fault`` one step further, if it is time.
 
     Raises:
-        FaultError: When its child has ended before its time, or nobody guards the run.
+        FaultError: When its child has ended before its time, or when its time has come while nobody
+            guards the run, or while an earlier fault cannot be healed.
     """
     planned = fault.planned
     if fault.state == "planned" and offset_s >= planned.start_s - FAULT_LEAD_S:
-        if is_guarded(run):
+        why_not = _why_not(run)
+        if not why_not:
             _inject(run, fault, target)
         elif offset_s >= planned.start_s:
-            raise FaultError(f"fault {planned.id} is not injected: the run has no guardian now")
+            raise FaultError(f"fault {planned.id} is not injected: {why_not}")
+    elif fault.healing is not None:
+        _heal_on(run, fault, target)
     elif fault.state == "begun" and fault.job is not None:
         code = fault.job.poll()
         if code is not None and offset_s < planned.start_s:
@@ -38,9 +43,20 @@ def drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float)
         if code and offset_s < planned.end_s:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             run.journal.write(planned.id, "lost", "note", f"its child ended {how}; healed at once")
-            run.journal.make_good(planned.id, "heal", lambda: _heal(run, fault, target))
+            _heal_on(run, fault, target)
         elif (code is not None and offset_s >= planned.end_s) or offset_s >= planned.undo_by_s:
-            run.journal.make_good(planned.id, "heal", lambda: _heal(run, fault, target))
+            _heal_on(run, fault, target)
+
+
+def _why_not(run: Conduct) -> str:
+    """Why nothing more may be broken now; empty when it may."""
+    if not is_guarded(run):
+        return "the run has no guardian now"
+    for fault in run.faults:
+        if fault.healing is not None:  # For most of a second; else nobody knows whether it can be.
+            took_s = run.ports.clock.monotonic_s() - fault.healing_since_s
+            return f"the heal of {fault.planned.id} has been under way for {took_s:.0f} s"
+    return ""
 
 
 def _inject(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
@@ -66,26 +82,55 @@ def heal_if_begun(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
         run.journal.undo(fault.planned.id, "heal", lambda: _heal(run, fault, target))
 
 
+def _heal_on(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
+    """Begin to heal, or see how far that has come: the loop has other faults, and guards."""
+    if fault.healing is None:
+        fault.unwritten = run.journal.announce(fault.planned.id, "heal")
+
+    def step() -> HealReport | None:
+        if fault.healing is None:
+            run.show(f"healing {fault.planned.id}")
+            fault.lives = _end_child(fault)
+            fault.healing_since_s = run.ports.clock.monotonic_s()
+            fault.healing = run.ports.faults.begin_heal(run.folder.run_id, fault.planned.id, target)
+        report = fault.healing.poll()
+        if report is not None:
+            _judge(run, fault, target, report)
+        return report
+
+    if run.journal.step(fault.planned.id, "heal", step) and fault.unwritten is not None:
+        raise fault.unwritten
+
+
 def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
-    """End the fault's child, remove what bears its name, and look again.
+    """End the fault's child, remove what bears its name, and look again; waits for that.
 
     Raises:
         LeftBrokenError: When something is left, or a child that could not be ended may inject
             again what was removed.
     """
     run.show(f"healing {fault.planned.id}")
-    lives: Exception | None = None
-    if fault.job is not None:
-        try:
-            fault.job.stop(FAULT_KILL_GRACE_S)
-        except Exception as error:  # noqa: BLE001 - raised below, after the heal
-            lives = error
+    fault.lives = _end_child(fault)
     report = run.ports.faults.heal(run.folder.run_id, fault.planned.id, target)
+    _judge(run, fault, target, report)
+
+
+def _end_child(fault: ActiveFault) -> Exception | None:
+    """Why the child may still be there."""
+    try:
+        if fault.job is not None:
+            fault.job.stop(FAULT_KILL_GRACE_S)
+    except Exception as error:  # noqa: BLE001 - raised after the heal
+        return error
+    return None
+
+
+def _judge(run: Conduct, fault: ActiveFault, target: TargetInfo, report: HealReport) -> None:
     hint = heal_command(run.folder.run_id, target.kind, target.name, target.flags)
     if report.left:
         left = "; ".join(report.left)
         raise LeftBrokenError(f"fault {fault.planned.id} is still in place: {left}", hint=hint)
-    if lives is not None:
-        message = f"the child of fault {fault.planned.id} could not be ended: {lives}"
-        raise LeftBrokenError(message, hint=hint) from lives
-    fault.state = "healed"
+    if fault.lives is not None:
+        message = f"the child of fault {fault.planned.id} could not be ended: {fault.lives}"
+        raise LeftBrokenError(message, hint=hint) from fault.lives
+    fault.state, fault.healing = "healed", None

@@ -52,14 +52,35 @@ class Journal:
         It is run even where the journal cannot be written, which is raised afterwards: on a full
         disk, too, a fault is healed.
         """
-        unwritten: SeatrialError | None = None
-        try:
-            self.write(source, action, "begin")
-        except SeatrialError as error:
-            unwritten = error
+        unwritten = self.announce(source, action)
         result = self._carry_out(source, action, effect)
         if unwritten is not None:
             raise unwritten
+        return result
+
+    def announce(self, source: str, action: str) -> SeatrialError | None:
+        """Write that an effect begins which undoes another; why that is not written, if it is not.
+
+        What it returns is to be raised when the effect is over.
+        """
+        try:
+            self.write(source, action, "begin")
+        except SeatrialError as error:
+            return error
+        return None
+
+    def step(self, source: str, action: str, effect: Callable[[], T | None]) -> T | None:
+        """A step of an effect that takes its time, and was announced.
+
+        It is over when the step returns something, which is written down, or raises.
+        """
+        try:
+            result = effect()
+        except BaseException as error:
+            self._unknown(source, action, error)
+            raise
+        if result is not None:
+            self.write(source, action, "ok")
         return result
 
     def undo(self, source: str, action: str, effect: Callable[[], object]) -> None:
@@ -86,8 +107,11 @@ class Journal:
         try:
             result = effect()
         except BaseException as error:
-            with contextlib.suppress(SeatrialError):  # The root cause must surface.
-                self.write(source, action, "unknown", str(error) or type(error).__name__)
+            self._unknown(source, action, error)
             raise
         self.write(source, action, "ok")
         return result
+
+    def _unknown(self, source: str, action: str, error: BaseException) -> None:
+        with contextlib.suppress(SeatrialError):  # The root cause must surface.
+            self.write(source, action, "unknown", str(error) or type(error).__name__)

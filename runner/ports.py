@@ -136,6 +136,17 @@ class HealReport:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
+class HealJob(Protocol):
+    """A heal that is under way."""
+
+    def poll(self) -> HealReport | None:
+        """What it did, or None while it is under way; raises what ``FaultInjector.heal`` raises.
+
+        Never blocks.
+        """
+        ...
+
+
 class Guardian(Protocol):
     """A process that heals when the runner is gone, however it ended: see ``FaultInjector.guard``.
 
@@ -204,6 +215,10 @@ class FaultInjector(Protocol):
 
         Idempotent, needs no memory of the injection, bounded in time.
         """
+        ...
+
+    def begin_heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealJob:
+        """Begin what :meth:`heal` does, and return at once."""
         ...
 
 

@@ -14,10 +14,11 @@ from typing import Literal
 from runner.analysis.guards import Guards
 from runner.analysis.live import LiveLoad
 from runner.analysis.steps import Step
+from runner.errors import SeatrialError
 from runner.journal import Journal
 from runner.model.plan import Phase, Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Manifest, RunState, TargetInfo
-from runner.ports import Guardian, Job, LoadJob, LoadProgress, Ports
+from runner.ports import Guardian, HealJob, Job, LoadJob, LoadProgress, Ports
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
@@ -74,11 +75,23 @@ def unwatched(status: Status) -> None:
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault of the plan and how far it has come."""
+    """A fault of the plan and how far it has come.
+
+    Attributes:
+        job: Its child.
+        healing: Its heal, while that is under way.
+        healing_since_s: When that began; monotonic.
+        lives: Why its child could not be ended.
+        unwritten: Why the journal does not say that its heal has begun.
+    """
 
     planned: PlannedFault
     job: Job | None = None
     state: Literal["planned", "begun", "healed"] = "planned"
+    healing: HealJob | None = None
+    healing_since_s: float = 0.0
+    lives: Exception | None = None
+    unwritten: SeatrialError | None = None
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from runner.model.faultrecord import Effect
 from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Signals, TargetInfo
-from runner.ports import Guardian, HealReport, Job, LoadJob, Ports
+from runner.ports import Guardian, HealJob, HealReport, Job, LoadJob, Ports
 
 T = TypeVar("T")
 EPOCH_S = 1_700_000_000.0
@@ -254,6 +254,16 @@ class FakeFault:
 
 
 @dataclass(slots=True)
+class FakeHeal:
+    """A heal that is over as soon as it has begun."""
+
+    report: HealReport
+
+    def poll(self) -> HealReport | None:
+        return self.report
+
+
+@dataclass(slots=True)
 class FakeGuardian:
     """A guardian that says nothing, until somebody changes it; left alone, it heals.
 
@@ -336,6 +346,9 @@ class FakeInjector:
             return HealReport(removed=tuple(removed))
 
         return self.world.effect("heal", take)
+
+    def begin_heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealJob:
+        return FakeHeal(self.heal(run_id, fault_id, target))
 
 
 @dataclass(slots=True)

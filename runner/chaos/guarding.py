@@ -11,6 +11,7 @@ import json
 import os
 import select
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from runner.store import RunDir
 
 ANSWER_S = 15.0
 """The guardian's own bound of a heal, and some seconds."""
+HEAR_S = 0.02
 
 
 class GuardianChild:
@@ -40,6 +42,9 @@ class GuardianChild:
         self._word: str | None = None
         self._asked = 0
         self._answer: dict[str, Any] = {}
+        self._asking = threading.Lock()
+        """Of who waits for an answer: heals may be asked for from several threads."""
+        self._hearing = threading.Lock()
         self.run_id = run_id
 
     @property
@@ -59,7 +64,8 @@ class GuardianChild:
 
     def heal(self, fault_id: str | None) -> HealReport | None:
         """Heal through the guardian, whose client is loaded; None when it could not, or is late."""
-        answer = self._ask(fault_id or "") if self.ready() else {}
+        with self._asking:
+            answer = self._ask(fault_id or "") if self.ready() else {}
         report = answer.get("healed")
         if report is None:
             return None
@@ -72,16 +78,17 @@ class GuardianChild:
         self._answer = {}
         until_s = time.monotonic() + ANSWER_S
         going = self._tell(f"heal {self._asked} {fault}")
-        while going and not self._answer:
-            left_s = until_s - time.monotonic()
-            going = left_s > 0 and self._hear(left_s)
+        while going and not self._answer and time.monotonic() < until_s:
+            self._hear(HEAR_S)  # In slices: whoever looks meanwhile may have taken it in.
+            going = self.poll() is None
         return self._answer
 
     def dismiss(self, grace_s: float) -> None:
         if not self.ready():  # Nothing was injected under one who is still loading its client.
             self._process.kill()
-        self._tell("dismissed")
-        self._close()
+        with self._asking:
+            self._tell("dismissed")
+            self._close()
         try:
             self._process.wait(timeout=max(grace_s, 0.02))
         except subprocess.TimeoutExpired:
@@ -90,8 +97,9 @@ class GuardianChild:
         self._private.remove()
 
     def leave(self) -> None:
-        self._tell("left")
-        self._close()  # Its private folder is its own from now on.
+        with self._asking:
+            self._tell("left")
+            self._close()  # Its private folder is its own from now on.
 
     def tail(self, lines: int) -> str:
         with contextlib.suppress(OSError):
@@ -114,19 +122,21 @@ class GuardianChild:
             if pipe is not None:
                 pipe.close()
 
-    def _hear(self, within_s: float = 0.0) -> bool:
-        """Take in what it has said; whether there was something, within ``within_s``."""
-        pipe = self._process.stdout
-        if pipe is None or pipe.closed:
-            return False
-        if not select.select([pipe], [], [], within_s)[0]:
-            return False
-        said = os.read(pipe.fileno(), 65_536)
-        *lines, self._torn = (self._torn + said).split(b"\n")
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                self._take(json.loads(line))
-        return bool(said)
+    def _hear(self, within_s: float = 0.0) -> None:
+        """Take in what it has said, or says within ``within_s``. Without that, never blocks."""
+        if not self._hearing.acquire(blocking=within_s > 0):
+            return  # Who waits for an answer takes in everything.
+        try:
+            pipe = self._process.stdout
+            if pipe is None or pipe.closed or not select.select([pipe], [], [], within_s)[0]:
+                return
+            said = os.read(pipe.fileno(), 65_536)
+            *lines, self._torn = (self._torn + said).split(b"\n")
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    self._take(json.loads(line))
+        finally:
+            self._hearing.release()
 
     def _take(self, said: dict[str, Any]) -> None:
         self._ready = self._ready or bool(said.get("ready"))

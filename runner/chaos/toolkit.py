@@ -18,6 +18,7 @@ from runner.chaos.environment import child_environment
 from runner.chaos.foreign import child_of, placed
 from runner.chaos.guarding import GuardianChild, start_guardian
 from runner.chaos.healing import heal_target
+from runner.chaos.healthread import HealThread
 from runner.errors import FaultError
 from runner.model.plan import PlannedFault
 from runner.model.recording import TargetInfo
@@ -117,6 +118,9 @@ class ToolkitInjector:
             if report is not None and not report.left:
                 return report
         return heal_target(target, run_id, fault_id, run_folder=self._folder, python=self.python)
+
+    def begin_heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealThread:
+        return HealThread(lambda: self.heal(run_id, fault_id, target))
 
 
 def chaos_argv(python: str, workdir: Path) -> list[str]:

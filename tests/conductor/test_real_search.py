@@ -26,8 +26,9 @@ class There(FakeTarget):
 
     url: str = ""
 
-    def open(self) -> TargetInfo:
-        return FakeTarget.open(self).model_copy(update={"ingress_url": self.url, "host": ""})
+    def open(self, run_id: str) -> TargetInfo:
+        there = {"ingress_url": self.url, "host": ""}
+        return FakeTarget.open(self, run_id).model_copy(update=there)
 
 
 @dataclass
