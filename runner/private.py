@@ -63,9 +63,13 @@ def held(*folders: Path) -> Iterator[tuple[int, ...]]:
             os.close(descriptor)
 
 
-def remove_stale() -> list[Path]:
-    """Remove the private folders that nobody holds any more; returns them."""
-    found = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+def remove_stale(among: Path | None = None) -> list[Path]:
+    """Remove the private folders that nobody holds any more; returns them.
+
+    Args:
+        among: Where they are; among the temporary files by default.
+    """
+    found = (among or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")
     return [folder for folder in found if _remove_if_stale(folder)]
 
 

@@ -36,6 +36,7 @@ from runner.chaos.lookout import Lookout
 from runner.errors import SeatrialError
 from runner.model.lock import LOOK_S
 from runner.private import PREFIX as PRIVATE_PREFIX
+from runner.private import remove_stale
 from runner.store import RunDir
 
 log = logging.getLogger(__name__)
@@ -182,10 +183,11 @@ def _warm_up(guardian: Guardian, run: str) -> None:
 
 
 def _remove_private() -> None:
-    """Our parent does that, unless it was killed."""
+    """Our parent does that, unless it was killed; then its other children were, perhaps."""
     private = Path(os.environ.get("SEATRIAL_PRIVATE", ""))
     if private.name.startswith(PRIVATE_PREFIX):
         shutil.rmtree(private, ignore_errors=True)
+        remove_stale(private.parent)
 
 
 def _parser() -> argparse.ArgumentParser:

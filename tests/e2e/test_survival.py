@@ -99,6 +99,16 @@ def test_nothing_stays_broken_however_a_run_is_killed(outcomes: list[Outcome]) -
     assert sum(outcome.in_place for outcome in outcomes) >= TRIALS / 4
 
 
+def test_the_guardian_also_removes_the_private_folders_of_the_killed(
+    outcomes: list[Outcome],
+) -> None:
+    """Goal: no client certificate stays. Method: folders, where a guardian outlived the kill."""
+    kills = ("runner", "both", "both-child-first", "runner-load")
+    assert {o.trial.kill: o.stale for o in outcomes if o.trial.kill in kills} == dict.fromkeys(
+        kills, 0
+    )
+
+
 def test_who_is_asked_to_end_says_how_it_ended(outcomes: list[Outcome]) -> None:
     """Goal: healed, and said so. Method: exit codes of the runs that were not killed."""
     codes = {outcome.trial.kill: outcome.code for outcome in outcomes}
