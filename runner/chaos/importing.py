@@ -12,6 +12,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from runner.chaos.exporting import EXTENSION, digest
@@ -88,6 +89,7 @@ def imported(document: Any, wishes: Wishes, *, origin: str = "") -> Imported:
     exported = _exported(document)
     if exported is not None:
         return _as_it_was(document, exported, wishes)
+    document = _as_json(document)
     mistakes = list(_mistakes(document))
     if mistakes:
         raise NotImportableError(mistakes)
@@ -124,6 +126,17 @@ def _require_experiment(document: Any) -> None:
     if missing:
         kind = "null or empty" if set(missing) <= set(document) else "missing"
         raise NotImportableError([Mistake((), f"{', '.join(missing)}: {kind}")])
+
+
+def _as_json(value: Any) -> Any:
+    """``value`` as JSON has it: dates, and keys that are numbers, are texts."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(inner) for inner in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _nodes(value: Any, so_far: int = 0) -> int:

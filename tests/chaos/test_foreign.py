@@ -29,7 +29,7 @@ from runner.chaos.objects import CONFIG_MAPS
 from runner.errors import FaultError
 from runner.readback import activity_problem
 
-WHERE = {"namespace": "shop", "run": "Run-1", "fault": "01-x"}
+WHERE: dict[str, Any] = {"namespace": "shop", "run": "Run-1", "fault": "01-x"}
 NAME = "seatrial-run-1-01-x"
 UNDO = {
     "type": "action",

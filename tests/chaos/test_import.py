@@ -178,10 +178,17 @@ def test_yaml_is_read_as_the_tool_reads_it(tmp_path: Path) -> None:
     text = yaml.safe_dump(
         DRILL | {"configuration": {"a": "yes", "b": True, "c": "0o17", "d": "1e3"}}
     )
-    text = text.replace("b: true", "b: on")
+    text = text.replace("b: true", "b: on\n  when: 2026-11-20\n  404: gone")
     document, _ = read_document(text, "drill.yaml")
     fault = fault_of(imported(document, Wishes()).text, tmp_path, "backend-what-if-it-goes")
-    assert fault.configuration == {"a": "yes", "b": True, "c": "0o17", "d": "1e3"}
+    assert fault.configuration == {
+        "a": "yes",
+        "b": True,
+        "c": "0o17",
+        "d": "1e3",
+        "when": "2026-11-20",
+        "404": "gone",
+    }
 
 
 def test_length_is_that_of_pauses_and_an_allowance() -> None:
