@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from runner.errors import SeatrialError
-from runner.model.faultmark import all_marks
 from runner.model.recording import TargetInfo
 from runner.model.rights import LOOK, OF_KIND, all_rights
 from runner.model.target import OPT_IN_LABEL, OPT_IN_VALUE, ClusterSpec, Rules
@@ -18,7 +17,7 @@ from runner.targets.cluster import bare_info, cluster_info
 from runner.targets.inspection import Objects, read_objects
 from runner.targets.looking import look
 from runner.targets.permissions import opt_in
-from runner.targets.preflight import target_flags, target_symptoms
+from runner.targets.preflight import left_behind, target_flags, target_symptoms
 from runner.targets.reachability import check_prometheus
 from runner.targets.sighting import ingress_symptoms
 from runner.targets.survey import asked_for, host_of
@@ -199,12 +198,11 @@ def _api(target: TargetInfo, objects: Objects) -> Symptom:
 
 
 def _faults(target: TargetInfo, objects: Objects) -> Symptom:
-    marks = all_marks(objects.marked)
-    if not marks:
+    left = left_behind(objects, target_flags(target))
+    if not left:
         return Symptom("faults left", "ok", "none")
-    commands = dict.fromkeys(mark.heal_command(target_flags(target)) for mark in marks)
-    found = "; ".join(mark.sentence for mark in marks)
-    return Symptom("faults left", "missing", found, "; ".join(commands))
+    found = "; ".join(sentence for sentence, _ in left)
+    return Symptom("faults left", "missing", found, "; ".join(command for _, command in left))
 
 
 def _advice(error: SeatrialError) -> str:

@@ -6,9 +6,9 @@ run, which asks about a target and a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from runner.model.faultmark import all_marks
+from runner.model.faultmark import FaultMark, all_marks
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.targets.faultfit import fault_symptoms
@@ -91,9 +91,32 @@ def problems(plan: Plan, objects: Objects, namespace: str, flags: str = "") -> l
 
 
 def leftovers(objects: Objects, flags: str = "") -> list[str]:
-    """Faults that are in place before anything was injected: each with how to remove it."""
-    marks = all_marks(objects.marked)
-    return [f"{mark.sentence}; remove it with `{mark.heal_command(flags)}`" for mark in marks]
+    """Faults that are in place before anything was injected: each run's with how to remove them."""
+    said = []
+    for sentence, command in left_behind(objects, flags):
+        what = "them" if " the faults " in sentence else "it"
+        # A node serves all namespaces, and a Lease holds for one: the run may well be under way.
+        over = "if that run is over, " if "node/" in sentence else ""
+        said.append(f"{sentence}; {over}remove {what} with `{command}`")
+    return said
+
+
+def left_behind(objects: Objects, flags: str = "") -> list[tuple[str, str]]:
+    """The faults on objects: for each run a sentence, and the command that removes them."""
+    by_command: dict[str, list[FaultMark]] = {}
+    for mark in all_marks(objects.marked):
+        by_command.setdefault(mark.heal_command(flags), []).append(mark)
+    return [(_left(marks), command) for command, marks in by_command.items()]
+
+
+def _left(marks: Sequence[FaultMark]) -> str:
+    if len(marks) == 1:
+        return marks[0].sentence
+    on = list(dict.fromkeys(mark.subject for mark in marks))
+    faults = ", ".join(sorted({mark.fault for mark in marks}))
+    carry = "carries" if len(on) == 1 else "carry"
+    run = f"run {marks[0].run}" if marks[0].run else "an unknown run"
+    return f"{', '.join(on)} still {carry} the faults {faults} of {run}"
 
 
 def target_flags(target: TargetInfo) -> str:

@@ -15,7 +15,7 @@ from runner.model.plan import make_plan
 from runner.model.recording import TargetInfo
 from runner.model.target import ClusterSpec
 from runner.targets.cluster import ClusterTarget, cluster_info, one_context, write_kubeconfig
-from runner.targets.inspection import Objects
+from runner.targets.inspection import MARKED_KINDS, Objects
 from runner.targets.preflight import leftovers, problems, target_flags
 from runner.targets.snapshot import write_snapshot
 
@@ -103,12 +103,28 @@ def test_the_fault_of_another_run_is_a_problem_with_the_command_that_removes_it(
     vs["metadata"]["annotations"] = {ANNOTATION: json.dumps({"key": tag})}
     copies = [f"seatrial-{run.lower()}-{fault}-1" for fault in ("01-http-abort", "02-slow")]
     vs["spec"]["http"][:0] = [{"name": name} for name in copies]
-    said = "virtualservice/pay still carries the fault {} of run " + run + "; remove it with `{}`"
     assert leftovers(objects, "--target staging") == [
-        said.format(fault, f"seatrial heal {run} --target staging")
-        for fault in ("01-http-abort", "02-slow")
+        f"virtualservice/pay still carries the faults 01-http-abort, 02-slow of run {run}; remove "
+        f"them with `seatrial heal {run} --target staging`"
     ]
     assert _problems(KILL, "errors < 1%", objects) == leftovers(objects)
+
+
+def test_a_fault_is_found_on_every_kind_of_object_that_can_carry_one() -> None:
+    """Goal: one sentence for each run. Method: a mark on one object of each kind, and a node's."""
+    objects = world()
+    run, other = "2026-01-02T030405Z-abcd", "2026-01-02T030405Z-beef"
+    for kind in MARKED_KINDS:
+        mark = {"k": {"run": other if kind == "nodes" else run, "fault": "01-x"}}
+        metadata = {"name": "x", "annotations": {ANNOTATION: json.dumps(mark)}}
+        objects.kinds[kind] = [{"kind": kind[:-1], "metadata": metadata}]
+    subjects = ", ".join(f"{kind[:-1]}/x" for kind in MARKED_KINDS if kind != "nodes")
+    assert leftovers(objects) == [
+        f"{subjects} still carry the faults 01-x of run {run}; remove them with "
+        f"`seatrial heal {run}`",
+        f"node/x still carries the fault 01-x of run {other}; if that run is over, remove it with "
+        f"`seatrial heal {other}`",
+    ]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"x": 1}', "null"])
