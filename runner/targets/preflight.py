@@ -94,7 +94,8 @@ def leftovers(objects: Objects, flags: str = "") -> list[str]:
     """Faults that are in place before anything was injected: each run's with how to remove them."""
     said = []
     for sentence, command in left_behind(objects, flags):
-        what = "them" if " the faults " in sentence else "it"
+        many = " still carry " in sentence or " the faults " in sentence
+        what = "them" if many else "it"
         # A node serves all namespaces, and a Lease holds for one: the run may well be under way.
         over = "if that run is over, " if "node/" in sentence else ""
         said.append(f"{sentence}; {over}remove {what} with `{command}`")
@@ -113,10 +114,11 @@ def _left(marks: Sequence[FaultMark]) -> str:
     if len(marks) == 1:
         return marks[0].sentence
     on = list(dict.fromkeys(mark.subject for mark in marks))
-    faults = ", ".join(sorted({mark.fault for mark in marks}))
+    names = sorted({mark.fault for mark in marks})
+    faults = f"the fault{'s' if len(names) > 1 else ''} {', '.join(names)}"
     carry = "carries" if len(on) == 1 else "carry"
     run = f"run {marks[0].run}" if marks[0].run else "an unknown run"
-    return f"{', '.join(on)} still {carry} the faults {faults} of {run}"
+    return f"{', '.join(on)} still {carry} {faults} of {run}"
 
 
 def target_flags(target: TargetInfo) -> str:

@@ -120,7 +120,7 @@ def test_a_fault_is_found_on_every_kind_of_object_that_can_carry_one() -> None:
         objects.kinds[kind] = [{"kind": kind[:-1], "metadata": metadata}]
     subjects = ", ".join(f"{kind[:-1]}/x" for kind in MARKED_KINDS if kind != "nodes")
     assert leftovers(objects) == [
-        f"{subjects} still carry the faults 01-x of run {run}; remove them with "
+        f"{subjects} still carry the fault 01-x of run {run}; remove them with "
         f"`seatrial heal {run}`",
         f"node/x still carries the fault 01-x of run {other}; if that run is over, remove it with "
         f"`seatrial heal {other}`",
