@@ -19,7 +19,7 @@ from runner.chaos.heal import main as heal_main
 from runner.chaos.healing import heal_target
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.cli.live import View
-from runner.cli.run import _conclude, _conduct
+from runner.cli.run import _conduct, _say_left
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
 from runner.progress import StopRequest
@@ -190,7 +190,7 @@ def test_a_run_that_cannot_heal_ends_with_5_and_names_the_object(
     one = Store(folder / "results").create_run("good", EPOCH_S)
     ports = replace(world.ports(), faults=RealHeal(world))
     end = _conduct(source, plan, ports, one, StopRequest(), View(one, world.clock))
-    assert _conclude(one, end, "table") == 5
+    assert _say_left(one, end.left) == 5
     err = capsys.readouterr().err
     said = err[err.index("SOMETHING MAY BE LEFT BROKEN: 01-http-abort") :].splitlines()
     assert said[1].startswith(
