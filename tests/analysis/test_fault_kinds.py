@@ -89,8 +89,7 @@ WELL = {
     "rollout-restart": (
         "01-rollout-restart acted on deployment/customer-api, pod/customer-api-new-a, "
         "pod/customer-api-new-b.",
-        "2 new pods came in the place of the old: pod/customer-api-new-a, "
-        "pod/customer-api-new-b.",
+        "2 new pods came in the place of the old: pod/customer-api-new-a, pod/customer-api-new-b.",
         "All pods of customer-api were ready again 4.4 s after the restart began.",
     ),
     "cordon": (
