@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from runner.errors import ExitCode, SeatrialError
 from runner.model.evaluation import Verdict
@@ -69,6 +70,14 @@ def left_lines(events: Iterable[Event], left: Iterable[str]) -> list[str]:
         e.source: e.detail for e in events if e.action == "heal" and e.kind != "ok" and e.detail
     }
     return [f"  {fault}: {said[fault].splitlines()[0]}" for fault in left if fault in said]
+
+
+def left_to_guardian(events: Iterable[Event], log: Path) -> list[str]:
+    """That the run's guardian goes on to heal without the runner, if it does."""
+    ways = {e.action for e in events if (e.source, e.kind) == ("guardian", "ok")}
+    if "leave" not in ways:
+        return []
+    return [f"the guardian of the run goes on trying for some minutes, and says so in {log}"]
 
 
 def ending_line(state: RunState, events: Iterable[Event], plan: Plan) -> str:

@@ -33,7 +33,7 @@ from runner.cli.options import (
     results_option,
     time_scale_option,
 )
-from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines
+from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines, left_to_guardian
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
@@ -253,14 +253,16 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
 
 def _say_left(run: RunDir, left: Sequence[str]) -> int:
     why: list[str] = []
+    more: list[str] = []
     command = f"seatrial heal {run.run_id}"
     with contextlib.suppress(RecordingError):  # What can be told beside the ids.
-        why = left_lines(run.read_events(), left)
+        events = run.read_events()
+        why, more = left_lines(events, left), left_to_guardian(events, run.log_path("guardian"))
         if (target := run.read_manifest().target) is not None:
             command = heal_command(run.run_id, target.kind, target.name, target.flags)
     with may_be_unheard():
         said = [f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}", *why]
-        said.append(f"to finish the work: {command}")
+        said += [f"to finish the work: {command}", *more]
         click.secho("\n".join(said), fg="red", bold=True, err=True)
     return ExitCode.LEFT_BROKEN
 

@@ -118,6 +118,18 @@ def test_what_may_be_left_is_said_beside_the_verdict(
     ]
 
 
+def test_who_goes_on_to_heal_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Goal: nobody is surprised by a process. Method: a run that left its guardian at work."""
+    run, plan, _ = sail(folder, FakeWorld())
+    run.append_event(Event(wall_s=1.0, source="01-pod-kill", action="inject", kind="begin"))
+    run.append_event(Event(wall_s=2.0, source="guardian", action="leave", kind="ok"))
+    assert _conclude(run, RunEnd(left=_left(run, plan)), "table") == 5
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "the guardian of the run goes on trying for some minutes, and says so in "
+        f"{run.log_path('guardian')}"
+    )
+
+
 @pytest.mark.parametrize(
     ("world", "code"),
     [(FakeWorld(), 0), (FakeWorld(error_every=2), 1), (FakeWorld(users_factor=0.5), 3)],
