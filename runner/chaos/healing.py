@@ -78,10 +78,7 @@ def heal_target(
     argv += ["--request-timeout", f"{request_s:g}"] if request_s is not None else []
     argv += ["--run-folder", str(run_folder.resolve())] if run_folder is not None else []
     argv += [f"--expect={subject}" for subject in known]
-    if run_id is not None:
-        argv += ["--run", run_id] + (["--fault", fault_id] if fault_id else [])
-    else:
-        argv += ["--expired" if expired_only else "--all"]
+    argv += _which(run_id, fault_id, expired_only=expired_only)
     argv += ["--everywhere"] if everywhere else []
     markers = sum(subject.startswith(CONFIG_MAPS.subject("")) for subject in known)
     bound_s = deadline_s + HEAL_START_S + markers * PLAY_DEADLINE_S
@@ -103,6 +100,13 @@ def heal_target(
         hint="when the API server answers again: "
         f"{heal_command(run_id, target.kind, target.name, target.flags)}",
     )
+
+
+def _which(run_id: str | None, fault_id: str | None, *, expired_only: bool) -> list[str]:
+    """The flags that say which faults."""
+    if run_id is None:
+        return ["--expired" if expired_only else "--all"]
+    return ["--run", run_id, *(["--fault", fault_id] if fault_id else [])]
 
 
 def _changed(folder: RunDir | None, fault_id: str | None) -> list[str]:
