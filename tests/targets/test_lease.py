@@ -180,32 +180,78 @@ def leases(api: BareApi) -> list[dict[str, Any]]:
     return [item for item in found["items"] if item["metadata"]["name"] == lock.LEASE]
 
 
+class Strict(ThreadingHTTPServer):
+    """An API server that keeps Leases, and forbids some methods.
+
+    Attributes:
+        forbidden: Methods that it answers with 403.
+        kept: The Lease that there is, if any.
+        made: How long each Lease that was made is to hold.
+    """
+
+    forbidden: tuple[str, ...] = ()
+    kept: dict[str, Any] | None = None
+    made: list[int]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Strict
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length) or "{}")
+        status, answer = self._answer(body)
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+
+    def _answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.command in self.server.forbidden:
+            return 403, {}
+        if self.command == "GET" and (self.server.kept is None or "configmaps" in self.path):
+            return 404, {}
+        if self.command == "POST":
+            known = {"uid": "u", "resourceVersion": "1", **body["metadata"]}
+            self.server.kept = {**body, "metadata": known}
+            self.server.made.append(body["spec"]["leaseDurationSeconds"])
+        answer = self.server.kept or {}
+        if self.command == "DELETE":
+            self.server.kept = None
+        return 200, answer
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
 @pytest.fixture
-def forbidding(tmp_path: Path) -> Iterator[TargetInfo]:
-    """A cluster that answers everything with 403."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(403, "Forbidden")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_POST  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def strict() -> Iterator[Strict]:
+    server = Strict(("127.0.0.1", 0), Handler)
+    server.made = []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def forbidding(strict: Strict, tmp_path: Path) -> TargetInfo:
+    """A cluster that answers everything with 403, until a test allows more."""
+    strict.forbidden = ("GET", "POST", "PUT", "DELETE")
+    url = f"http://127.0.0.1:{strict.server_port}"
     config = {
         "contexts": [{"name": "strict", "context": {"cluster": "c", "user": "u"}}],
         "clusters": [{"name": "c", "cluster": {"server": url}}],
         "users": [{"name": "u", "user": {}}],
     }
     (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    yield TargetInfo(
+    return TargetInfo(
         kind="cluster",
         name="strict",
         namespace="shop",
@@ -215,9 +261,22 @@ def forbidding(tmp_path: Path) -> Iterator[TargetInfo]:
         kubeconfig=str(tmp_path / "kubeconfig"),
         context="strict",
     )
-    server.shutdown()
-    thread.join()
-    server.server_close()
+
+
+def test_a_lease_that_may_not_be_renewed_holds_for_the_whole_run(
+    forbidding: TargetInfo, strict: Strict
+) -> None:
+    """Goal: a rival elsewhere does not take a run for dead. Method: every right but update."""
+    strict.forbidden = ("PUT",)
+    told: list[str] = []
+    lease.take(forbidding, RUN, lease.unhealed, told.append, hold_s=900.0)
+    assert strict.made == [30, 900]
+    assert told == [
+        "warning: the Lease in shop cannot be renewed (HTTP 403: Forbidden), so it holds for 900 "
+        "s, also when this run is killed"
+    ]
+    lease.release(forbidding, RUN, told.append)
+    assert (strict.kept, len(told)) == (None, 1)
 
 
 def test_what_may_not_be_had_is_a_warning(forbidding: TargetInfo) -> None:
