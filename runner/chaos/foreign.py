@@ -68,9 +68,12 @@ def play_rollbacks(
         return [error.message]
     if not experiment.get("rollbacks"):
         return [f"{folder / 'experiment.json'} has no rollbacks"]
+    env = dict(os.environ if environment is None else environment)
+    parts = (experiment.get("configuration") or {}, experiment.get("secrets") or {})
+    if missing := unset_variables(*parts, env):
+        return [f"the rollbacks need {', '.join(missing)}, which the environment lacks"]
     replay = _without_method(experiment)
     journal = folder / "rollbacks-journal.json"
-    env = dict(os.environ if environment is None else environment)
     env[EFFECTS_ENV] = str((folder / "effects.jsonl").resolve())
     try:
         journal.unlink(missing_ok=True)  # An old one must not be taken for the new one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import time
@@ -244,6 +245,9 @@ def test_replay_needs_an_experiment(tmp_path: Path) -> None:
     assert "the rollbacks cannot be read from" in play_rollbacks(tmp_path)[0]
     (tmp_path / "experiment.json").write_text('{"rollbacks": []}')
     assert play_rollbacks(tmp_path) == [f"{tmp_path / 'experiment.json'} has no rollbacks"]
+    needy = {"rollbacks": [UNDO], "secrets": {"s": {"t": {"type": "env", "key": "T_T"}}}}
+    (tmp_path / "experiment.json").write_text(json.dumps(needy))
+    assert play_rollbacks(tmp_path, {}) == ["the rollbacks need T_T, which the environment lacks"]
 
 
 def test_no_path_of_this_machine_is_kept(tmp_path: Path) -> None:
