@@ -18,7 +18,7 @@ from runner.model.plan import PlannedFault, make_plan
 from runner.model.recording import ClockAnchor, Event, LoadRecord, Manifest, Recording
 from runner.store import RunDir
 
-RUN = "2026-11-20T092337Z-ab12"
+RUN = "2026-11-20T092337Z-f0e1"
 FAULT = "01-chaostoolkit"
 HERE = Path(__file__).parent
 
@@ -111,4 +111,5 @@ def markers(api: BareApi) -> list[str]:
     found = api.core.list_namespaced_config_map(
         NAMESPACE, label_selector="app.kubernetes.io/managed-by=seatrial-fault"
     )
-    return [item.metadata.name for item in found.items]
+    names = [str(item.metadata.name) for item in found.items]
+    return [name for name in names if RUN.lower() in name]

@@ -60,7 +60,7 @@ def test_activities_are_carried_out_and_undone(bare_api: BareApi, tmp_path: Path
     assert not trace.exists()
     assert markers(bare_api) == []
     record = record_of(folder, fault)
-    marker = "configmap/seatrial-2026-11-20t092337z-ab12-01-chaostoolkit"
+    marker = "configmap/seatrial-2026-11-20t092337z-f0e1-01-chaostoolkit"
     assert [(e.what, e.subject) for e in record.effects] == [
         ("injected", marker),
         ("injected", "activity/write"),
@@ -68,7 +68,7 @@ def test_activities_are_carried_out_and_undone(bare_api: BareApi, tmp_path: Path
         ("injected", "activity/program"),
         ("removed", "activity/remove"),
         ("removed", marker),
-        ("gone", "fault/seatrial-2026-11-20t092337z-ab12-01-chaostoolkit"),
+        ("gone", "fault/seatrial-2026-11-20t092337z-f0e1-01-chaostoolkit"),
     ]
     assert (record.journal_status, record.failed_activities) == ("completed", ())
     said = [(one.verdict, one.reason) for one in findings(fault, record, zero_s)]

@@ -91,7 +91,7 @@ class Case:
 @pytest.fixture(scope="module")
 def cases(bare_api: BareApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
     """All cases, carried out."""
-    folder = RunDir(tmp_path_factory.mktemp("silence") / "2026-11-20T092337Z-ab12")
+    folder = RunDir(tmp_path_factory.mktemp("silence") / "2026-11-20T092337Z-f0e1")
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
