@@ -1,4 +1,4 @@
-"""A Chaos Toolkit experiment as a seatrial experiment file. Pure, but for no file that it reads.
+"""A Chaos Toolkit experiment as a seatrial experiment file. Pure: its caller reads and writes.
 
 The activities are taken as they are, into one fault of the kind ``chaostoolkit``. What a Chaos
 Toolkit experiment does not have (load, phases, objectives) is assumed, and each assumption is told

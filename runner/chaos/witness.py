@@ -167,7 +167,9 @@ def after_activity_control(context: Any, state: Any = None, **_: Any) -> None:
         run["status"], run["exception"] = "failed", [now.blotter.clean(problem) + "\n"]
         log.error("  => failed: %s", problem)
     if not problem and _is_foreign_action(context):
-        record("injected" if now.phase == "method" else "removed", f"activity/{name}")
+        # In an experiment of several faults, the rollbacks of one are part of the method as well.
+        undoes = now.phase == "rollbacks" or context in (now.experiment.get("rollbacks") or ())
+        record("removed" if undoes else "injected", f"activity/{name}")
     now.saw(name, problem)
 
 

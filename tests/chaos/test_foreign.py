@@ -272,6 +272,32 @@ def test_moments_have_one_zero() -> None:
     assert first <= time.time() + LEAD_S
 
 
+def test_actions_that_succeeded_are_on_record(
+    watch: Callable[..., witness.Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: what was done is known up to the last step. Method: an action and a probe of others, an
+    action of ours, a failed one; a rollback that is played within the method of an export."""
+    log = tmp_path / "effects.jsonl"
+    monkeypatch.setenv("SEATRIAL_EFFECTS", str(log))
+    watch(rollbacks=[UNDO])
+    do = python("action", "nothing", "do")
+    ended(do)
+    ended(python("probe", "nothing", "ask"))
+    ours = {"type": "python", "module": "runner.chaos.actions", "func": "wait_until"}
+    ended({"type": "action", "name": "wait", "provider": ours})
+    ended(do, status="failed", exception=["no\n"])
+    ended(UNDO)
+    witness.watched().marked = True
+    witness.before_rollback_control({})
+    ended(do)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["what"], line["subject"]) for line in lines] == [
+        ("injected", "activity/do"),
+        ("removed", "activity/undo"),
+        ("removed", "activity/do"),
+    ]
+
+
 def test_witness_says_what_failed_in_the_log(
     watch: Callable[..., witness.Watched], caplog: pytest.LogCaptureFixture
 ) -> None:
