@@ -22,23 +22,28 @@ def expected(fault: PlannedFault, recording: Recording) -> Finding:
     service, wanted = fault.fault.service, fault.fault.expects == "breaker"
     title = f"{fault.id} showed {'the breaker' if wanted else 'that no breaker acts'}"
     check = Check("fault-expected", title, fault)
-    within = fault.start_s, min(fault.end_s + GRACE_S, recording.plan.duration_s)
-    series = [
-        point
+    points = [
+        (at_s, value)
         for one in (recording.signals.series if recording.signals else ())
         if (one.sli, one.service) == (EJECTED, service)
-        for point in one.points
-        if within[0] <= point[0] <= within[1] and point[1] is not None
+        for at_s, value in one.points
+        if value is not None
     ]
-    if not series:
+    until_s = min(fault.end_s + GRACE_S, recording.plan.duration_s)
+    during = [(at_s, value) for at_s, value in points if fault.start_s < at_s <= until_s]
+    if not during:
         return check.unproven(
             f"Whether the breaker towards {service} ejected a pod is not on record: do the "
             "callers' proxies tell of ejections?"
         )
-    most = max(value or 0.0 for _, value in series)
-    if most <= 0:
-        text = f"No pod of {service} was ejected while {fault.id} was on."
-        return check.unproven(text, 0.0) if wanted else check.passed(text, 0.0)
-    first_s = min(at_s for at_s, value in series if value)
+    before = [value for at_s, value in points if at_s <= fault.start_s]
+    already = before[-1] if before else 0.0
+    most = max(value for _, value in during)
+    if most <= already:
+        text = f"No pod of {service} was ejected while {fault.id} was on"
+        if already > 0:
+            text += f", beside {round(already)} that had been before"
+        return check.unproven(f"{text}.", 0.0) if wanted else check.passed(f"{text}.", 0.0)
+    first_s = min(at_s for at_s, value in during if value > already)
     text = f"{count(most, 'pod')} of {service} ejected at once, first at {moment(first_s)}."
     return check.passed(text, most) if wanted else check.unproven(text, most)

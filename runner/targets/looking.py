@@ -16,6 +16,8 @@ from runner.targets.reachability import ask
 from runner.targets.sighting import Answered, Seen
 
 CLOCK = SystemClock()
+_UNUSABLE = (OSError, ValueError, KeyError, TypeError, IndexError)
+"""Nobody there, or an answer that is none."""
 
 _IN = 'destination_service_namespace="%s"'
 _AGES = "max by (destination_service_name, reporter) (time() - timestamp(istio_requests_total{%s}))"
@@ -31,31 +33,38 @@ def look(target: TargetInfo, host: str, paths: Sequence[str]) -> Seen:
     within = _IN % target.namespace
     skew_s, problem = None, ""
     ages: dict[tuple[str, str], float] = {}
-    calls: dict[tuple[str, str], float] = {}
     try:
         skew_s = _skew_s(target)
-        for one in _query(target, _AGES % within):
-            labels = one["metric"]
-            service, reporter = labels.get("destination_service_name"), labels.get("reporter")
-            if service and reporter:
-                ages[service, reporter] = float(one["value"][1])
-        for one in _query(target, _CALLS % within):
-            labels = one["metric"]
-            key = (
-                str(labels.get("source_workload", "")),
-                str(labels.get("destination_service_name", "")),
-            )
-            calls[key] = float(one["value"][1])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        ages = _by(target, _AGES % within, "destination_service_name", "reporter")
+    except _UNUSABLE as error:
         problem = f"Prometheus gave no answer about the mesh: {error}"
     return Seen(
         host=host,
         answers=answers,
         data_age_s=ages,
-        calls=calls,
+        calls=_calls(target, within),
         prometheus_skew_s=skew_s,
         data_problem=problem,
     )
+
+
+def _calls(target: TargetInfo, within: str) -> dict[tuple[str, str], float]:
+    """Who called whom; empty, too, where that is too much to ask."""
+    try:
+        return _by(target, _CALLS % within, "source_workload", "destination_service_name")
+    except _UNUSABLE:
+        return {}
+
+
+def _by(target: TargetInfo, promql: str, first: str, second: str) -> dict[tuple[str, str], float]:
+    """The values of an answer, by two labels that its series have."""
+    found: list[Any] = _answer(target, promql)["result"]
+    labelled = ((one["metric"], float(one["value"][1])) for one in found)
+    return {
+        (labels[first], labels[second]): value
+        for labels, value in labelled
+        if labels.get(first) and labels.get(second)
+    }
 
 
 def _asked(target: TargetInfo, host: str, path: str) -> Answered:
@@ -71,11 +80,6 @@ def _skew_s(target: TargetInfo) -> float:
     began_s = CLOCK.wall_s()
     told_s = float(_answer(target, "time()")["result"][1])
     return told_s - (began_s + CLOCK.wall_s()) / 2
-
-
-def _query(target: TargetInfo, promql: str) -> Sequence[Any]:
-    found: list[Any] = _answer(target, promql)["result"]
-    return found
 
 
 def _answer(target: TargetInfo, promql: str) -> dict[str, Any]:

@@ -299,7 +299,10 @@ def ejections(*values: float | None) -> Callable[[Signals], Signals]:
         unit="count",
         query="made by hand",
         step_s=5.0,
-        points=tuple((20.0 + 5 * n, value) for n, value in enumerate(values)),
+        points=tuple(
+            (15.0 + 5 * n, None if value is None else float(value))
+            for n, value in enumerate(values)
+        ),
         state="ok",
     )
     return lambda signals: signals.model_copy(update={"series": (series,)})
@@ -308,13 +311,47 @@ def ejections(*values: float | None) -> Callable[[Signals], Signals]:
 @pytest.mark.parametrize(
     ("expects", "ejected", "verdict", "reason"),
     [
-        ("breaker", (0.0, 1.0), "pass", "1 pod of payment-api ejected at once, first at 25s."),
-        ("breaker", (0.0, 0.0), "inconclusive", "No pod of payment-api was ejected while 01-http-"),
-        ("breaker", (None,), "inconclusive", "Whether the breaker towards payment-api ejected a"),
-        ("no-breaker", (0.0,), "pass", "No pod of payment-api was ejected while 01-http-abort was"),
-        ("no-breaker", (2.0,), "inconclusive", "2 pods of payment-api ejected at once, first at"),
-        # After the fault and its grace, it is not the fault's.
-        ("breaker", (*[0.0] * 7, 1.0), "inconclusive", "No pod of payment-api was ejected while"),
+        ("breaker", (0, 0, 1, 2), "pass", "2 pods of payment-api ejected at once, first at 25s."),
+        ("breaker", (0, 0, 0), "inconclusive", "No pod of payment-api was ejected while"),
+        (
+            "breaker",
+            (None, None),
+            "inconclusive",
+            "Whether the breaker towards payment-api",
+        ),
+        (
+            "no-breaker",
+            (0, 0, 0),
+            "pass",
+            "No pod of payment-api was ejected while",
+        ),
+        (
+            "no-breaker",
+            (0, 0, 2),
+            "inconclusive",
+            "2 pods of payment-api ejected at once",
+        ),
+        # What was ejected before is not the fault's doing.
+        (
+            "breaker",
+            (1, 1, 1),
+            "inconclusive",
+            "No pod of payment-api was ejected while",
+        ),
+        (
+            "no-breaker",
+            (1, 1, 0),
+            "pass",
+            "No pod of payment-api was ejected while",
+        ),
+        ("breaker", (1, 1, 2), "pass", "2 pods of payment-api ejected at once, first at 25s."),
+        # Nor what is ejected after the fault and its grace.
+        (
+            "breaker",
+            (*[0] * 8, 1),
+            "inconclusive",
+            "No pod of payment-api was ejected while",
+        ),
     ],
 )
 def test_a_run_about_a_breaker_needs_the_breaker(
@@ -329,5 +366,5 @@ def test_a_run_about_a_breaker_needs_the_breaker(
 
 
 def test_without_expectation_there_is_no_such_finding() -> None:
-    evaluation = judged(fault_of("http-abort"), signals=ejections(0.0))
+    evaluation = judged(fault_of("http-abort"), signals=ejections(0, 0))
     assert "fault-expected" not in {finding.check for finding in evaluation.findings}
