@@ -290,6 +290,16 @@ def test_lost_answer_of_a_kill_that_took_is_a_kill(tmp_path: Path) -> None:
     assert "an answer was lost" in effects(tmp_path)[0][2]
 
 
+def test_pod_that_is_gone_after_a_refusal_was_not_killed_by_us(tmp_path: Path) -> None:
+    """Goal: the record is true. Method: too many requests, which is an answer; then it is gone."""
+    cluster = shop("a", "b", refuse={"delete": [429, 404]})
+    made = killer(cluster, tmp_path)
+    made._patience_s = 5.0
+    with pytest.raises(FaultError, match="replaced by somebody else"):
+        made.kill(1, "the kill")
+    assert cluster.times == []
+
+
 def test_deletion_that_is_never_answered_is_a_failure(tmp_path: Path) -> None:
     """Goal: every wait has a bound. Method: no answer, ever."""
     cluster = shop("a", "b", refuse={"delete": [0] * 1000})

@@ -52,16 +52,21 @@ class Cluster(FakeCluster):
     """Evicted pods are replaced on another node at once, as far as budgets allow.
 
     Attributes:
+        vanishing: Pods that are gone just before they would be evicted.
         held: For each pod, how often its eviction is refused with 429.
     """
 
     held: dict[str, int] = field(default_factory=dict)
+    vanishing: set[str] = field(default_factory=set)
 
     def evict(self, pod: Object, grace_s: float | None = None) -> None:
         name = pod["metadata"]["name"]
         if self.held.get(name, 0) > 0:
             self.held[name] -= 1
             raise ApiRefusalError(f"evict {name}", 429, HELD)
+        if name in self.vanishing:
+            del self.objects["pods"][name]
+            raise ApiRefusalError(f"evict {name}", 404, "not found")
         super().evict(pod, grace_s)
         self.put(placed(f"{name}-new", "node-b"), kind=PODS)
 
@@ -285,15 +290,18 @@ def test_drain_that_evicts_nobody_is_a_failure(cluster: Cluster) -> None:
     cluster.held = {}
     cluster.refuse = {"evict": [403]}
     with pytest.raises(ActivityFailed, match="HTTP 403"):
-        actions.evict_pods(namespace=NAMESPACE, node="node-a")
+        actions.evict_pods(namespace=NAMESPACE, node="node-a", until_wall_s=time.time() + 60)
+    assert cluster.calls.count("evict pods") == 1
 
 
 def test_pod_that_went_by_itself_is_not_evicted_by_us(cluster: Cluster, tmp_path: Path) -> None:
     """Goal: the record is true. Method: the API server does not know the pod any more."""
     cluster.put(placed("c"), kind=PODS)
-    cluster.refuse = {"evict": [404]}
-    actions.evict_pods(namespace=NAMESPACE, node="node-a", until_wall_s=time.time() + 0.01)
-    assert ("evicted", "pod/a") not in [entry[:2] for entry in effects(tmp_path)][:1]
+    cluster.vanishing = {"a"}
+    done = actions.evict_pods(namespace=NAMESPACE, node="node-a")
+    assert (done["evicted"], done["left"]) == (["c"], {})
+    assert [entry[:2] for entry in effects(tmp_path)][:1] == [("evicted", "pod/c")]
+    assert "skipped" not in [what for what, _, _ in effects(tmp_path)]
 
 
 def test_uncordon_by_somebody_ends_a_drain(cluster: Cluster) -> None:

@@ -188,6 +188,39 @@ def test_refusal_for_good_ends_the_watch() -> None:
         watch.follow(0.0)
 
 
+def test_new_pod_that_is_first_seen_by_the_next_kill_is_on_record(tmp_path: Path) -> None:
+    """Goal: no replacement is taken for an old pod. Method: it appears between two looks."""
+    file = tmp_path / "effects.jsonl"
+    watch = Watch(lambda: [pod("c"), pod("d")], effects=str(file), pause=lambda seconds: None)
+    watch.killed(Kill((pods.victim_of(pod("a")),), 0.0, "kill 1"), [pod("a"), pod("b")])
+    watch.killed(Kill((pods.victim_of(pod("b")),), 0.0, "kill 2"), [pod("b"), pod("c")])
+    assert watch.follow(float("inf"))
+    assert effects_of(file) == [
+        ("replaced", "pod/c"),
+        ("replaced", "pod/d"),
+        ("ready", "pods/a"),
+        ("ready", "pods/b"),
+    ]
+
+
+def test_memory_of_old_pods_does_not_grow() -> None:
+    """Goal: bounded memory. Method: another new pod at each of many looks, never enough ready."""
+    names = iter(range(1000))
+    now_s = [0.0]
+
+    def pause(seconds: float) -> None:
+        now_s[0] += seconds
+
+    def look() -> list[Any]:
+        return [pod(f"new-{next(names)}", ready=False)]
+
+    watch = Watch(look, now=lambda: now_s[0], pause=pause)
+    watch.killed(Kill((pods.victim_of(pod("a")),), 0.0), [pod("a"), pod("b")])
+    assert not watch.follow(60.0)
+    assert next(names) > 100
+    assert len(watch._known) == 1
+
+
 def test_nobody_looks_when_nobody_is_missing() -> None:
     """Goal: no load on the API server between kills. Method: a watch without a kill."""
     cluster = FakeCluster()

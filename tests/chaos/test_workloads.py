@@ -276,7 +276,9 @@ class Rolling(FakeCluster):
 def rolling(*steps: list[Object]) -> Rolling:
     fake = Rolling()
     fake.put(deployment(), kind=DEPLOYMENTS)
-    fake.steps = ([pod("a"), pod("b")], *steps)
+    leaving = pod("z")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-20T10:00:00Z"
+    fake.steps = ([pod("a"), pod("b"), leaving], *steps)
     fake.last = {**deployment()["status"], "observedGeneration": 5}
     return fake
 
@@ -316,12 +318,14 @@ def test_rollout_that_does_not_finish_is_a_finding(
 ) -> None:
     """Goal: no crash and no 'ready'. Method: an old pod that stays, until the bound; few ready."""
     monkeypatch.setenv("SEATRIAL_EFFECTS", str(tmp_path / "effects.jsonl"))
-    fake = rolling([pod("a"), pod("c", ready=False)], [pod("a"), pod("c")])
+    unready = pod("c", ready=False)
+    fake = rolling([pod("a"), unready], [pod("a"), unready])
     with standing_in(fake):
         done = actions.restart_rollout(**WHICH, follow_until_wall_s=time.time() + 0.6)
     assert done["finished_after_s"] is None
     assert done["fewest_ready"] == 1
-    assert [what for what, _, _ in effects(tmp_path)] == ["injected", "replaced"]
+    # A new pod that is not ready is in nobody's place.
+    assert [what for what, _, _ in effects(tmp_path)] == ["injected"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ def test_seed_decides_where_in_the_jitter_a_kill_falls() -> None:
     assert len({round(moment % 300, 3) for moment in one}) == 5
 
 
+def test_moments_closer_than_their_digits_keep_their_order() -> None:
+    """Goal: rounding swaps nothing. Method: a kill each millisecond, to the millisecond."""
+    moments = kill_moments(0.5, 0.001, 0.0004, 3)
+    assert all(a < b for a, b in pairwise(moments))
+    assert (len(moments), max(moments) < 0.5) == (500, True)
+
+
 def test_moments_scale_with_the_plan() -> None:
     """Goal: a rehearsal has the same kills. Method: all durations to a tenth."""
     long, short = kill_moments(1500, 300, 60, 5), kill_moments(150, 30, 6, 5)
