@@ -125,6 +125,9 @@ class Aftermath:
             )
         except SeatrialError as error:
             return [], one_line(error)
+        except Exception as error:  # A mistake of ours is no reason to give up at once.
+            log.exception("the heal failed")
+            return [], one_line(error)
         return report.removed, "; ".join(report.left)
 
     def _healed(self, removed: tuple[str, ...] | list[str], what: str) -> None:

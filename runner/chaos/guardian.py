@@ -72,6 +72,8 @@ class Guardian:
     def serve(self, lines: Iterable[str]) -> End:
         """Do what the runner asks, until it says how it ends, or is gone."""
         for line in lines:
+            if not line.endswith("\n"):
+                break  # A torn line is the last that a killed runner wrote.
             word, _, rest = line.strip().partition(" ")
             if word == HEAL:
                 self._heal(*rest.split())
@@ -79,7 +81,6 @@ class Guardian:
                 return "dismissed"
             elif word == LEFT:
                 return "left"
-            # A torn line is the last that a killed runner wrote.
         return "gone"
 
     def _heal(self, number: str, fault: str = "") -> None:
@@ -92,7 +93,7 @@ class Guardian:
         else:
             self.say(to=int(number), healed=asdict(report))
 
-    def keep_lookout(self, lookout: Lookout) -> None:
+    def keep_lookout(self, lookout: Lookout, every_s: float = LOOK_S) -> None:
         """Look at the switch and the Lease until the end, and tell each new word once."""
         told = ""
         while not self._over.is_set():
@@ -104,7 +105,7 @@ class Guardian:
             if word and word != told:
                 self.say(word=word)
             told = word
-            self._over.wait(LOOK_S)
+            self._over.wait(every_s)
 
     def end_lookout(self) -> None:
         self._over.set()
@@ -149,7 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _warm_up(guardian, run.run_id)
     threading.Thread(target=guardian.keep_lookout, args=(lookout,), daemon=True).start()
     say(ready=True)
-    end = guardian.serve(sys.stdin)
+    try:
+        end = guardian.serve(sys.stdin)
+    except Exception:  # Whatever it was: who guards must not end before it has healed.
+        log.exception("the runner is not understood any more")
+        end = "gone"
     guardian.end_lookout()
     if end == "dismissed":
         return 0

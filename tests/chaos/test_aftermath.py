@@ -147,6 +147,21 @@ def test_a_login_that_ran_out_is_renewed(wrecked: Callable[..., Wreck]) -> None:
     assert "after 0.8 s" in wreck.of_guardian()[-1].detail
 
 
+def test_a_mistake_in_a_heal_ends_no_guardian(wrecked: Callable[..., Wreck]) -> None:
+    """Goal: it tries again, whatever it was. Method: a cluster that answers nonsense once."""
+    wreck = wrecked()
+
+    class Odd(FakeCluster):
+        def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+            found = super().items(kind, namespace, selector)
+            return [{"kind": kind.name}] if len(self.calls) == 1 else found
+
+    wreck.cluster = Odd(objects=wreck.cluster.objects)
+    assert wreck.aftermath().make_whole()
+    assert wreck.cluster.spec("payment-api") == virtual_service()
+    assert "after 0.8 s" in wreck.of_guardian()[-1].detail  # The second try.
+
+
 def test_what_cannot_be_healed_is_said_with_the_command(wrecked: Callable[..., Wreck]) -> None:
     """Goal: bounded, and never silent. Method: an API server that never comes back."""
     wreck = wrecked(back_at_s=1e9)

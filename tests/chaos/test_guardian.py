@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from bare_api import NAMESPACE, BareApi, users_part
+from chaos_fakes import FakeCluster
 from chaos_objects import virtual_service
 
 from runner.chaos import virtualservice as vs_
 from runner.chaos.annotation import Tag
-from runner.chaos.guardian import sandbox_is_gone
+from runner.chaos.guardian import Guardian, sandbox_is_gone
+from runner.chaos.lookout import Lookout
 from runner.chaos.toolkit import ToolkitInjector
 from runner.errors import FaultError
 from runner.journal import Journal
@@ -218,6 +220,65 @@ def test_one_without_a_kubeconfig_says_so_and_ends(bare_api: BareApi, tmp_path: 
     assert not guardian.ready()
     assert "the kubeconfig" in guardian.tail(1)
     guardian.dismiss(1.0)
+
+
+def served(tmp_path: Path, cluster: FakeCluster, *lines: str) -> tuple[str, list[dict[str, Any]]]:
+    """How a guardian takes its end that is told these lines, and what it says."""
+    run = RunDir(tmp_path / "2026-01-02T030405Z-ab12")
+    said: list[dict[str, Any]] = []
+    guardian = Guardian(cluster, NAMESPACE, run, say=lambda **line: said.append(line))
+    return guardian.serve(lines), said
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        ((), "gone"),
+        (("dismissed\n",), "dismissed"),
+        (("left\n", "dismissed\n"), "left"),
+        (("dismi",), "gone"),  # The last that a killed runner wrote.
+        (("heal",), "gone"),
+        (("heal 1 01-",), "gone"),
+    ],
+)
+def test_an_end_without_a_word_is_a_death(tmp_path: Path, lines: tuple[str, ...], end: str) -> None:
+    assert served(tmp_path, FakeCluster(), *lines) == (end, [])
+
+
+def test_each_request_to_heal_has_its_answer(tmp_path: Path) -> None:
+    """Goal: no answer is taken for another's. Method: two requests, the first is refused."""
+    block = vs_.abort_block(503, 50)
+    tag = Tag("2026-01-02T030405Z-ab12", "01-x", "o", "2999-01-01T00:00:00Z", "payment-api", block)
+    cluster = FakeCluster(refuse={"items": [403] * 7})
+    cluster.put(vs_.add_fault(virtual_service(), tag))
+    _, said = served(tmp_path, cluster, "heal 7 01-x\n", "heal 8\n", "dismissed\n")
+    assert [line["to"] for line in said] == [7, 8]
+    assert "HTTP 403" in said[0]["error"]
+    assert said[1]["healed"]["removed"] == [f"virtualservice/payment-api in {NAMESPACE}"]
+    assert cluster.spec("payment-api") == virtual_service()
+
+
+def test_a_word_is_told_once_and_a_lookout_that_fails_looks_again(tmp_path: Path) -> None:
+    """Goal: the watch never ends before the run. Method: an error, then a word that stays."""
+    said: list[dict[str, Any]] = []
+    guardian = Guardian(
+        FakeCluster(), NAMESPACE, RunDir(tmp_path), say=lambda **one: said.append(one)
+    )
+
+    class Odd(Lookout):
+        looks = 0
+
+        def look(self) -> str:
+            Odd.looks += 1
+            if Odd.looks == 1:
+                raise ValueError("what nobody thought of")
+            if Odd.looks == 4:
+                guardian.end_lookout()
+            return "enough"
+
+    guardian.keep_lookout(Odd(FakeCluster(), NAMESPACE, "run"), every_s=0.0)
+    assert said == [{"word": "enough"}]
+    assert Odd.looks == 4
 
 
 def test_a_sandbox_is_gone_with_its_folder_or_its_lock(tmp_path: Path) -> None:
