@@ -154,7 +154,7 @@ def test_a_mistake_in_a_heal_ends_no_guardian(wrecked: Callable[..., Wreck]) -> 
     class Odd(FakeCluster):
         def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
             found = super().items(kind, namespace, selector)
-            return [{"kind": kind.name}] if len(self.calls) == 1 else found
+            return ["nonsense"] if len(self.calls) == 1 else found  # type: ignore[list-item]
 
     wreck.cluster = Odd(objects=wreck.cluster.objects)
     assert wreck.aftermath().make_whole()
