@@ -11,7 +11,6 @@ from typing import Final
 MOST_KILLS: Final = 10_000
 """More often than this in one fault is no test of a crash any more."""
 
-MOMENT_DIGITS: Final = 3
 KILL_SEEDS_APART: Final = 1_000_003
 """Far enough apart that no kill of one fault draws as a kill of the next fault does."""
 
@@ -43,8 +42,7 @@ def kill_moments(
     moments, number = [0.0], 1
     while (due_s := number * every_s) < duration_s:
         low_s, high_s = due_s - jitter_s, min(due_s + jitter_s, duration_s)
-        drawn_s = round(low_s + _chance(seed, number) * (high_s - low_s), MOMENT_DIGITS)
-        moments.append(drawn_s if moments[-1] < drawn_s < duration_s else low_s)
+        moments.append(low_s + _chance(seed, number) * (high_s - low_s))
         number += 1
     return tuple(moments)
 

@@ -18,7 +18,7 @@ _FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 
 
 @given(
-    every_s=st.floats(0.5, 600),
+    every_s=st.floats(0.001, 600),
     periods=st.floats(0.01, 60),
     jitter_ratio=st.floats(0, 0.499),
     seed=st.integers(0, 2**40),
@@ -32,7 +32,7 @@ def test_moments_keep_their_order_their_time_and_their_seed(
     assert moments[0] == 0.0
     assert all(a < b for a, b in pairwise(moments))
     assert all(0 <= moment < duration_s for moment in moments)
-    assert all(abs(moment - n * every_s) <= jitter_s + 1e-3 for n, moment in enumerate(moments))
+    assert all(abs(moment - n * every_s) <= jitter_s + 1e-9 for n, moment in enumerate(moments))
     due = [n for n in range(1, math.ceil(periods) + 2) if n * every_s < duration_s]
     assert len(moments) == 1 + len(due)
     assert kill_moments(duration_s, every_s, jitter_s, seed) == moments
@@ -47,17 +47,10 @@ def test_seed_decides_where_in_the_jitter_a_kill_falls() -> None:
     assert len({round(moment % 300, 3) for moment in one}) == 5
 
 
-def test_moments_closer_than_their_digits_keep_their_order() -> None:
-    """Goal: rounding swaps nothing. Method: kills each 1.5 ms, to the millisecond."""
-    moments = kill_moments(0.5, 0.0015, 0.0007, 3)
-    assert all(a < b for a, b in pairwise(moments))
-    assert (len(moments), max(moments) < 0.5) == (334, True)
-
-
 def test_moments_scale_with_the_plan() -> None:
     """Goal: a rehearsal has the same kills. Method: all durations to a tenth."""
     long, short = kill_moments(1500, 300, 60, 5), kill_moments(150, 30, 6, 5)
-    assert short == pytest.approx([moment / 10 for moment in long], abs=1e-3)
+    assert short == pytest.approx([moment / 10 for moment in long])
 
 
 @pytest.mark.parametrize(
