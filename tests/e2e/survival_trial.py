@@ -19,9 +19,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from commands import SEATRIAL, SHOP, Command, Place, Terminal
+from commands import SEATRIAL, SHOP, Command, Place
 from survival_kills import EVERY, Crew, processes_of
 from survival_state import State, differences, look
+from terminals import Terminal
 
 from runner.chaos.client import ApiRefusalError, Cluster
 from runner.errors import RecordingError

@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from commands import GONE_BOUND_S, NOTHING, SHOP, Command, Ending, Place, Terminal, seatrial
+from commands import GONE_BOUND_S, NOTHING, SHOP, Command, Ending, Place, seatrial
+from terminals import Terminal
 from underway import background
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("crew")]
