@@ -190,7 +190,8 @@ def _drained(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding:
     if left:
         return check.warned(f"{text}. Left there: {listed(left, 2)}.", float(len(gone)))
     if seen or new >= len(gone):
-        also = f"; {_told(seen)}" if seen else ", and each was replaced by a new one"
+        each = "each" if len(gone) > 1 else "it"
+        also = f"; {_told(seen)}" if seen else f", and {each} was replaced by a new one"
         return check.passed(f"{text}{also}.", float(len(gone)))
     return check.warned(f"{text}; {new} of them were seen to be replaced.", float(len(gone)))
 

@@ -16,7 +16,7 @@ from runner.targets.alerts import alert_findings
 from runner.targets.cluster import bare_info, cluster_info
 from runner.targets.inspection import Objects, read_objects
 from runner.targets.looking import look
-from runner.targets.permissions import opt_in
+from runner.targets.permissions import Permissions, opt_in
 from runner.targets.preflight import left_behind, target_flags, target_symptoms
 from runner.targets.reachability import check_prometheus
 from runner.targets.sighting import ingress_symptoms
@@ -127,31 +127,29 @@ def examine_target(target: TargetInfo, rules: Rules) -> tuple[Symptom, ...]:
         _prometheus(target),
         _api(target, objects),
         *target_symptoms(objects, seen, target),
-        _rights(target, objects),
+        permitted(objects.permissions, target.namespace),
         *_opt_in(target, objects, rules),
         *_alerts(target, rules),
         _faults(target, objects),
     )
 
 
-def _rights(target: TargetInfo, objects: Objects) -> Symptom:
+def permitted(permissions: Permissions, namespace: str) -> Symptom:
     """Which kinds of faults the permissions allow."""
-    permissions, part = objects.permissions, "permissions"
+    part, hint = "permissions", "`seatrial role` prints the Role that grants them"
     if permissions.trouble:
         return Symptom(part, "missing", f"cannot be asked for: {permissions.trouble}")
     denied = set(permissions.denied)
-    hint = "`seatrial role` prints the Role that grants them"
     needed = [str(right) for right in LOOK if right in denied]
     if needed:
         return Symptom(part, "missing", f"no run without: {several(needed)}", hint)
     barred = [kind for kind, rights in OF_KIND.items() if denied & set(rights)]
+    lacking = several(str(right) for right in permissions.denied)
     if barred:
-        lacking = several(str(right) for right in permissions.denied)
         return Symptom(part, "warn", f"no {', '.join(barred)} without: {lacking}", hint)
     if denied:
-        lacking = several(str(right) for right in permissions.denied)
         return Symptom(part, "warn", f"less is seen without: {lacking}", hint)
-    return Symptom(part, "ok", f"every kind of fault in {target.namespace}")
+    return Symptom(part, "ok", f"every kind of fault in {namespace}")
 
 
 def _opt_in(target: TargetInfo, objects: Objects, rules: Rules) -> tuple[Symptom, ...]:

@@ -100,7 +100,7 @@ WELL = {
     ),
     "drain": (
         "01-drain acted on node/node-b, pod/product-api-a.",
-        "1 pod was evicted, and each was replaced by a new one.",
+        "1 pod was evicted, and it was replaced by a new one.",
         "01-drain was removed, and all pods were ready again.",
     ),
     "network-deny": (

@@ -17,8 +17,10 @@ from runner.catalog import TargetChoice, examine
 from runner.chaos.annotation import Tag
 from runner.chaos.virtualservice import abort_block, add_fault
 from runner.errors import UsageError
+from runner.model.rights import Right
 from runner.model.target import ClusterSpec, Config
-from runner.targets.doctor import examine_cluster, examine_sandbox
+from runner.targets.doctor import examine_cluster, examine_sandbox, permitted
+from runner.targets.permissions import Permissions
 from runner.targets.reach import path_for
 from runner.targets.sandbox.control import SandboxInfo
 from runner.targets.symptom import Symptom
@@ -125,6 +127,39 @@ def test_the_ingress_is_asked_for_a_path_that_the_host_has(host: str, path: str)
     assert path_for([{"metadata": {}}], host) == "/"
 
 
+NODES = [Right("", "nodes", verb, namespaced=False) for verb in ("get", "list", "update")]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "state", "found"),
+    [
+        (Permissions(), "ok", "every kind of fault in shop"),
+        (Permissions(trouble="HTTP 500"), "missing", "cannot be asked for: HTTP 500"),
+        (
+            Permissions(denied=(Right("", "pods", "list"), *NODES)),
+            "missing",
+            "no run without: list pods",
+        ),
+        (
+            Permissions(denied=tuple(NODES)),
+            "warn",
+            "no cordon, drain without: get nodes; list nodes; update nodes",
+        ),
+        (
+            Permissions(denied=(Right("", "configmaps", "get"),)),
+            "warn",
+            "less is seen without: get configmaps",
+        ),
+    ],
+)
+def test_what_is_not_permitted_bars_some_kinds_of_faults(
+    permissions: Permissions, state: str, found: str
+) -> None:
+    """Goal: which faults are left. Method: rights of nodes, of looking on, and of every run."""
+    symptom = permitted(permissions, "shop")
+    assert (symptom.state, symptom.found) == (state, found)
+
+
 @pytest.mark.sandbox
 def test_an_empty_namespace_and_a_fault_that_was_left_are_missing(
     bare_api: BareApi, url: str
@@ -144,6 +179,9 @@ def test_an_empty_namespace_and_a_fault_that_was_left_are_missing(
     assert state == "missing"
     assert f"virtualservice/seen still carries the fault 01-abort of run {run}" in said
     assert f"seatrial heal {run} --target bare" in hint
+    assert found["opt-in"][0] == "missing"
+    assert found["opt-in"][1].startswith(f"the namespace {here.namespace} does not carry the label")
+    assert found["permissions"][0] == "ok"
     hint = found["ingress"][2]
     assert hint.startswith("is the Host right? the VirtualServices list: ")
     assert HOST in hint
