@@ -103,8 +103,10 @@ def test_hits_in_front_of_pods_are_counted_where_they_are_seen(
         folder = tmp_path / side
         signals = source.collect(plan, collected.anchor, target, plan.duration_s, folder)
         found[side] = (signals.fault_flags, signals.late_flags)
-    assert found["server"] == ({"01-http-delay": 60}, {"01-http-delay": 0})
-    assert found["client"] == ({"01-http-delay": 0}, {"01-http-delay": 0})
+    assert found == {
+        "server": ({"01-http-delay": 60}, {"01-http-delay": 0}),
+        "client": ({"01-http-delay": 0}, {"01-http-delay": 0}),
+    }
 
 
 def test_counter_reset_is_walked(collected: Collected) -> None:
