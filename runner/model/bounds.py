@@ -111,7 +111,9 @@ def _too_many(planned: PlannedFault, plan: Plan, world: World, bounds: Bounds) -
     ]
     sentences = []
     for service, hit in hits(planned.fault, world).items():
-        ready = len(world.ready(world.selector(service) or _selector_of(planned.fault)))
+        # A selector of the fault's own may find other pods than the Service's, and more.
+        selectors = (world.selector(service), _selector_of(planned.fault))
+        ready = max(len(world.ready(selector)) for selector in selectors)
         beside = [o for o in others if hits(o.fault, world).get(service)]
         total = min(ready, hit + sum(hits(o.fault, world)[service] for o in beside))
         most = bounds.most_of(ready)

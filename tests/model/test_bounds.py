@@ -156,6 +156,17 @@ def test_faults_at_the_same_time_are_added_up() -> None:
     assert asked(bounds, KILL, {**again, "service": "stock"}) == []
 
 
+def test_a_selector_of_its_own_is_no_way_around_a_bound() -> None:
+    """Goal: the pods that are killed count, whoever's they are. Method: a kill that names the
+    service with one pod, and selects the four of another one."""
+    others = {**KILL, "service": "stock", "selector": "app=pay", "count": 3}
+    assert asked(Bounds(max_pods=2), others) == [
+        "01-pod-kill: hits 3 of 4 ready pods of stock; the bounds of this target allow 2 "
+        "(max_pods: 2)"
+    ]
+    assert asked(Bounds(max_pods=3), others) == asked(UNBOUNDED, others) == []
+
+
 def test_only_kinds_that_are_named_are_allowed() -> None:
     bounds = Bounds(kinds=("http-abort", "http-delay"))
     assert asked(bounds, {**SERVER, "side": "client"}) == []
