@@ -98,7 +98,7 @@ def ejectable(service: str, objects: Objects, namespace: str) -> tuple[int | Non
     is the default.
     """
     pods = len([pod for pod in pods_of(service, objects) if is_ready(pod)])
-    least: int | None = None
+    ejected: int | None = None
     why = f"no DestinationRule of {service} has an outlierDetection"
     for rule in rules_for(service, objects, namespace):
         spec = rule.get("spec") or {}
@@ -109,11 +109,11 @@ def ejectable(service: str, objects: Objects, namespace: str) -> tuple[int | Non
             percent = detection.get("maxEjectionPercent")
             share = DEFAULT_EJECTION_PERCENT if percent is None else float(percent)
             most = int(pods * share / 100 + 1e-9)
-            if least is None or most > least:
-                least = most
+            if ejected is None or most > ejected:
+                ejected = most
                 said = "the default" if percent is None else "maxEjectionPercent"
                 why = (
                     f"{share:g} % ({said} of destinationrule/{rule['metadata']['name']}) "
                     f"of {pods} {'pod' if pods == 1 else 'pods'}"
                 )
-    return least, why
+    return ejected, why

@@ -189,6 +189,28 @@ def _labels(labels: dict[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in labels.items())
 
 
+def load_balancers(objects: Objects) -> tuple[Symptom, ...]:
+    """Whether the load balancers before the gateways have addresses; nothing of unknown ones."""
+    known = [
+        one
+        for one in objects.of("gatewayproxies")
+        if (one.get("spec") or {}).get("type") == "LoadBalancer"
+    ]
+    if not known:
+        return ()
+    addresses = {name: _addresses(one) for name, one in named(known).items()}
+    waiting = [name for name, found in addresses.items() if not found]
+    if waiting:
+        return (Symptom("load balancer", "warn", f"without an address: {several(waiting)}"),)
+    told = (f"{name} at {', '.join(found)}" for name, found in addresses.items())
+    return (Symptom("load balancer", "ok", several(told)),)
+
+
+def _addresses(service: Object) -> list[str]:
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return [str(one.get("hostname") or one.get("ip")) for one in ingress]
+
+
 def policies(objects: Objects) -> Symptom:
     """Policies that decide who may call: they stay as they are, and may explain what is seen."""
     found, mutual = [*_authorization(objects), *_tokens(objects)], [*_mutual(objects)]

@@ -14,7 +14,7 @@ from runner.model.recording import TargetInfo
 from runner.targets.faultfit import fault_symptoms
 from runner.targets.health import clock_symptoms, health_symptoms
 from runner.targets.inspection import Objects
-from runner.targets.istio import istio_symptoms, policies
+from runner.targets.istio import istio_symptoms, load_balancers, policies
 from runner.targets.reach import Reach
 from runner.targets.sighting import Seen, data_symptom, ingress_symptoms
 from runner.targets.symptom import Symptom, perhaps, refusals
@@ -42,6 +42,7 @@ def target_symptoms(
     skews = (("Prometheus", seen.prometheus_skew_s), ("the API server", objects.api_skew_s))
     return (
         *ingress_symptoms(seen, target.ingress_url, hosts),
+        *load_balancers(objects),
         data_symptom(seen, services_in_mesh(objects), called=called),
         *clock_symptoms(skews),
         *health_symptoms(objects, target.namespace),

@@ -208,6 +208,7 @@ def test_a_sandbox_that_is_up_is_healthy(
         "6 VirtualServices, 6 DestinationRules, 1 Gateway; they fit each other"
     )
     assert found["load's way"][1] == "through an Envoy"
+    assert found["load balancer"][1] == "istio-ingressgateway at 127.0.0.1"
     assert found["mesh metrics"][1].endswith("s old or less, from both reporters")
     assert found["clocks"][1] == "Prometheus' and the API server's agree with ours within 2 s"
     assert found["permissions"][1] == "every kind of fault in ecommerce"

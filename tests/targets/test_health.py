@@ -10,7 +10,7 @@ from worlds import HOST, NAMESPACE, SERVICES, destination_rule, pod, virtual_ser
 from runner.model.recording import TargetInfo
 from runner.targets.health import clock_symptoms, ejectable, health_symptoms
 from runner.targets.inspection import Objects
-from runner.targets.istio import istio_symptoms, policies
+from runner.targets.istio import istio_symptoms, load_balancers, policies
 from runner.targets.preflight import target_symptoms
 from runner.targets.sighting import Answered, Seen, data_symptom, ingress_symptoms
 from runner.targets.symptom import Symptom, refusals, remarks
@@ -205,6 +205,21 @@ def test_a_namespace_without_routes_is_warned_of() -> None:
     (found,) = istio_symptoms(world(virtualservices=[]), NAMESPACE)
     assert found.state == "warn"
     assert found.found == "0 VirtualServices, 2 DestinationRules, 1 Gateway"
+
+
+def test_a_load_balancer_needs_an_address() -> None:
+    """Goal: nobody waits for a cloud. Method: one with a name, one with none, and a pod."""
+
+    def balancer(name: str, *ingress: dict[str, str]) -> dict[str, Any]:
+        status = {"loadBalancer": {"ingress": list(ingress)}}
+        return {"metadata": {"name": name}, "spec": {"type": "LoadBalancer"}, "status": status}
+
+    assert load_balancers(world()) == ()
+    there = balancer("edge", {"hostname": "lb.example"}, {"ip": "192.0.2.1"})
+    (found,) = load_balancers(world(gatewayproxies=[there]))
+    assert (found.state, found.found) == ("ok", "edge at lb.example, 192.0.2.1")
+    (found,) = load_balancers(world(gatewayproxies=[there, balancer("late")]))
+    assert (found.state, found.found) == ("warn", "without an address: late")
 
 
 def test_policies_in_the_way_are_told() -> None:
