@@ -168,6 +168,9 @@ class _Healer:
             return one_line(error)
         except FaultError as error:
             return one_line(error)
+        except Exception as error:  # One odd object must not keep all others from being healed.
+            log.exception("%s is not healed", _subject(obj))
+            return f"it cannot be understood: {error}"
         if _subject(obj) not in self.report.removed:
             self.report.removed.append(_subject(obj))
         return ""

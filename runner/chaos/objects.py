@@ -39,7 +39,6 @@ DESTINATION_RULES = Kind("destinationrules", "DestinationRule", ISTIO_GROUP, IST
 ENVOY_FILTERS = Kind("envoyfilters", "EnvoyFilter", ISTIO_GROUP, ISTIO_VERSIONS[::-1])
 NETWORK_POLICIES = Kind("networkpolicies", "NetworkPolicy", "networking.k8s.io")
 DEPLOYMENTS = Kind("deployments", "Deployment", "apps")
-REPLICA_SETS = Kind("replicasets", "ReplicaSet", "apps")
 AUTOSCALERS = Kind(
     "horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling", ("v2", "v1")
 )

@@ -135,3 +135,18 @@ def test_an_object_that_nobody_understands_hides_no_other() -> None:
         "virtualservice/odd: it cannot be understood: 'str' object has no attribute 'get'"
     ]
     assert found.spec("deep") == virtual_service("deep", route("deep"))
+
+
+def test_an_object_that_cannot_be_changed_back_hides_no_other() -> None:
+    """Goal: a mistake of ours on one object is told, and the rest is healed. Method: somebody has
+    made a route of what is none, before which another run's fault stands, too."""
+    twice = add_fault(virtual_service("odd", route("odd")), replace(tag(), service="odd"))
+    twice = add_fault(twice, replace(tag(), service="odd", run="R2"))
+    twice["spec"]["http"][-1]["route"] = ["nonsense"]
+    found = cluster().put(twice)
+    report = healed(found)
+    assert report.removed == ["virtualservice/payment-api in ecommerce", SCALED]
+    assert report.left == [
+        "virtualservice/odd in ecommerce: fault 01-x of run R1: it cannot be understood: "
+        "'str' object has no attribute 'get'"
+    ]
