@@ -74,8 +74,8 @@ def test_a_killed_runner_is_latest_from_its_first_second_on(folder: Path) -> Non
         *(source, plan_of(source), world.ports(), found, StopRequest(), view),
         watch=watch,
     )
-    assert world.effects == ["open", "start", "stop", "collect", "close"]
-    assert seen == [False, False, True, True, True]
+    assert world.effects == ["open", "guard", "start", "stop", "collect", "dismiss", "close"]
+    assert seen == [False] * 3 + [True] * 4
 
 
 def test_evaluating_a_run_that_never_started_gives_the_reason_alone(

@@ -37,7 +37,7 @@ class Slow(FakeInjector):
         return SlowHeal(self.world.clock, self.world.clock.now_s + TAKES_S, report)
 
 
-OVERLAPPING = [
+OVERLAPPING: list[dict[str, object]] = [
     {"kind": "pod-kill", "service": "order-api", "at": "15s", "duration": "10s"},
     {"kind": "http-abort", "service": "payment-api", "at": "31s", "duration": "5s", "status": 503},
 ]
