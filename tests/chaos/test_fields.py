@@ -7,12 +7,16 @@ import json
 from typing import Any
 
 import pytest
+from chaos_fakes import FakeCluster
+from chaoslib.exceptions import ActivityFailed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.chaos import fields
+from runner.chaos import actions, fields
+from runner.chaos.activities.shared import standing_in
 from runner.chaos.annotation import ANNOTATION, Tag
 from runner.chaos.carriers import REPLICAS, UNSCHEDULABLE
+from runner.chaos.objects import DEPLOYMENTS, NODES
 from runner.errors import FaultError
 
 Object = dict[str, Any]
@@ -127,3 +131,17 @@ def test_any_sequence_ends_with_what_the_user_wanted(
             written = [("user", value)]
         assert fields.read(obj, REPLICAS) == written[-1][1]
     assert json.dumps(obj, sort_keys=True) == json.dumps(mine, sort_keys=True)
+
+
+def test_a_damaged_annotation_keeps_no_other_object_from_being_made_whole() -> None:
+    """Goal: as much as possible. Method: a rollback over all kinds; nobody can tell what the
+    replicas of a Deployment were, and a node was cordoned."""
+    damaged = deployment(annotations={ANNOTATION: '{"seatrial-R-f": '})
+    node = {"kind": "Node", "metadata": {"name": "a"}, "spec": {}}
+    cluster = FakeCluster().put(damaged, kind=DEPLOYMENTS)
+    cluster.put(fields.push(node, tag("f"), UNSCHEDULABLE, True), kind=NODES)
+    why = r"not removed from deployment/order-api: .*, so nobody can tell what spec\.replicas was"
+    with standing_in(cluster), pytest.raises(ActivityFailed, match=why):
+        actions.remove_fault(namespace="shop", run="R", fault="f")
+    assert cluster.spec("a", NODES) == node
+    assert cluster.spec("order-api", DEPLOYMENTS) == damaged

@@ -97,7 +97,7 @@ def remove_fault(
         subject = subject_of(obj)
         try:
             after = edit(cluster, carrier.kind, obj, partial(carrier.without, keys=keys))
-        except ApiRefusalError as error:
+        except (ApiRefusalError, FaultError) as error:
             problems.append(f"{subject}: {error.message}")
             continue
         removed.append(subject)
