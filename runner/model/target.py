@@ -42,8 +42,9 @@ FaultKind = Annotated[
 class Bounds(Model):
     """How much one run may break at a time: its blast radius.
 
-    They hold for all faults that are in effect at the same moment, service by service, and they are
-    looked at before anything is touched and again before each pod is taken away.
+    They hold for all faults that are in effect at the same moment, service by service. They are
+    looked at before anything is touched, and again when pods are killed or a fault is put in front
+    of them.
     """
 
     model_config = ConfigDict(title="Bounds")
