@@ -100,7 +100,7 @@ def sea_of(folder: Path) -> Iterator[tuple[Sea, BadApi]]:
         with bad_api(info.kubeconfig, info.context) as api:
             sea = Sea(
                 *("bad-api", root, KubeCluster(str(info.kubeconfig), info.context)),
-                *(info.namespace, folder, ("--target", TARGET)),
+                *(info.namespace, folder, ("--target", TARGET, "--ignore-alerts")),
                 prepare=lambda place: write_config(place, info, api),
                 judged_after_s=JUDGED_AFTER_S,
             )

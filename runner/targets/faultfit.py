@@ -270,12 +270,11 @@ def _node(fault: Cordon | Drain, objects: Objects) -> Iterator[Said]:
     shut = [name for name in chosen if (nodes.get(name, {}).get("spec") or {}).get("unschedulable")]
     if shut and set(shut) == chosen:
         yield REFUSED, f"{several(sorted(shut))} is cordoned already, so that nothing would change"
-    others = [
-        name
-        for name, node in nodes.items()
-        if name not in chosen and not (node.get("spec") or {}).get("unschedulable")
-    ]
-    if isinstance(fault, Drain) and not others:
+    opened = {
+        name for name, node in nodes.items() if not (node.get("spec") or {}).get("unschedulable")
+    }
+    # One of them is drawn; the others stay as they are, also where they hold pods of the service.
+    if isinstance(fault, Drain) and not any(opened - {name} for name in chosen):
         alone = "there is no other node that takes pods, so that evicted ones wait for the end"
         yield (TOLD, alone) if fault.last_node else (REFUSED, f"{alone}; accepted: last_node: true")
 

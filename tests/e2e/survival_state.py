@@ -40,7 +40,7 @@ WHOLE = (
 """Kinds whose objects are compared as they are, beside pods."""
 
 COUNTED = ("resourceVersion", "generation", "managedFields")
-MARK = "seatrial"
+MARK = "seatrial.dev/"
 MOST_SAID = 4
 
 
@@ -147,7 +147,9 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _is_marked(text: str) -> bool:
     metadata = json.loads(text)["metadata"]
-    return any(MARK in key for part in ("labels", "annotations") for key in metadata.get(part, ()))
+    return any(
+        key.startswith(MARK) for part in ("labels", "annotations") for key in metadata.get(part, ())
+    )
 
 
 def _items(cluster: Cluster, kind: Kind, namespace: str) -> list[Any]:

@@ -338,6 +338,13 @@ def test_a_last_node_is_drained_only_by_who_says_so() -> None:
     ]
 
 
+def test_a_node_may_be_drained_whose_service_is_on_the_other_one_too() -> None:
+    """Goal: only one node is drained. Method: pods of the service on both of two nodes."""
+    pods = [pod("payment-api", letter) for letter in "ab"]
+    pods[1]["spec"]["nodeName"] = "node-b"
+    assert problems(plan_of({"kind": "drain"}), world(pods=pods), NAMESPACE) == []
+
+
 def test_an_autoscaler_leaves_zero_replicas_alone() -> None:
     scaled = world(horizontalpodautoscalers=[SCALER], deployments=[deployment("payment-api")])
     assert problems(plan_of({"kind": "scale", "replicas": 0}), scaled, NAMESPACE) == []
