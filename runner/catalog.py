@@ -144,8 +144,8 @@ def preview_plan(choice: TargetChoice, plan: Plan, folders: Sequence[Path] = ())
             return Preview(target=choice.sandbox_name, why_not=why)
         ready = readiness(plan, info, rules, folders=folders, ignore_alerts=choice.ignore_alerts)
         faults = preview_faults(plan, info)
-    except TargetError as error:
-        return Preview(target=choice.name, why_not=str(error))
+    except TargetError as error:  # It would end a run as well.
+        return Preview(target=choice.name, why_not=str(error), refusals=(error.message,))
     return Preview(
         target=info.identity,
         namespace=info.namespace,

@@ -27,7 +27,7 @@ _DEEDS = {"create": "made", "replace": "changed", "delete": "deleted", "evict": 
 def show_preview(source: Source, plan: Plan, choice: TargetChoice, output: str) -> int:
     """The plan, and what it would do to the target; the exit code says whether it may begin.
 
-    A target that is not up is told, and is no failure: then only the plan is shown.
+    A sandbox that is not up is told, and is no failure: then only the plan is shown.
     """
     preview = preview_plan(choice, plan, locustfile_folders(source.path))
     if context := needs_confirmation(choice):

@@ -149,6 +149,22 @@ def test_a_dry_run_as_json_is_the_plan(run: Run, folder: Path) -> None:
     assert not (folder / "results").exists()
 
 
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["plan"]])
+def test_a_preview_of_a_cluster_that_cannot_be_asked_is_3(
+    run: Run, folder: Path, command: list[str]
+) -> None:
+    """Goal: what is not known is no permission. Method: a kubeconfig that is not there."""
+    where = {"context": "c", "kubeconfig": "none", "namespace": "n"}
+    address = where | dict.fromkeys(("ingress", "prometheus"), "http://127.0.0.1:1")
+    flags = [word for key, value in address.items() for word in (f"--{key}", value)]
+    code, out, _ = run(*command, "good", *flags, "-o", "json")
+    preview = json.loads(out)["preview"]
+    assert (code, preview["refusals"]) == (3, ["the kubeconfig file does not exist: none"])
+    code, out, _ = run(*command, "good", *flags)
+    assert code == 3
+    assert "No preview: the kubeconfig file does not exist: none" in " ".join(out.split())
+
+
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_rehearsal_without_anything_to_judge_is_2(run: Run, folder: Path, command: str) -> None:
     code, _, err = run(command, "good", "--time-scale", "0.01")
