@@ -17,7 +17,7 @@ from runner.chaos.compile import GATE_STRATEGY, ROLLBACK_STRATEGY, compile_fault
 from runner.chaos.environment import child_environment
 from runner.chaos.foreign import child_of, placed
 from runner.chaos.guarding import GuardianChild, start_guardian
-from runner.chaos.healing import heal_target
+from runner.chaos.healing import HEAL_ATTEMPTS, heal_target
 from runner.chaos.healthread import HealThread
 from runner.errors import FaultError
 from runner.model.plan import PlannedFault
@@ -113,11 +113,20 @@ class ToolkitInjector:
         return ChaosChild(child, private)
 
     def heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealReport:
+        attempts = HEAL_ATTEMPTS
         if self._guardian is not None and self._guardian.run_id == run_id:
             report = self._guardian.heal(fault_id)
             if report is not None and not report.left:
                 return report
-        return heal_target(target, run_id, fault_id, run_folder=self._folder, python=self.python)
+            attempts -= 1  # That was one.
+        return heal_target(
+            target,
+            run_id,
+            fault_id,
+            run_folder=self._folder,
+            python=self.python,
+            attempts=attempts,
+        )
 
     def begin_heal(self, run_id: str, fault_id: str | None, target: TargetInfo) -> HealThread:
         return HealThread(lambda: self.heal(run_id, fault_id, target))

@@ -161,12 +161,18 @@ def test_a_terminal_that_goes_away_stops_and_heals(hung_up: Ending) -> None:
 def test_a_killed_runner_takes_its_load_and_its_sandbox_with_it(
     killed: tuple[Ending, list[Ending]],
 ) -> None:
-    """Goal: no orphan. Method: SIGKILL in the fault; all of its processes and ports, bounded."""
+    """Goal: no orphan, and it is on record. Method: SIGKILL in the fault; all of its processes and
+    ports, bounded; what its guardian wrote."""
     ending, _ = killed
     assert ending.code == -signal.SIGKILL
     assert ending.left == NOTHING
     assert len(ending.ports) >= 4
-    assert ending.folder.read_manifest().state == "running"
+    manifest = ending.folder.read_manifest()
+    assert (manifest.state, manifest.reason.partition(";")[0]) == (
+        "failed",
+        "its runner was killed",
+    )
+    assert "guardian heal ok" in ending.steps
     assert ending.folder.read_load().users.keys() >= {0, 1, 2, 3, 4}
 
 
@@ -179,7 +185,7 @@ def test_after_a_kill_heal_is_clean_harmless_and_on_record(
         assert "is gone, and every fault in it" in heal.err
     assert ending.unhealed == frozenset()
     assert judged.code == 3
-    assert "The run was not finished" in judged.out
+    assert "The run broke off: its runner was killed; " in judged.out
     assert reported.code == 0
     assert json.loads((ending.folder.report_dir / "report.json").read_text())
     assert [e.left for e in (healed, again, judged, reported)] == [NOTHING] * 4
