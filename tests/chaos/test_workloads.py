@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos_deployments import autoscaler, deployment
 from chaos_fakes import FakeCluster
 from chaos_objects import NAMESPACE, Object, pod
 from chaoslib.exceptions import ActivityFailed
@@ -19,39 +20,12 @@ from runner.chaos.activities.shared import standing_in
 from runner.chaos.annotation import ANNOTATION
 from runner.chaos.deployments import (
     RESTARTED_AT,
-    autoscaler_of,
-    progress,
     replicas_of,
-    restarted,
-    selector_of,
 )
 from runner.chaos.objects import AUTOSCALERS, DEPLOYMENTS, PODS, Kind
 
 WHICH: dict[str, Any] = {"namespace": NAMESPACE, "deployment": "order-api"}
 NAMED = {"namespace": NAMESPACE, "run": "Run-1", "fault": "01-scale"}
-
-
-def deployment(replicas: int | None = 2, *, ready: int = 2, **status: int) -> Object:
-    """A Deployment whose status shows ``ready`` pods, all of them new."""
-    counts = dict.fromkeys(
-        ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), ready
-    )
-    spec: Object = {
-        "selector": {"matchLabels": {"app": "order-api"}},
-        "template": {"metadata": {"labels": {"app": "order-api"}}, "spec": {"containers": []}},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "order-api", "namespace": NAMESPACE, "generation": 4},
-        "spec": spec if replicas is None else {**spec, "replicas": replicas},
-        "status": {"observedGeneration": 4, **counts, **status},
-    }
-
-
-def autoscaler(name: str = "order-api", kind: str = "Deployment") -> Object:
-    target = {"apiVersion": "apps/v1", "kind": kind, "name": "order-api"}
-    return {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"scaleTargetRef": target}}
 
 
 @pytest.fixture
@@ -355,49 +329,3 @@ def test_old_template_under_way_is_refused_too(cluster: FakeCluster) -> None:
     cluster.put(deployment(updatedReplicas=1), kind=DEPLOYMENTS)
     with pytest.raises(ActivityFailed, match="1 updated"):
         probes.rollout_can_be_restarted(**WHICH)
-
-
-# -- as data -------------------------------------------------------------------------------------
-
-
-def test_restart_changes_one_annotation_of_the_template() -> None:
-    """Goal: what kubectl does, and nothing else. Method: compare; others' annotations stay."""
-    body = deployment()
-    body["spec"]["template"]["metadata"]["annotations"] = {"a": "b"}
-    after = restarted(body, "now")
-    assert after["spec"]["template"]["metadata"].pop("annotations") == {
-        "a": "b",
-        RESTARTED_AT: "now",
-    }
-    assert body["spec"]["template"]["metadata"].pop("annotations") == {"a": "b"}
-    assert after == body
-
-
-def test_progress_of_a_fresh_deployment_is_none() -> None:
-    """Goal: no data is not a pass. Method: no status, and an old one."""
-    bare = deployment()
-    del bare["status"]
-    assert not progress(bare).scaled
-    assert not progress({**deployment(), "metadata": {"name": "x", "generation": 9}}).complete
-
-
-def test_selector_of_a_deployment_as_a_query() -> None:
-    """Goal: exactly its pods. Method: labels and each operator."""
-    body = deployment()
-    body["spec"]["selector"] = {
-        "matchLabels": {"b": "2", "a": "1"},
-        "matchExpressions": [
-            {"key": "c", "operator": "In", "values": ["x", "y"]},
-            {"key": "d", "operator": "NotIn", "values": ["z"]},
-            {"key": "e", "operator": "Exists"},
-            {"key": "f", "operator": "DoesNotExist"},
-        ],
-    }
-    assert selector_of(body) == "a=1,b=2,c in (x,y),d notin (z),e,!f"
-
-
-def test_autoscaler_of_another_kind_is_none() -> None:
-    """Goal: the right target. Method: one of a StatefulSet of the same name."""
-    assert autoscaler_of([autoscaler("x", "StatefulSet")], "order-api") == ""
-    assert autoscaler_of([autoscaler("x")], "other") == ""
-    assert autoscaler_of([autoscaler("x")], "order-api") == "x"
