@@ -55,13 +55,25 @@ def reviewed(api: Any, namespace: str, asked: str) -> dict[str, Any]:
                 answers["denied"].append(
                     [right.group, right.resource, right.verb, right.namespaced]
                 )
-        found = json.loads(client.CoreV1Api(api).read_namespace(namespace, **options).data)
-        answers["labels"] = found["metadata"].get("labels") or {}
+        answers["labels"] = _labels(client.CoreV1Api(api), namespace, options)
     except ApiException as error:
         answers["trouble"] = f"HTTP {error.status}: {error.reason}"
     except (HTTPError, OSError, ValueError) as error:
         answers["trouble"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return answers
+
+
+def _labels(core: Any, namespace: str, options: dict[str, Any]) -> dict[str, str] | None:
+    """The labels of the namespace; None where we may not read it, which is an answer."""
+    from kubernetes.client.exceptions import ApiException
+
+    try:
+        found = json.loads(core.read_namespace(namespace, **options).data)
+    except ApiException as error:
+        if error.status != 403:
+            raise
+        return None
+    return found["metadata"].get("labels") or {}
 
 
 def read_answers(answers: dict[str, Any]) -> Permissions:
