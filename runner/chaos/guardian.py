@@ -42,7 +42,6 @@ from runner.store import RunDir
 log = logging.getLogger(__name__)
 
 DISMISSED, LEFT, HEAL = "dismissed", "left", "heal"
-HEAL_DEADLINE_S = 10.0
 End = Literal["dismissed", "left", "gone"]
 
 
@@ -87,7 +86,7 @@ class Guardian:
         # Rollbacks of somebody else's are left to who asks: they may take their time.
         scope = scope_of(self.namespace, self.run, fault)
         try:
-            report = heal(self.cluster, scope, deadline_s=HEAL_DEADLINE_S)
+            report = heal(self.cluster, scope)
         except SeatrialError as error:
             self.say(to=int(number), error=one_line(error))
         else:
