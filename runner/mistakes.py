@@ -47,7 +47,7 @@ def describe(detail: Detail, data: Any, model: type[Model] = Experiment) -> Mist
     """
     if detail["type"] == "too_short" and detail["input"]:
         return None
-    loc = _loc_in(detail["loc"], data)
+    loc = _loc_in(detail["loc"], data, missing=detail["type"] == "missing")
     if detail["type"] == "union_tag_invalid":
         loc = (*loc, "kind")
     if detail["type"] == "extra_forbidden":
@@ -58,12 +58,15 @@ def describe(detail: Detail, data: Any, model: type[Model] = Experiment) -> Mist
     return Mistake(loc, wording(detail, loc, data))
 
 
-def _loc_in(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
-    """``loc`` without what pydantic adds for unions: keys that the data does not have."""
+def _loc_in(loc: tuple[str | int, ...], data: Any, *, missing: bool) -> tuple[str | int, ...]:
+    """``loc`` without what pydantic adds for unions: keys that the data does not have.
+
+    Only of a key that is ``missing`` the data has all but the last part.
+    """
     found: list[str | int] = []
     here = data
     for position, part in enumerate(loc):
-        last = position == len(loc) - 1
+        last = missing and position == len(loc) - 1
         here_has_it = (isinstance(here, dict) and part in here) or (
             isinstance(here, list) and isinstance(part, int) and part < len(here)
         )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from runner.chaos.objects import Object
 from runner.errors import FaultError
+from runner.model.headermatch import regex_mistake
 
 Condition = dict[str, str]
 """Istio's string match: one of ``exact``, ``prefix``, ``regex``; an empty one asks for presence."""
@@ -51,6 +52,11 @@ def conditions(headers: Mapping[str, Any] | None) -> dict[str, Condition]:
             raise FaultError(
                 f"{condition!r} is no condition on the header {name}",
                 accepted="a text that is not empty, or one of exact, prefix and regex with one",
+            )
+        mistake = regex_mistake(condition["regex"]) if "regex" in condition else None
+        if mistake:
+            raise FaultError(
+                f"{condition['regex']!r} is no regular expression of RE2 (header {name}): {mistake}"
             )
         if name.lower() in found:
             raise FaultError(

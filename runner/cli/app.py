@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -156,10 +157,28 @@ def main(argv: list[str] | None = None, command: click.Command = cli) -> None:
 
     No error of ours, of click or of the reader's leaves a traceback; a bug says so and is 70.
     """
+    _open_closed_streams()
     code = _code(argv, command)
     with may_be_unheard():
         sys.stdout.flush()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give the streams that the caller has closed (``>&-``) a file that takes everything.
+
+    Otherwise the next file that is opened, perhaps a record, would be standard output to children.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number, inheritable=True)
+            os.close(opened)
+        else:
+            os.set_inheritable(number, True)
+        setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _code(argv: list[str] | None, command: click.Command) -> int:

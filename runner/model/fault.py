@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from runner.model.activity import Activities, Probes, Secrets
+from runner.model.headermatch import HeaderMatch, twice
 from runner.model.killtimes import MOST_KILLS, kill_moments
 from runner.model.podcount import EVERY_POD, PodCount
 from runner.model.shape import Model
@@ -139,27 +140,6 @@ def checked_selector(value: str | None) -> str | None:
     return value
 
 
-class HeaderMatch(Model):
-    """A condition on the value of a request header: exactly one of the three."""
-
-    model_config = ConfigDict(title="Header match")
-
-    exact: str | None = None
-    prefix: str | None = None
-    regex: str | None = Field(default=None, description="RE2; it must match the whole value.")
-
-    @model_validator(mode="after")
-    def _one(self) -> HeaderMatch:
-        if sum(value is not None for value in (self.exact, self.prefix, self.regex)) != 1:
-            raise ValueError("a header's condition is one of exact, prefix or regex")
-        return self
-
-    @property
-    def condition(self) -> dict[str, str]:
-        """Istio's string match: one key of ``exact``, ``prefix``, ``regex``."""
-        return {key: value for key, value in self.model_dump().items() if value is not None}
-
-
 class _HttpFault(_Fault):
     """What delays and aborts share, on either side."""
 
@@ -209,6 +189,9 @@ class _HttpFault(_Fault):
                 "'count' is about pods of the service, and on the client side the callers' "
                 "proxies act; accepted with it: side: server"
             )
+        again = twice(self.headers)
+        if again is not None:
+            raise ValueError(f"the header {again} has two conditions; accepted: one for each name")
         return self
 
     @property
