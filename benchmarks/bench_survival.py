@@ -6,7 +6,8 @@ Each trial is a whole ``seatrial run`` (supervisor, Locust, Chaos Toolkit child,
 sandbox that is up. Kind of kill and faults go round, the moment is drawn: half of the kills are
 close to the beginning or the end of a fault, where most can go wrong. Ten seconds after the kill
 every object of the namespace is compared byte for byte with the state before the run, and again
-when the last process of the run is gone. Ends with 1 when anything was left, in any trial.
+when the last process of the run is gone. Ends with 1 when anything was left, in any trial, or not
+every trial was carried out; Ctrl-C ends the trials under way and prints what there is.
 
 The bound is Clopper and Pearson's, one-sided, 95 %: without a residual fault 1 - 0.05^(1/n).
 """
@@ -18,6 +19,7 @@ import json
 import os
 import platform
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -71,6 +73,11 @@ class Campaign:
                     self.drift += [f"{sea.name}, trial {trial.number}: {each}" for each in left]
                 return  # The next one would begin on something broken.
 
+    def drain(self) -> None:
+        """Let no further trial begin."""
+        while not self.waiting.empty():
+            self.waiting.get_nowait()
+
 
 def attempt(trial: Trial, sea: Sea) -> Outcome:
     for number in range(TRIES):
@@ -119,8 +126,14 @@ def carry_out(trials: Sequence[Trial], sandboxes: int, root: Path, keep: bool) -
         crews = [threading.Thread(target=campaign.work, args=(sea,), daemon=True) for sea in seas]
         for crew in crews:
             crew.start()
-        for crew in crews:
-            crew.join()
+        try:
+            for crew in crews:
+                crew.join()
+        except KeyboardInterrupt:
+            print("no more trials; those under way are ended in order", flush=True)
+            campaign.drain()
+            for crew in crews:
+                crew.join()
     finally:
         for name in up:
             control.down(name, root=home)
@@ -163,6 +176,7 @@ def main() -> int:
     faults = [f for f in given.faults.split(",") if f] or [f for f in FAULTS if possible(f)]
     trials = trials_of(given.trials, given.seed, kills, faults)
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="seatrial-bench-") as folder:
         root = given.keep or Path(folder)
