@@ -7,7 +7,7 @@ choice is drawn with a seed from the names in order, so the same seed and pods g
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
@@ -16,6 +16,7 @@ from runner.chaos.budgets import refusals
 from runner.chaos.objects import Object
 from runner.errors import FaultError
 from runner.model.bounds import why_at_most
+from runner.model.labels import selector_text
 from runner.model.podcount import COUNT_ACCEPTED, PodCount, pods_meant
 from runner.model.target import UNBOUNDED, Bounds
 
@@ -34,11 +35,6 @@ class Victim:
     uid: str
     node: str
     owner: str
-
-
-def selector_text(labels: Mapping[str, str]) -> str:
-    """A label selector for exactly these labels, as ``a=b,c=d``."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def service_selector(service: Object) -> str:

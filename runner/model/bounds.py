@@ -24,7 +24,7 @@ from runner.model.fault import (
     RolloutRestart,
     Scale,
 )
-from runner.model.labels import matches
+from runner.model.labels import matches, selector_text
 from runner.model.plan import Plan, PlannedFault
 from runner.model.podcount import pods_meant
 from runner.model.target import Bounds
@@ -45,8 +45,7 @@ class World:
         """The selector of a Service as text; empty when there is none."""
         for one in self.services:
             if one["metadata"]["name"] == service:
-                labels = (one.get("spec") or {}).get("selector") or {}
-                return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+                return selector_text((one.get("spec") or {}).get("selector") or {})
         return ""
 
     def ready(self, selector: str) -> list[Object]:

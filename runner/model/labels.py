@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
+def selector_text(labels: Mapping[str, str]) -> str:
+    """A selector for exactly these labels, as ``a=b,c=d``; empty for none."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 def matches(selector: str, labels: Mapping[str, str]) -> bool:
     """Whether ``labels`` meet every part of ``selector``; an empty selector takes all.
 

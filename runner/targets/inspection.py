@@ -21,6 +21,7 @@ from typing import Any
 
 from runner.errors import TargetError
 from runner.model.faultmark import OWNED_SELECTOR
+from runner.model.labels import selector_text
 from runner.model.recording import TargetInfo
 from runner.model.rights import Right
 from runner.private import PrivateFolder
@@ -263,7 +264,7 @@ def _gateway_proxies(api: Any, gateways: list[Object]) -> list[Object]:
     core = client.CoreV1Api(api)
     found: list[Object] = []
     selectors = {
-        ",".join(f"{key}={value}" for key, value in sorted(wanted.items()))
+        selector_text(wanted)
         for gateway in gateways
         if (wanted := (gateway.get("spec") or {}).get("selector"))
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.model.labels import matches
+from runner.model.labels import matches, selector_text
 
 LABELS = {"app": "order-api", "tier": "web"}
 
@@ -27,3 +27,10 @@ LABELS = {"app": "order-api", "tier": "web"}
 )
 def test_a_selector_is_met_or_not(selector: str, met: bool) -> None:
     assert matches(selector, LABELS) is met
+
+
+def test_labels_become_a_selector_that_they_meet() -> None:
+    labels = {"tier": "web", "app": "x"}
+    assert selector_text(labels) == "app=x,tier=web"
+    assert matches(selector_text(labels), labels)
+    assert selector_text({}) == ""

@@ -17,9 +17,10 @@ from runner.chaos.client import Cluster, edit, patiently
 from runner.chaos.effects import log, record
 from runner.chaos.kills import at_most
 from runner.chaos.objects import ENVOY_FILTERS, PODS, Object
-from runner.chaos.pods import candidates, selector_text
+from runner.chaos.pods import candidates
 from runner.chaos.scopes import conditions
 from runner.errors import FaultError
+from runner.model.labels import selector_text
 from runner.model.target import Bounds
 
 

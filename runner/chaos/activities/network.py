@@ -19,8 +19,9 @@ from runner.chaos.budgets import selects
 from runner.chaos.client import Cluster, patiently
 from runner.chaos.effects import record
 from runner.chaos.objects import NETWORK_POLICIES, PODS, Object
-from runner.chaos.pods import candidates, selector_text
+from runner.chaos.pods import candidates
 from runner.errors import FaultError
+from runner.model.labels import selector_text
 
 WAYS: Final = {"ingress": ["Ingress"], "egress": ["Egress"], "both": ["Ingress", "Egress"]}
 
