@@ -37,9 +37,7 @@ def test_a_cluster_that_is_a_running_sandbox_has_one_run_at_a_time(
     second = ClusterTarget("staging", spec, tell=told.append)
     first.open("run")
     try:
-        with pytest.raises(
-            TargetBusyError, match=f"holds staging: run run, process {os.getpid()}"
-        ):
+        with pytest.raises(TargetBusyError, match=f"holds staging: run run, process {os.getpid()}"):
             second.open("run")
         second.close()
     finally:
