@@ -120,7 +120,12 @@ def _require_experiment(document: Any) -> None:
     if "chaoslib-version" in document and "experiment" in document:
         said = "this is the journal of an experiment; the experiment itself stands in it"
         raise NotImportableError([Mistake(("experiment",), said)])
-    if _nodes(document) > MOST_NODES:
+    try:
+        nodes = _nodes(document)
+    except RecursionError as error:
+        said = "something in this holds itself, or is nested too deeply"
+        raise NotImportableError([Mistake((), said)]) from error
+    if nodes > MOST_NODES:
         raise NotImportableError([Mistake((), f"this has more than {MOST_NODES:,} values")])
     missing = [key for key in ("title", "description", "method") if not document.get(key)]
     if missing:

@@ -7,6 +7,7 @@ out here, because it would be dropped without a word, is a mistake: references t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -72,6 +73,18 @@ def _provider(provider: Any) -> Iterator[str]:
         yield "has arguments that are not a mapping"
     if not isinstance(provider.get("headers"), Mapping | None):
         yield "has headers that are not a mapping"
+    timeout = provider.get("timeout")
+    limits = timeout if isinstance(timeout, list) else [] if timeout is None else [timeout]
+    if not all(_seconds(limit) and limit != 0 for limit in limits):
+        yield f"has a timeout of {timeout!r}; accepted: seconds, more than 0, or ${{variable}}"
+
+
+def _seconds(value: Any) -> bool:
+    """Whether ``value`` is finite seconds, or a variable that may be."""
+    if isinstance(value, str):
+        return value.startswith("${") and value.endswith("}")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= 0
 
 
 def _pauses(pauses: Any) -> Iterator[str]:
@@ -82,9 +95,7 @@ def _pauses(pauses: Any) -> Iterator[str]:
         return
     for key in ("before", "after"):
         value = pauses.get(key, 0)
-        number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        variable = isinstance(value, str) and value.startswith("${") and value.endswith("}")
-        if not number and not variable:
+        if not _seconds(value):
             yield f"has a pause {key} of {value!r}; accepted: seconds, or ${{variable}}"
 
 

@@ -163,6 +163,14 @@ def test_a_journal_is_told_from_its_experiment() -> None:
         imported({"chaoslib-version": "1", "experiment": DRILL, "run": []}, Wishes())
 
 
+def test_an_alias_that_holds_itself_is_refused() -> None:
+    """Goal: no endless descent. Method: a list in an activity of its own."""
+    text = "title: t\ndescription: d\nmethod: &m [{type: action, name: n, x: *m}]\n"
+    document, _ = read_document(text, "x.yaml")
+    with pytest.raises(NotImportableError, match="holds itself, or is nested too deeply"):
+        imported(document, Wishes())
+
+
 def test_aliases_that_multiply_are_refused() -> None:
     """Goal: a small file stays small. Method: nine levels of nine aliases."""
     text = "a0: &a0 [x]\n" + "".join(

@@ -19,6 +19,18 @@ PROGRAM = {"type": "action", "name": "do", "provider": {"type": "process", "path
         ({"type": "control"}, "is of type 'control'; accepted: action, probe"),
         ({"background": "yes"}, "has a 'background' that is neither true nor false"),
         ({"pauses": 5}, "has pauses that are not a mapping; accepted: before, after"),
+        (
+            {"pauses": {"after": float("inf")}},
+            "has a pause after of inf; accepted: seconds, or ${variable}",
+        ),
+        (
+            {"provider": {"type": "http", "url": "http://x/", "timeout": float("nan")}},
+            "has a timeout of nan; accepted: seconds, more than 0, or ${variable}",
+        ),
+        (
+            {"provider": {"type": "process", "path": "true", "timeout": 0}},
+            "has a timeout of 0; accepted: seconds, more than 0, or ${variable}",
+        ),
         ({"pauses": {"after": -1}}, "has a pause after of -1; accepted: seconds, or ${variable}"),
         (
             {"pauses": {"before": "5s"}},
