@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from survival_kills import KILLS
 from survival_trial import FAULTS, START_S, Fault, Trial, times_of
 
-BEFORE_S = 0.3
+BEFORE_S = 0.5
 """A kill close to a transition comes at most so much before it, and ``AFTER_S`` after it."""
-AFTER_S = 1.2
+AFTER_S = 0.7
 
 
 def trials_of(count: int, seed: int, kills: Sequence[str], faults: Sequence[str]) -> list[Trial]:
@@ -39,4 +39,4 @@ def moment(draw: random.Random, kill: str, faults: Sequence[Fault]) -> float:
         return round(-draw.uniform(0.2, 3.0), 3)  # While the run is still getting ready.
     if kind < 0.6:
         return round(draw.choice(edges) + draw.uniform(-BEFORE_S, AFTER_S), 3)
-    return round(draw.uniform(START_S - 1.5, last_s + 1.0), 3)
+    return round(draw.uniform(START_S - 0.5, last_s + 0.5), 3)
