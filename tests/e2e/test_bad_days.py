@@ -7,11 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from commands import NOTHING, Command, Ending, Place, seatrial
+from commands import GONE_BOUND_S, NOTHING, Command, Ending, Place, seatrial
 from parts import ABORT, OBJECTIVES, abort, load, routes
 
+from runner.model.recording import TargetInfo
+from runner.targets import lease
 from runner.targets.sandbox import control
 from runner.targets.sandbox.control import SandboxInfo
+
+UNDOING = {"chaostoolkit", "runner.chaos.guardian"}
+"""Modules of the processes that undo a fault when its runner is gone."""
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("crew")]
 
@@ -32,6 +37,21 @@ def assert_kept(ending: Ending, seconds: int) -> None:
     assert ending.evaluation.verdict == "inconclusive"
     assert ending.finding("run-finished") == "inconclusive"
     assert (ending.folder.report_dir / "index.html").stat().st_size > 10_000
+
+
+def release_lease(info: SandboxInfo, run_id: str) -> None:
+    """As a person does who deletes it."""
+    target = TargetInfo(
+        kind="sandbox",
+        name=info.name,
+        namespace=info.namespace,
+        ingress_url=info.ingress_url,
+        host=info.host,
+        prometheus_url=info.prometheus_url,
+        kubeconfig=str(info.kubeconfig),
+        context=info.context,
+    )
+    lease.release(target, run_id)
 
 
 @pytest.fixture
@@ -126,7 +146,8 @@ def test_one_run_at_a_time(guarded: tuple[Ending, Ending]) -> None:
 def test_a_killed_runner_undoes_its_fault_by_itself(
     place: Place, sandbox_info: SandboxInfo
 ) -> None:
-    """Goal: promise 2. Method: SIGKILL in the fault; its orphan rolls back and ends, bounded."""
+    """Goal: promise 2. Method: SIGKILL in the fault; its orphan rolls back, its guardian heals and
+    puts that on record, and both end, bounded."""
     before = routes(sandbox_info)
     name = place.experiment(
         "orphan", load=load(40), faults=[abort("payment-api", 3, 30)], objectives=OBJECTIVES
@@ -134,35 +155,42 @@ def test_a_killed_runner_undoes_its_fault_by_itself(
     with Command.start(place, "run", name, "--sandbox-name", sandbox_info.name) as command:
         command.until_effect(ABORT, "verified")
         command.send(signal.SIGKILL)
-        ending = command.end(gone_bound_s=20)
+        ending = command.end(gone_bound_s=GONE_BOUND_S)
     assert ending.left == NOTHING
     assert routes(sandbox_info) == before
-    assert ending.unhealed == {ABORT}  # Nobody has written it down yet.
+    assert ending.unhealed == frozenset()
+    assert ending.steps[-3:] == ["guardian heal begin", "guardian heal ok", f"{ABORT} heal ok"]
+    reason = ending.folder.read_manifest().reason
+    assert reason.startswith(f"its runner was killed; the guardian healed {ABORT} in ")
     healed = seatrial(place, "heal", ending.folder.run_id)
     assert healed.code == 0
     assert healed.out.startswith(f"nothing to heal: no fault of run {ending.folder.run_id} in ")
-    assert ending.unhealed == frozenset()
 
 
 def test_heal_removes_what_a_killed_run_left(place: Place, sandbox_info: SandboxInfo) -> None:
-    """Goal: `heal RUN` finds it by name. Method: SIGKILL to the runner and to the fault's child."""
+    """Goal: `heal RUN` finds it by name. Method: SIGKILL to the runner, to the fault's child and to
+    the guardian; a Lease that is gone, too, because it would have the next run heal."""
     before = routes(sandbox_info)
     name = place.experiment(
         "wreck", load=load(40), faults=[abort("payment-api", 3, 30)], objectives=OBJECTIVES
     )
     with Command.start(place, "run", name, "--sandbox-name", sandbox_info.name) as command:
         command.until_effect(ABORT, "verified")
-        (child,) = (p for p in command.seen if p.is_running() and "chaostoolkit" in p.cmdline())
-        child.suspend()  # Or it would undo its fault when the runner is gone.
+        undoing = [p for p in command.seen if p.is_running() and UNDOING & {*p.cmdline()}]
+        assert len(undoing) == 2
+        for process in undoing:
+            process.suspend()  # Or it would undo the fault when the runner is gone.
         command.send(signal.SIGKILL)
         command.process.wait()
-        child.kill()
+        for process in undoing:
+            process.kill()
         ending = command.end(gone_bound_s=20)
     assert ending.left.processes == ()
     left = routes(sandbox_info)
     assert left != before
     run_id = ending.folder.run_id
     assert f"seatrial-{run_id.lower()}-{ABORT}" in str(left)
+    release_lease(sandbox_info, run_id)
     refused(
         seatrial(place, "run", name, "--sandbox-name", sandbox_info.name),
         f"virtualservice/payment-api still carries the fault {ABORT} of run {run_id}",
@@ -175,7 +203,7 @@ def test_heal_removes_what_a_killed_run_left(place: Place, sandbox_info: Sandbox
     assert (healed.code, healed.out) == (0, said), healed.err
     assert routes(sandbox_info) == before
     again = seatrial(place, "heal", "latest", "-o", "json")
-    nothing: dict[str, list[str]] = {"removed": [], "left": [], "others": []}
+    nothing: dict[str, list[str]] = {"removed": [], "left": [], "others": [], "notes": []}
     assert (again.code, json.loads(again.out)) == (0, nothing)
     assert again.left == NOTHING  # What the killed child had among its temporary files, too.
     assert ending.unhealed == frozenset()
