@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "e2e"))
@@ -34,16 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from survival_draw import trials_of
 from survival_figures import faults_of, kill_of, row, rows_by, table
 from survival_kills import KILLS
-from survival_trial import FAULTS, Outcome, Sea, Trial, sail
+from survival_trial import FAULTS, Outcome, Sea, Trial, attempt
 
 from runner.chaos.client import KubeCluster
 from runner.chaos.compile import RECIPES
 from runner.errors import TargetError
 from runner.targets.sandbox import control
-
-TRIES = 3
-"""A trial whose kill found nobody to strike is repeated, a little earlier."""
-EARLIER_S = 0.6
 
 
 @dataclass
@@ -77,15 +73,6 @@ class Campaign:
         """Let no further trial begin."""
         while not self.waiting.empty():
             self.waiting.get_nowait()
-
-
-def attempt(trial: Trial, sea: Sea) -> Outcome:
-    for number in range(TRIES):
-        outcome = sail(trial, replace(sea, folder=sea.folder / f"try-{number + 1}"))
-        if not outcome.trouble:
-            break
-        trial = replace(trial, moment_s=round(trial.moment_s - EARLIER_S, 3))
-    return outcome
 
 
 def tell(outcome: Outcome, done: int, count: int) -> None:

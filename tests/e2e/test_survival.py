@@ -19,7 +19,7 @@ from chaos_objects import service, virtual_service
 from survival_draw import trials_of
 from survival_figures import faults_of, kill_of, row, rows_by, table
 from survival_kills import KILLS
-from survival_trial import Outcome, Sea, Trial, sail
+from survival_trial import Outcome, Sea, Trial, attempt
 
 from runner.chaos.client import KubeCluster
 from runner.chaos.objects import CONFIG_MAPS, SERVICES, VIRTUAL_SERVICES
@@ -84,7 +84,7 @@ def outcomes(
     trials = trials_of(TRIALS, SEED, list(KILLS), FAULTS)
 
     def carry_out(trial: Trial) -> Outcome:
-        return sail(trial, make_sea(bare_api, f"survival-{trial.number}", folder))
+        return attempt(trial, make_sea(bare_api, f"survival-{trial.number}", folder))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield list(pool.map(carry_out, trials))
