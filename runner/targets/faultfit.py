@@ -120,37 +120,45 @@ def _server_side(fault: HttpDelay | HttpAbort, objects: Objects) -> Iterator[Sai
 
 
 def _client_side(fault: HttpDelay | HttpAbort, objects: Objects, namespace: str) -> Iterator[Said]:
-    leading = [vs for vs in objects.of("virtualservices") if routes_to(vs, fault.service)]
+    service = fault.service
+    leading = [vs for vs in objects.of("virtualservices") if routes_to(vs, service, namespace)]
     if not leading:
         yield (
             REFUSED,
-            f"no VirtualService in {namespace} has an HTTP route to {fault.service}, so that "
-            "there is nothing to inject into",
+            f"no VirtualService in {namespace} has an HTTP route to {service}, so that there is "
+            "nothing to inject into",
         )
         return
-    if fault.route is not None and (why := _no_such_route(fault.route, fault.service, leading)):
+    routes = [route for vs in leading for route in routes_to(vs, service, namespace)]
+    most = max(len(routes_of(vs)) for vs in leading)
+    if fault.route is not None and (why := _no_such_route(fault.route, service, routes, most)):
         yield REFUSED, why
         return
-    matches = [m for vs in leading for m in _matches(vs, fault)]
+    matches = [m for vs in leading for m in _matches(vs, fault, namespace)]
     if not any(_can_meet(match, fault.conditions) for match in matches):
         names = ", ".join(sorted(fault.conditions))
         yield (
             REFUSED,
-            f"no route to {fault.service} can match these headers ({names}): each one asks for "
-            "other values",
+            f"no route to {service} can match these headers ({names}): each one asks for other "
+            "values",
         )
     yield from _callers(fault, leading, objects)
 
 
-def _no_such_route(route: str, service: str, leading: list[Object]) -> str:
-    """Why no VirtualService has the route that the fault names; empty when one has it."""
+def _no_such_route(route: str, service: str, routes: list[Any], most: int) -> str:
+    """Why there is no such route as the fault names; empty when there is.
+
+    Args:
+        route: Its name, or ``#2``.
+        service: To which it leads.
+        routes: Those that lead there.
+        most: The highest number of a route.
+    """
     names = [
         str(one.get("name"))
-        for vs in leading
-        for one in _routes_to(vs, service)
+        for one in routes
         if one.get("name") and not str(one["name"]).startswith("seatrial-")
     ]
-    most = max(len(routes_of(vs)) for vs in leading)
     if route.startswith("#") and route[1:].isdigit():
         if 1 <= int(route[1:]) <= most:
             return ""
@@ -161,22 +169,11 @@ def _no_such_route(route: str, service: str, leading: list[Object]) -> str:
     return f"no route to {service} is called {route!r}{perhaps(route, names)}; there are: {known}"
 
 
-def _routes_to(vs: Object, service: str) -> list[Any]:
-    return [
-        route
-        for route in routes_of(vs)
-        if any(
-            str((leg.get("destination") or {}).get("host", "")).split(".")[0] == service
-            for leg in route.get("route") or ()
-        )
-    ]
-
-
-def _matches(vs: Object, fault: HttpDelay | HttpAbort) -> Iterator[Any]:
+def _matches(vs: Object, fault: HttpDelay | HttpAbort, namespace: str) -> Iterator[Any]:
     """The matches of the routes that the fault is for; an empty one for a route without any."""
     for number, route in enumerate(routes_of(vs), start=1):
         chosen = fault.route in (None, route.get("name"), f"#{number}")
-        if chosen and route in _routes_to(vs, fault.service):
+        if chosen and route in routes_to(vs, fault.service, namespace):
             yield from route.get("match") or [{}]
 
 

@@ -60,13 +60,16 @@ def destinations(route: Any) -> Iterator[Any]:
         yield route["mirror"]
 
 
-def routes_to(virtual_service: Object, service: str) -> bool:
-    """Whether an HTTP route of ``virtual_service`` leads to ``service`` (short name or FQDN)."""
-    return any(
-        str((leg.get("destination") or {}).get("host", "")).split(".")[0] == service
+def routes_to(virtual_service: Object, service: str, namespace: str) -> list[Any]:
+    """The HTTP routes of ``virtual_service`` that lead to ``service`` of ``namespace``."""
+    return [
+        route
         for route in routes_of(virtual_service)
-        for leg in route.get("route") or ()
-    )
+        if any(
+            service_named((leg.get("destination") or {}).get("host", ""), namespace) == service
+            for leg in route.get("route") or ()
+        )
+    ]
 
 
 def covers(pattern: str, host: str) -> bool:

@@ -10,7 +10,7 @@ from worlds import HOST, NAMESPACE, SERVICES, destination_rule, pod, virtual_ser
 from runner.model.recording import TargetInfo
 from runner.targets.health import clock_symptoms, ejectable, health_symptoms
 from runner.targets.inspection import Objects
-from runner.targets.istio import istio_symptoms, load_balancers, policies
+from runner.targets.istio import istio_symptoms, load_balancers, policies, routes_to
 from runner.targets.preflight import target_symptoms
 from runner.targets.sighting import Answered, Seen, data_symptom, ingress_symptoms
 from runner.targets.symptom import Symptom, refusals, remarks
@@ -328,3 +328,21 @@ def test_the_way_in_is_judged_by_its_answers() -> None:
     assert judged(upstream, Answered("/y/health", 404))[1:] == [("load's way", "ok", "")]
     sick = judged(upstream, Answered("/y/health", 500), Answered("/z/health", 200))
     assert sick[1] == ("health paths", "warn", "")
+
+
+@pytest.mark.parametrize(
+    ("host", "leads"),
+    [
+        ("pay", True),
+        ("pay.shop", True),
+        ("pay.shop.svc.cluster.local", True),
+        ("pay.bank", False),
+        ("pay.bank.svc.cluster.local", False),
+        ("payment", False),
+    ],
+)
+def test_a_route_to_a_namesake_elsewhere_is_none_to_the_service(host: str, leads: bool) -> None:
+    """Goal: what is told before a run is what its actions find. Method: each way to name one."""
+    route = {"route": [{"destination": {"host": host}}]}
+    vs = {"metadata": {"name": "x"}, "spec": {"http": [route]}}
+    assert routes_to(vs, "pay", "shop") == ([route] if leads else [])
