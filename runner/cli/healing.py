@@ -76,6 +76,10 @@ def heal_command(
         deadline_s = parse_duration(timeout)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from error
+    if deadline_s <= 0:
+        raise UsageError(
+            "--timeout: there must be time to try; accepted: more than 0s, such as 30s"
+        )
     if (run is not None) + all_runs + expired != 1:
         raise UsageError("heal needs to know what", accepted="one of: a RUN, --all, --expired")
     remove_stale()
@@ -179,7 +183,8 @@ def _say_healed(
         for removed in report.removed:
             click.echo(f"healed: {removed}")
         if not report.removed and not report.left:
-            whose = "no fault" if run_id is None else f"no fault of run {run_id}"
+            fault = "fault that was asked for" if report.others else "fault"
+            whose = f"no {fault}" if run_id is None else f"no fault of run {run_id}"
             where = "any namespace" if everywhere else info.namespace
             click.echo(f"nothing to heal: {whose} in {where} of {info.name}")
         for other in report.others:

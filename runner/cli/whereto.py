@@ -90,7 +90,8 @@ def target_choice(
         cluster_spec(choice)
         _without_sandbox(choice.name, sandbox_name)
         return replace(choice, flags=_named(choice.name, config))
-    if target == SANDBOX:
+    sandbox = target is None and sandbox_name is not None and "context" not in given
+    if target == SANDBOX or sandbox:
         raise UsageError(
             f"the sandbox has its own {', '.join(given)}",
             accepted="another target, or no such flag",

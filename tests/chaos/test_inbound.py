@@ -302,6 +302,19 @@ def test_filter_that_is_taken_away_or_changed_is_noticed(cluster: FakeCluster) -
         probes.inbound_fault_is_in_place(**NAMED)
 
 
+def test_a_fault_whose_chosen_pods_are_all_replaced_ends_the_hold(cluster: FakeCluster) -> None:
+    """Goal: a fault in front of nobody is no proof. Method: two chosen pods, which go one by one;
+    others of the Service stay."""
+    made = actions.abort_inbound_requests(service="order-api", status=503, count=2, **NAMED)
+    first, second = (one.removeprefix("pod/") for one in made[1:])
+    soon: Object = NAMED | {"until_wall_s": time.time() + 0.05}
+    del cluster.objects["pods"][first]
+    assert probes.inbound_fault_holds(**soon)
+    del cluster.objects["pods"][second]
+    with pytest.raises(ActivityFailed, match=rf"{SUBJECT} stands in front of nobody"):
+        probes.inbound_fault_holds(**NAMED, until_wall_s=time.time() + 60)
+
+
 def test_names_by_default_are_those_of_by_hand(cluster: FakeCluster) -> None:
     """Goal: usable without any bookkeeping. Method: no run, no fault, and the undo by its name."""
     only: Object = {"service": "order-api", "namespace": NAMESPACE}

@@ -210,6 +210,8 @@ def test_a_run_on_a_cluster_by_flags_is_healed_where_it_was(
         (("--kubeconfig", "k"), "of which cluster?"),
         (("--context", "c"), "missing --namespace"),
         (("--timeout", "30"), "--timeout: '30' is not a duration"),
+        (("--timeout", "0s"), "--timeout: there must be time to try"),
+        (("-n", "n", "--sandbox-name", "s"), "the sandbox has its own namespace"),
         (("--context", "c", "-n", "n", "--sandbox-name", "s"), "--sandbox-name says nothing"),
     ],
 )

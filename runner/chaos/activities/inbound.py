@@ -20,6 +20,7 @@ from runner.chaos.objects import ENVOY_FILTERS, PODS, Object
 from runner.chaos.pods import candidates
 from runner.chaos.scopes import conditions
 from runner.errors import FaultError
+from runner.model.faultmark import HIT_PREFIX
 from runner.model.labels import selector_text
 from runner.model.target import Bounds
 
@@ -180,13 +181,18 @@ def inbound_fault_holds(
 ) -> bool:
     """Wait until the Unix time ``until_wall_s`` and see that the fault stays in place.
 
-    Fails at once when somebody takes it away before its end, or when it expires before that.
+    Fails at once when somebody takes it away before its end, when it expires before that, or when
+    all the pods that were chosen are gone.
     """
     cluster = connect(kubeconfig, context)
 
     def look() -> list[Tag | None]:
         there = placed(cluster, ENVOY_FILTERS, namespace, run, fault)
-        envoyfilter.labels_of(there)
+        labels = envoyfilter.labels_of(there)
+        chosen = any(name.startswith(HIT_PREFIX) for name in labels)
+        if chosen and not cluster.items(PODS, namespace, selector_text(labels)):
+            name = there["metadata"]["name"]
+            raise FaultError(f"envoyfilter/{name} stands in front of nobody: its pods are gone")
         return [tag_of(there, fault_key(run, fault))]
 
     hold(until_wall_s, look)
