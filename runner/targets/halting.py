@@ -18,7 +18,8 @@ from runner.errors import TargetError
 from runner.model import lock
 from runner.model.recording import TargetInfo
 from runner.process import SystemClock
-from runner.targets.inspection import REQUEST_S, ask_child, child_parser, connect, say
+from runner.targets.inspection import ask_child, child_parser, connect, say
+from runner.targets.permissions import REQUEST_S
 
 
 def halt(target: TargetInfo, reason: str) -> str:

@@ -26,14 +26,18 @@ from runner.model.recording import TargetInfo
 from runner.model.rights import Right
 from runner.private import PrivateFolder
 from runner.process import SystemClock, die_with_parent
-from runner.targets.permissions import Permissions, as_json, read_answers, reviewed
+from runner.targets.permissions import (
+    REQUEST_S,
+    Permissions,
+    as_json,
+    read_answers,
+    reviewed,
+)
 
 Object = dict[str, Any]
 
 CLOCK = SystemClock()
 CHILD_BOUND_S = 45.0
-REQUEST_S = 5.0
-"""Bound of each request that a child makes."""
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _VERSIONS = ("v1", "v1beta1", "v1alpha3")
 _NETWORKING, _SECURITY = "networking.istio.io", "security.istio.io"

@@ -22,7 +22,8 @@ from runner.model import lock
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
 from runner.process import SystemClock
-from runner.targets.inspection import REQUEST_S, ask_child, child_parser, connect, say
+from runner.targets.inspection import ask_child, child_parser, connect, say
+from runner.targets.permissions import REQUEST_S
 from runner.targets.preflight import target_flags
 from runner.targets.sandbox.state import start_mark
 

@@ -14,7 +14,11 @@ from typing import Any
 from runner.model.rights import Right, roles_text
 from runner.model.target import OPT_IN_LABEL, OPT_IN_VALUE
 
-REQUEST_S = 5.0
+REQUEST_S = (3.0, 5.0)
+"""Bounds of each request that a child makes: to connect, and for each answer.
+
+A pair, because the Kubernetes client ignores a single number that is not an int, without a word.
+"""
 
 
 @dataclass(frozen=True, slots=True)

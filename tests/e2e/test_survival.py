@@ -30,6 +30,7 @@ pytestmark = [
 ]
 
 TRIALS, SEED, AT_ONCE = 20, 2, 10
+FEWEST_IN_PLACE = 5
 FAULTS = ("overlap-client", "overlap-marks")
 PROGRAM = (sys.executable, str(Path(__file__).with_name("survival_runner.py")))
 SERVICE = "payment-api"
@@ -96,7 +97,8 @@ def test_nothing_stays_broken_however_a_run_is_killed(outcomes: list[Outcome]) -
     assert harmed == [], table([*rows_by(kill_of, outcomes), *rows_by(faults_of, outcomes)])
     assert row("all", outcomes).trials == TRIALS
     assert {outcome.trial.kill for outcome in outcomes} == set(KILLS)
-    assert any(outcome.in_place for outcome in outcomes)
+    in_place = [outcome for outcome in outcomes if outcome.in_place]
+    assert len(in_place) >= FEWEST_IN_PLACE, "the kills met no faults"
 
 
 def test_the_guardian_also_removes_the_private_folders_of_the_killed(
@@ -104,13 +106,15 @@ def test_the_guardian_also_removes_the_private_folders_of_the_killed(
 ) -> None:
     """Goal: no client certificate stays. Method: folders, where a guardian outlived the kill."""
     kills = ("runner", "both", "both-child-first", "runner-load")
-    assert {o.trial.kill: o.stale for o in outcomes if o.trial.kill in kills} == dict.fromkeys(
-        kills, 0
-    )
+    left = [(o.trial.kill, o.stale) for o in outcomes if o.trial.kill in kills]
+    assert {kill for kill, _ in left} == set(kills)
+    assert [one for one in left if one[1]] == []
 
 
 def test_who_is_asked_to_end_says_how_it_ended(outcomes: list[Outcome]) -> None:
     """Goal: healed, and said so. Method: exit codes of the runs that were not killed."""
-    codes = {outcome.trial.kill: outcome.code for outcome in outcomes}
-    asked = {name: codes[name] for name in ("term", "int", "hup", "runner")}
-    assert asked == {"term": 143, "int": 130, "hup": 143, "runner": -9}
+    # Before the load starts, the program may not be as far as to listen to signals.
+    ended = {(o.trial.kill, o.code) for o in outcomes if o.trial.moment_s > 0}
+    asked = {one for one in ended if one[0] in ("term", "int", "hup", "runner")}
+    assert asked <= {("term", 143), ("int", 130), ("hup", 143), ("runner", -9)}
+    assert asked
