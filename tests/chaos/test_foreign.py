@@ -141,6 +141,31 @@ def test_whoever_takes_the_marker_away_ends_the_fault(
         fault_mark_holds(until_wall_s=time.time() + 60, **WHERE)
 
 
+def test_marker_that_expires_before_the_end_ends_the_fault(
+    cluster: FakeCluster, watch: Callable[..., witness.Watched]
+) -> None:
+    """Goal: nobody may heal it meanwhile. Method: an expiry before the end, and after it."""
+    watch()
+    mark_fault(service="api", expires_at_wall_s=time.time() + 30, **WHERE)
+    assert fault_mark_holds(until_wall_s=time.time() + 0.2, **WHERE)
+    with pytest.raises(ActivityFailed, match=r"expires at .* before its end"):
+        fault_mark_holds(until_wall_s=time.time() + 60, **WHERE)
+
+
+def test_marker_of_somebody_else_is_none(
+    cluster: FakeCluster, watch: Callable[..., witness.Watched]
+) -> None:
+    """Goal: nothing begins without a marker of its own. Method: its name is taken, by an object
+    with other contents; it stays as it was."""
+    watch()
+    mark_fault(service="api", activities=["do"], **WHERE)
+    before = cluster.spec(NAME, CONFIG_MAPS)
+    with pytest.raises(SystemExit):
+        mark_fault(service="api", activities=["do something else"], **WHERE)
+    assert "is there already, and is something else" in witness.watched().ended
+    assert cluster.spec(NAME, CONFIG_MAPS) == before
+
+
 def test_marker_stays_until_every_rollback_has_succeeded(
     cluster: FakeCluster, watch: Callable[..., witness.Watched]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -179,9 +180,65 @@ def test_replicas_are_seen_when_the_status_shows_them(
     shown["metadata"]["generation"] = generation
     shown["status"] = deployment(ready=ready)["status"]
     cluster.put(shown, kind=DEPLOYMENTS)
-    assert probes.scaling_holds(**NAMED, until_wall_s=time.time())
+    assert probes.scaling_holds(**NAMED, until_wall_s=time.time() + 0.3)
     found = [subject for what, subject, _ in effects(tmp_path) if what == "seen"]
     assert found == (["deployment/order-api"] if seen else [])
+
+
+@dataclass
+class Slow(FakeCluster):
+    """A cluster whose list of Deployments comes when it is let go.
+
+    Attributes:
+        go: Set by the test.
+    """
+
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def items(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+        if kind is DEPLOYMENTS:
+            self.go.wait(60)
+        return super().items(kind, namespace, selector)
+
+
+def test_slow_api_server_does_not_end_a_scaling_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: an absolute end; and what the status shows after it is no word about the fault. Method:
+    a list that is not answered before the end, and shows the replicas after it."""
+    monkeypatch.setenv("SEATRIAL_EFFECTS", str(tmp_path / "effects.jsonl"))
+    fake = Slow()
+    fake.put(deployment(), kind=DEPLOYMENTS)
+    with standing_in(fake):
+        scale(5)
+        shown = fake.spec("order-api", DEPLOYMENTS)
+        fake.put({**shown, "status": deployment(ready=5)["status"]}, kind=DEPLOYMENTS)
+        before = set(threading.enumerate())
+        assert probes.scaling_holds(**NAMED, until_wall_s=time.time() + 0.05)
+    assert not fake.go.is_set()
+    fake.go.set()
+    for look in set(threading.enumerate()) - before:
+        look.join(60)
+    assert fake.calls.count("items deployments") == 1
+    assert [what for what, _, _ in effects(tmp_path)] == ["injected"]
+
+
+def test_who_may_not_look_does_not_hold_or_watch(cluster: FakeCluster) -> None:
+    """Goal: a refusal for good is told at once. Method: 403 while it holds, and while pods are
+    watched, long before the end."""
+    scale(5)
+    far_s = time.time() + 60
+    cluster.refuse = {"items deployments": [503, 403]}
+    with pytest.raises(ActivityFailed, match="HTTP 403"):
+        probes.scaling_holds(**NAMED, until_wall_s=far_s)
+    cluster.refuse = {"read deployments": [403, 403]}
+    with pytest.raises(ActivityFailed, match="HTTP 403"):
+        actions.watch_deployment(**WHICH, until_wall_s=far_s)
+    with pytest.raises(ActivityFailed, match="HTTP 403"):
+        probes.deployment_is_ready(**WHICH, within_s=60)
+    cluster.refuse = {"items pods": [403]}
+    with pytest.raises(ActivityFailed, match="HTTP 403"):
+        actions.watch_pods(namespace=NAMESPACE, until_wall_s=far_s)
 
 
 def test_return_is_on_record_unless_the_fault_was_cut_short(

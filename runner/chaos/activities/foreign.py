@@ -21,12 +21,14 @@ from chaoslib.hypothesis import within_tolerance
 
 from runner.chaos import owned
 from runner.chaos.activities.around import activity, rollback
+from runner.chaos.activities.holding import hold
+from runner.chaos.activities.owning import place, tag_of
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, remove_fault
 from runner.chaos.annotation import Tag, fault_key
-from runner.chaos.client import ApiRefusalError, Cluster, one_line, patiently
+from runner.chaos.client import Cluster, one_line, patiently
 from runner.chaos.effects import log, record
 from runner.chaos.foreign import STEADY_STATE
-from runner.chaos.objects import CONFIG_MAPS
+from runner.chaos.objects import CONFIG_MAPS, Object
 from runner.chaos.witness import watched
 from runner.errors import FaultError, SeatrialError
 
@@ -40,7 +42,6 @@ _NO_COMPARISON = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 """What the library raises when a value cannot be held against its tolerance."""
 
 STEP_S = 0.2
-LOOK_EVERY_S = 2.0
 
 
 @activity
@@ -99,11 +100,11 @@ def mark_fault(
         )
         # From here on it may be there, whatever the answer says.
         watched().marked = True
-        name = _put(connect(kubeconfig, context), namespace, tag, activities, rollbacks)
+        body = _marker(namespace, tag, activities, rollbacks)
+        subject = place(connect(kubeconfig, context), CONFIG_MAPS, body)
     except SeatrialError as error:
         _end(f"the fault cannot be marked: {one_line(error)}")
         raise SystemExit(EXIT_WITHOUT_ROLLBACKS) from error
-    subject = CONFIG_MAPS.subject(name)
     record("injected", subject, "marker", effects)
     return [subject]
 
@@ -114,14 +115,9 @@ def _end(reason: str) -> None:
         watched().ended = reason
 
 
-def _put(
-    cluster: Cluster,
-    namespace: str,
-    tag: Tag,
-    activities: Sequence[str],
-    rollbacks: Sequence[str],
-) -> str:
-    """Create the marker, again while that fails for passing reasons; its name."""
+def _marker(
+    namespace: str, tag: Tag, activities: Sequence[str], rollbacks: Sequence[str]
+) -> Object:
     data = {
         "about": "A fault made of Chaos Toolkit activities is on. Its rollbacks stand in the run's "
         "folder; deleting this object undoes nothing.",
@@ -129,24 +125,20 @@ def _put(
         "activities": "\n".join(activities),
         "rollbacks": "\n".join(rollbacks),
     }
-    body = owned.make(CONFIG_MAPS, namespace, tag, {"data": data})
-    name = str(body["metadata"]["name"])
-
-    def create() -> str:
-        try:
-            cluster.create(CONFIG_MAPS, body)
-        except ApiRefusalError as error:
-            if error.status != 409 or not _is_there(cluster, namespace, tag.key):
-                raise
-        return name
-
-    made: str = patiently(create)
-    return made
+    return owned.make(CONFIG_MAPS, namespace, tag, {"data": data})
 
 
-def _is_there(cluster: Cluster, namespace: str, key: str) -> bool:
-    found = cluster.items(CONFIG_MAPS, namespace, owned.OWNED_SELECTOR)
-    return any(key in owned.faults_on(obj) for obj in found)
+def _tag_there(cluster: Cluster, namespace: str, key: str) -> Tag | None:
+    """The tag on the marker, as it is now.
+
+    Raises:
+        FaultError: When there is no marker (any more).
+    """
+    found = patiently(lambda: cluster.items(CONFIG_MAPS, namespace, owned.OWNED_SELECTOR))
+    for obj in found:
+        if key in owned.faults_on(obj):
+            return tag_of(obj, key)
+    raise FaultError(f"the marker {key} is not there (any more)")
 
 
 @activity
@@ -162,32 +154,26 @@ def fault_mark_holds(
 ) -> bool:
     """Wait until ``until_wall_s``, and see that the marker stays: nobody else has undone the fault.
 
-    Fails when the marker is gone, and when the activities took longer than the fault.
+    Fails when the marker is gone, or expires before that, and when the activities took longer than
+    the fault.
     """
     cluster, key = connect(kubeconfig, context), fault_key(run, fault)
     late_s = time.time() - until_wall_s
-    if not patiently(lambda: _is_there(cluster, namespace, key)):
-        raise FaultError(f"the marker {key} is not there (any more)")
-    record("verified", CONFIG_MAPS.subject(owned.object_name(key)), "marker", effects)
+    verified: list[str] = []
+
+    def look() -> list[Tag | None]:
+        tag = _tag_there(cluster, namespace, key)
+        if not verified:
+            verified.append(CONFIG_MAPS.subject(owned.object_name(key)))
+            record("verified", verified[0], "marker", effects)
+        return [tag]
+
+    hold(until_wall_s, look)
+    if not verified:
+        look()
     if late_s > LATE_S:
         raise FaultError(f"the activities took {late_s:.1f} s longer than the fault lasts")
-    next_look_s = time.time() + LOOK_EVERY_S
-    while (left_s := until_wall_s - time.time()) > 0:
-        if time.time() >= next_look_s and left_s > STEP_S:
-            _look(cluster, namespace, key)
-            next_look_s = time.time() + LOOK_EVERY_S
-        time.sleep(max(0.0, min(left_s, STEP_S)))
     return True
-
-
-def _look(cluster: Cluster, namespace: str, key: str) -> None:
-    try:
-        there = _is_there(cluster, namespace, key)
-    except ApiRefusalError as error:
-        log.warning("cannot see the marker: %s", error.message)
-        return
-    if not there:
-        raise FaultError(f"somebody took the marker {key} away before the fault's end")
 
 
 @rollback

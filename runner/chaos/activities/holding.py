@@ -16,7 +16,12 @@ STEP_S = 0.2
 LOOK_EVERY_S = 2.0
 
 
-def hold(until_wall_s: float, look: Callable[[], Iterable[Tag | None]]) -> None:
+def hold(
+    until_wall_s: float,
+    look: Callable[[], Iterable[Tag | None]],
+    *,
+    pause_s: Callable[[], float] = lambda: LOOK_EVERY_S,
+) -> None:
     """Wait until the Unix time ``until_wall_s``, to the millisecond.
 
     Looks go on beside the wait: an API server that is slow to answer does not make the end late.
@@ -24,11 +29,13 @@ def hold(until_wall_s: float, look: Callable[[], Iterable[Tag | None]]) -> None:
     Args:
         until_wall_s: The end; a time that has passed is no error.
         look: Reads the fault back and gives its tags; raises FaultError when it is not in place.
-            An API server that does not answer is no reason to end.
+            An API server that does not answer is no reason to end; one that refuses for good is.
+        pause_s: Seconds from the end of a look to the next one.
 
     Raises:
         FaultError: At once, when the fault is not there (any more), or when it expires before the
             end: from then on anybody may take it away.
+        ApiRefusalError: At once, when we may not look.
     """
     answers: SimpleQueue[Exception | None] = SimpleQueue()
     next_look_s, looking = 0.0, False
@@ -40,8 +47,8 @@ def hold(until_wall_s: float, look: Callable[[], Iterable[Tag | None]]) -> None:
             problem = answers.get(timeout=min(left_s, STEP_S))
         except Empty:
             continue
-        looking, next_look_s = False, time.time() + LOOK_EVERY_S
-        if isinstance(problem, ApiRefusalError):
+        looking, next_look_s = False, time.time() + pause_s()
+        if isinstance(problem, ApiRefusalError) and problem.transient:
             log.warning("cannot see the fault: %s", problem.message)
         elif problem is not None:
             raise problem

@@ -267,6 +267,8 @@ def watch_pods(
             if pods and all(map(is_ready, pods)):
                 break
         except ApiRefusalError as error:
+            if not error.transient:
+                raise
             log.warning("cannot see the pods: %s", error.message)
         if (left_s := until_wall_s - time.time()) <= 0:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from runner.chaos.activities.around import activity
-from runner.chaos.activities.holding import hold
+from runner.chaos.activities.holding import LOOK_EVERY_S, hold
 from runner.chaos.activities.placing import in_place, set_field
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
@@ -121,17 +121,24 @@ def scaling_holds(
     cluster = connect(kubeconfig, context)
     key = fault_key(run, fault)
     begun_s = time.time()
+    seen: list[str] = []
 
-    def look() -> tuple[Tag, Progress, str]:
+    def look() -> list[Tag]:
         obj, tag = in_place(cluster, DEPLOYMENTS, namespace, key, REPLICAS)
-        return tag, progress(obj), subject_of(obj)
+        now, after_s = progress(obj), time.time() - begun_s
+        # An answer that comes after the end may be about the way back.
+        if now.scaled and not seen and begun_s + after_s < until_wall_s:
+            seen.append(subject_of(obj))
+            detail = f"{now.sentence}, {after_s:.2f} s after it was verified"
+            record("seen", seen[0], detail, effects)
+        return [tag]
 
-    seen = _when(lambda: look()[1:], lambda now: now.scaled, until_wall_s)
-    if seen is not None:
-        now, subject = seen
-        detail = f"{now.sentence}, {time.time() - begun_s:.2f} s after it was verified"
-        record("seen", subject, detail, effects)
-    hold(until_wall_s, lambda: [look()[0]])
+    # What is still to be seen is looked for more often.
+    hold(
+        until_wall_s,
+        look,
+        pause_s=lambda: LOOK_EVERY_S if seen else pause_after(time.time() - begun_s),
+    )
     return True
 
 
@@ -264,12 +271,18 @@ def _when(
     reached: Callable[[Progress], bool],
     until_s: float,
 ) -> tuple[Progress, str] | None:
-    """The first look at which ``reached`` holds; None when that is not until ``until_s``."""
+    """The first look at which ``reached`` holds; None when that is not until ``until_s``.
+
+    Raises:
+        ApiRefusalError: When we may not look.
+    """
     begun_s = time.time()
     while True:
         try:
             seen = look()
         except ApiRefusalError as error:
+            if not error.transient:
+                raise
             log.warning("cannot see the deployment: %s", error.message)
         else:
             if reached(seen[0]):
