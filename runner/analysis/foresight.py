@@ -18,7 +18,7 @@ from runner.analysis.searched import settings_of
 from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
-from runner.model.fault import PodKill
+from runner.model.fault import HttpDelay, PodKill
 from runner.model.feasibility import Mistake, edge_of
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
@@ -37,6 +37,7 @@ def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
         *_few_steps(plan),
         *guard_doubts(plan),
         *_twice(plan),
+        *_long_delays(plan),
     )
 
 
@@ -164,6 +165,18 @@ def _unanswered(what: str, least_s: float) -> Mistake:
         ("load", "stages"),
         f"{what} only; when all is back to normal cannot be told from less than {least_s:g}s",
     )
+
+
+def _long_delays(plan: Plan) -> Iterator[Mistake]:
+    """Delays of which no request that is hit comes back while the fault is on."""
+    for index, fault in enumerate(plan.experiment.faults):
+        if isinstance(fault, HttpDelay) and fault.delay > fault.duration:
+            yield Mistake(
+                ("faults", index, "delay"),
+                f"each request that is hit waits for {fault.delay:g}s, longer than the fault's "
+                f"{fault.duration:g}s: unless its caller gives up before, it is answered after the "
+                "fault, and counts there",
+            )
 
 
 def _twice(plan: Plan) -> Iterator[Mistake]:

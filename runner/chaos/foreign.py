@@ -25,7 +25,6 @@ from runner.process import die_with_parent
 from runner.readback import read_journal
 from runner.store import to_json, write_atomically
 
-KIND: Final = "chaostoolkit"
 PLACE: Final = "seatrial-place"
 """The extension that says, relative to the fault's folder, where relative paths count from."""
 

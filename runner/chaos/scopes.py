@@ -15,18 +15,15 @@ from typing import Any, Final
 
 from runner.chaos.objects import Object
 from runner.errors import FaultError
-from runner.model.headermatch import regex_mistake
+from runner.model.headermatch import is_header_name, regex_mistake
 
 Condition = dict[str, str]
 """Istio's string match: one of ``exact``, ``prefix``, ``regex``; an empty one asks for presence."""
 
 KINDS: Final = ("exact", "prefix", "regex")
-NOT_HEADERS: Final = ("uri", "scheme", "method", "authority")
-"""Names that Istio ignores among a match's headers: a fault on them would be for everybody."""
 MAX_SCOPES: Final = 4
 """Each set of scopes needs a copy of the route: four of them make fifteen."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _ANYTHING: Final = (".*", "*")
 
 
@@ -43,7 +40,7 @@ def conditions(headers: Mapping[str, Any] | None) -> dict[str, Condition]:
     found: dict[str, Condition] = {}
     for name, wanted in (headers or {}).items():
         condition = {"exact": wanted} if isinstance(wanted, str) else wanted
-        if not _NAME.fullmatch(name) or name.lower() in NOT_HEADERS:
+        if not is_header_name(name):
             raise FaultError(
                 f"{name!r} is no request header that Istio matches",
                 accepted="a header's name, such as x-user-group",

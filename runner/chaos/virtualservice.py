@@ -169,11 +169,6 @@ def remove_faults(vs: Object, keys: Iterable[str]) -> Object:
     return write_tags(_restacked(stripped, kept), kept)
 
 
-def remove_all(vs: Object) -> Object:
-    """``vs`` without any copy of ours and without the annotation."""
-    return write_tags(_with_routes(vs, [r for r in _routes(vs) if not _ours(r)]), {})
-
-
 def copies(vs: Object, run: str, fault: str) -> list[str]:
     """Names of the routes in ``vs`` that belong to a fault."""
     key = fault_key(run, fault)

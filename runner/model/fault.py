@@ -7,14 +7,23 @@ How a fault is carried out and undone is ``runner.chaos``' work.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from runner.model.activity import Activities, Probes, Secrets
-from runner.model.headermatch import HeaderMatch, twice
+from runner.model.headermatch import HeaderMatches
 from runner.model.killtimes import MOST_KILLS, kill_moments
+from runner.model.labels import Labels
 from runner.model.podcount import EVERY_POD, PodCount
 from runner.model.shape import Model
 from runner.model.units import Duration, Percent
@@ -25,6 +34,17 @@ _SELECTOR_PART = re.compile(r"[A-Za-z0-9._/-]+\s*(=|==|!=)\s*[A-Za-z0-9._-]+|[A-
 SMALLEST_PERCENT = 0.0001
 """Envoy draws one of a million: a smaller share is none."""
 
+
+def _whole_seconds(value: float) -> float:
+    if not value.is_integer():
+        raise ValueError(
+            f"Kubernetes gives pods whole seconds, not {value:g}s; accepted: such as "
+            f"{math.floor(value)}s or {math.ceil(value)}s"
+        )
+    return value
+
+
+Grace = Annotated[Duration, AfterValidator(_whole_seconds)]
 DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
 
 
@@ -86,7 +106,7 @@ class PodKill(_Fault):
         description="Kill again although the pods of the last kill are not back yet. Otherwise "
         "such a kill is left out, and that is on record.",
     )
-    grace_period: Duration = Field(
+    grace_period: Grace = Field(
         default=0.0, ge=0, description="Grace given to the pod; 0s kills at once."
     )
     min_healthy: int = Field(
@@ -159,12 +179,12 @@ class _HttpFault(_Fault):
         description="On the server side: in front of how many pods. Default: all of them, also "
         "those that start meanwhile.",
     )
-    headers: dict[str, str | HeaderMatch] = Field(
+    headers: HeaderMatches = Field(
         default_factory=dict,
         description="Hit only requests that carry these headers: with exactly this value, or by "
         "exact, prefix or regex.",
     )
-    source: dict[str, str] = Field(
+    source: Labels = Field(
         default_factory=dict,
         description="On the client side: hit only requests of callers whose pods have these "
         "labels.",
@@ -189,9 +209,6 @@ class _HttpFault(_Fault):
                 "'count' is about pods of the service, and on the client side the callers' "
                 "proxies act; accepted with it: side: server"
             )
-        again = twice(self.headers)
-        if again is not None:
-            raise ValueError(f"the header {again} has two conditions; accepted: one for each name")
         return self
 
     @property
@@ -285,7 +302,7 @@ class Drain(_NodeFault):
 
     kind: Literal["drain"]
     duration: Duration = Field(gt=0, description="How long the node takes no new pods.")
-    grace_period: Duration | None = Field(
+    grace_period: Grace | None = Field(
         default=None, ge=0, description="Grace of evicted pods. Default: each pod's own."
     )
     selector: str | None = Field(

@@ -10,15 +10,19 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from runner.model.shape import Model
 
 MOST_REPEATS: Final = 1000
 """RE2 counts no further: ``a{1001}`` is refused."""
 
+NOT_HEADERS: Final = ("uri", "scheme", "method", "authority")
+"""Names that Istio ignores among a match's headers: a fault on them would be for everybody."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKEN: Final = re.compile(
     r"\\Q.*?(?:\\E|$)|\\[pP](?:\{\^?\w+\}|[A-Z])|\\x\{[0-9A-Fa-f]+\}|\\.|\[:\^?[a-z]+:\]"
     r"|\(\?[imsU]*-?[imsU]+\)|\(\?[imsU]*-?[imsU]+:|\(\?<(?=[A-Za-z_])",
@@ -68,6 +72,11 @@ def _known_to_python(token: re.Match[str]) -> str:
     return _IN_PYTHON.get(text, text)
 
 
+def is_header_name(name: str) -> bool:
+    """Whether Istio matches a request header of this name."""
+    return _NAME.fullmatch(name) is not None and name.lower() not in NOT_HEADERS
+
+
 class HeaderMatch(Model):
     """A condition on the value of a request header: exactly one of the three."""
 
@@ -81,6 +90,8 @@ class HeaderMatch(Model):
     def _one(self) -> HeaderMatch:
         if sum(value is not None for value in (self.exact, self.prefix, self.regex)) != 1:
             raise ValueError("a header's condition is one of exact, prefix or regex")
+        if "" in self.condition.values():
+            raise ValueError("a header's condition is empty; accepted: a text that is not")
         mistake = None if self.regex is None else regex_mistake(self.regex)
         if mistake:
             raise ValueError(f"{self.regex!r} is no regular expression of RE2: {mistake}")
@@ -100,3 +111,23 @@ def twice(names: Iterable[str]) -> str | None:
             return name
         seen.add(name.lower())
     return None
+
+
+def _matched(headers: dict[str, str | HeaderMatch]) -> dict[str, str | HeaderMatch]:
+    for name, value in headers.items():
+        if not is_header_name(name):
+            raise ValueError(
+                f"{name!r} is no request header that Istio matches; accepted: a header's name of "
+                f"letters, digits, '-', '_' and '.', such as x-user-group, and none of "
+                f"{', '.join(NOT_HEADERS)}"
+            )
+        if value == "":
+            raise ValueError(f"the header {name} has an empty value; accepted: a text that is not")
+    again = twice(headers)
+    if again is not None:
+        raise ValueError(f"the header {again} has two conditions; accepted: one for each name")
+    return headers
+
+
+HeaderMatches = Annotated[dict[str, str | HeaderMatch], AfterValidator(_matched)]
+"""Header names to conditions, as an experiment file has them."""

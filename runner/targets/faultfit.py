@@ -19,6 +19,7 @@ from runner.model.fault import (
     Scale,
 )
 from runner.model.faultlint import FIRST_COUNTED_STATUS
+from runner.model.labels import matches
 from runner.model.plan import Plan, PlannedFault
 from runner.model.podcount import EVERY_POD, pods_meant
 from runner.targets.health import ejectable
@@ -31,6 +32,7 @@ from runner.targets.workloads import (
     is_ready,
     labels_of,
     named,
+    picks_none_of,
     pods_of,
     selected,
     selector_of,
@@ -88,6 +90,7 @@ def _pod_kill(fault: PodKill, objects: Objects) -> Iterator[Said]:
     wanted = selector_of(named(objects.of("services")).get(fault.service))
     if fault.selector is None and not wanted:
         yield REFUSED, f"the Service {fault.service} has no selector; state one in the fault"
+    yield from _selector(fault, objects)
     if fault.selector is not None or not wanted:
         return  # Chosen and counted when the time has come; the API server does the selecting.
     ready = len([pod for pod in selected(wanted, objects.of("pods")) if is_ready(pod)])
@@ -99,6 +102,31 @@ def _pod_kill(fault: PodKill, objects: Objects) -> Iterator[Said]:
             f"{are.format(fault.service)} ready, but killing {count} and leaving "
             f"{fault.min_healthy} healthy needs {count + fault.min_healthy}",
         )
+
+
+def _selector(fault: PodKill | Drain, objects: Objects) -> Iterator[Said]:
+    """A selector that passes by the service: other pods would go, and what is asked of it stands.
+
+    Where nothing is meant to go but others' pods, the fault is about their service.
+    """
+    if fault.selector is None or not picks_none_of(fault.selector, fault.service, objects):
+        return
+    others = sorted(
+        name
+        for name, service in named(objects.of("services")).items()
+        if any(
+            matches(fault.selector, labels_of(pod))
+            for pod in selected(selector_of(service), objects.of("pods"))
+        )
+    )
+    does = f"it picks pods of {several(others)}" if others else "it picks none of any service"
+    own = "the Service's own" if isinstance(fault, PodKill) else "all of the namespace on the node"
+    yield (
+        REFUSED,
+        f"the selector {fault.selector!r} picks no pod of {fault.service}; {does}; accepted: "
+        f"{f'service: {others[0]}, ' if others else ''}labels of {fault.service}'s pods, or no "
+        f"selector, for {own}",
+    )
 
 
 def _server_side(fault: HttpDelay | HttpAbort, objects: Objects) -> Iterator[Said]:
@@ -245,6 +273,8 @@ def _deployment(fault: Scale | RolloutRestart, objects: Objects, namespace: str)
 
 
 def _node(fault: Cordon | Drain, objects: Objects) -> Iterator[Said]:
+    if isinstance(fault, Drain):
+        yield from _selector(fault, objects)
     holders = {
         str((pod.get("spec") or {}).get("nodeName"))
         for pod in pods_of(fault.service, objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from runner.model.labels import matches
 from runner.targets.inspection import Object, Objects
 
 PROXY = "istio-proxy"
@@ -74,6 +75,15 @@ def pods_of(service: str, objects: Objects) -> list[Object]:
     """The pods of a Service that have not ended."""
     found = selected(selector_of(named(objects.of("services")).get(service)), objects.of("pods"))
     return [pod for pod in found if not is_over(pod)]
+
+
+def picks_none_of(selector: str, service: str, objects: Objects) -> bool:
+    """Whether ``selector`` surely passes by ``service``: there are pods of it, and it takes none.
+
+    Of a Service without a selector, or without pods, that cannot be said.
+    """
+    pods = pods_of(service, objects)
+    return bool(pods) and not any(matches(selector, labels_of(pod)) for pod in pods)
 
 
 def ready_addresses(service: str, objects: Objects) -> int:

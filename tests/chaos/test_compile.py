@@ -157,9 +157,12 @@ def test_fault_on_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_headers_that_istio_would_ignore_are_refused(side: str) -> None:
-    """Goal: no fault for everybody by accident. Method: a name that stands for something else."""
+    """Goal: no fault for everybody by accident. Method: a name that stands for something else, in
+    a plan that no file can make."""
+    good = planned("http-abort", side=side)
+    fault = good.fault.model_copy(update={"headers": {"method": "GET"}})
     with pytest.raises(FaultError, match="'method' is no request header"):
-        compiled(planned("http-abort", side=side, headers={"method": "GET"}))
+        compiled(good.model_copy(update={"fault": fault}))
 
 
 def test_fault_that_expires_before_its_end_is_refused() -> None:
