@@ -43,8 +43,7 @@ class Bounds(Model):
     """How much one run may break at a time: its blast radius.
 
     They hold for all faults that are in effect at the same moment, service by service. They are
-    looked at before anything is touched, and again when pods are killed or a fault is put in front
-    of them.
+    looked at before anything is touched, and again right before pods are hit.
     """
 
     model_config = ConfigDict(title="Bounds")

@@ -16,12 +16,15 @@ from runner.chaos.activities.owning import place, placed, selector_of, tag_of
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.budgets import selects
+from runner.chaos.ceilings import check
 from runner.chaos.client import Cluster, patiently
 from runner.chaos.effects import record
+from runner.chaos.kills import at_most
 from runner.chaos.objects import NETWORK_POLICIES, PODS, Object
 from runner.chaos.pods import candidates
 from runner.errors import FaultError
 from runner.model.labels import selector_text
+from runner.model.target import Bounds
 
 WAYS: Final = {"ingress": ["Ingress"], "egress": ["Egress"], "both": ["Ingress", "Egress"]}
 
@@ -32,6 +35,9 @@ def deny_network(
     service: str,
     namespace: str,
     direction: str = "ingress",
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     run: str = BY_HAND,
     fault: str = "",
     expires_at_wall_s: float | None = None,
@@ -46,6 +52,10 @@ def deny_network(
         service: Kubernetes Service, whose selector finds the pods.
         namespace: Its namespace.
         direction: ``ingress`` (to the pods), ``egress`` (from them, name lookups too) or ``both``.
+        max_pods: Refuse to cut off more ready pods.
+        max_percent: Refuse to cut off a larger share of them (0 to 100, rounded down). All of them
+            are, so that less than 100 allows none.
+        min_healthy: Refuse to leave fewer ready ones alone; from 1 on, that allows none.
         run: Id of the run; with ``fault``, the name under which it is found again.
         fault: Id of the fault in the run; ``network-deny-<service>`` by default.
         expires_at_wall_s: Unix time from which anybody may remove it; in an hour by default.
@@ -67,7 +77,8 @@ def deny_network(
     )
     cluster = connect(kubeconfig, context)
     labels = selector_of(cluster, namespace, service)
-    names = _deniable(cluster, namespace, labels, service, direction)
+    bounds = at_most(max_pods, max_percent, min_healthy)
+    names = _deniable(cluster, namespace, labels, service, direction, bounds=bounds)
     body = policy(namespace, tag, labels, direction)
     subject = place(cluster, NETWORK_POLICIES, body)
     record("injected", subject, f"{direction} of {', '.join(names)}", effects)
@@ -80,13 +91,17 @@ def network_can_be_denied(
     service: str,
     namespace: str,
     direction: str = "ingress",
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     kubeconfig: str = "",
     context: str = "",
 ) -> bool:
-    """Whether ``service`` has ready pods whose traffic no other policy allows."""
+    """Whether ``service`` has ready pods whose traffic no other policy allows, and not too many."""
     cluster = connect(kubeconfig, context)
     labels = selector_of(cluster, namespace, service)
-    _deniable(cluster, namespace, labels, service, direction)
+    bounds = at_most(max_pods, max_percent, min_healthy)
+    _deniable(cluster, namespace, labels, service, direction, bounds=bounds)
     return True
 
 
@@ -152,13 +167,20 @@ def _denial(cluster: Cluster, namespace: str, run: str, fault: str) -> Object:
 
 
 def _deniable(
-    cluster: Cluster, namespace: str, labels: dict[str, str], service: str, direction: str
+    cluster: Cluster,
+    namespace: str,
+    labels: dict[str, str],
+    service: str,
+    direction: str,
+    *,
+    bounds: Bounds,
 ) -> list[str]:
     """The ready pods whose traffic can be forbidden.
 
     Raises:
-        FaultError: When there are none; or when a policy of the user's allows them something, which
-            one more policy cannot take away: what a pod lets through is the sum of all of them.
+        FaultError: When there are none, or more than ``bounds`` allow; or when a policy of the
+            user's allows them something, which one more policy cannot take away: what a pod lets
+            through is the sum of all of them.
     """
     wanted = selector_text(labels)
     ready = candidates(patiently(lambda: cluster.items(PODS, namespace, wanted)))
@@ -167,6 +189,7 @@ def _deniable(
             f"{service} has no ready pod whose traffic could be forbidden",
             accepted="a Service with ready pods",
         )
+    check(bounds, len(ready), len(ready), f"{service} has {len(ready)} ready pods, all cut off")
     for other in patiently(lambda: cluster.items(NETWORK_POLICIES, namespace)):
         spec = other.get("spec") or {}
         allows = any(spec.get(way.lower()) for way in _ways(direction))

@@ -16,7 +16,7 @@ from runner.chaos.client import ApiRefusalError, Cluster, patiently
 from runner.chaos.drains import Drain
 from runner.chaos.effects import log, record
 from runner.chaos.fields import faults_on
-from runner.chaos.kills import service_selector
+from runner.chaos.kills import at_most, service_selector
 from runner.chaos.nodes import chosen_node, evictable, is_cordoned, takes_pods
 from runner.chaos.objects import NODES, PODS, Object
 from runner.chaos.pods import is_leaving, is_ready
@@ -186,6 +186,9 @@ def evict_pods(
     selector: str = "",
     until_wall_s: float | None = None,
     grace_period_s: float | None = None,
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     run: str = BY_HAND,
     fault: str = "",
     kubeconfig: str = "",
@@ -204,6 +207,10 @@ def evict_pods(
         selector: Label selector of the pods; all of the namespace by default.
         until_wall_s: Unix time until which to try, and to watch; one attempt by default.
         grace_period_s: Grace of each pod, in whole seconds; each pod's own by default.
+        max_pods: Evict no more ready pods of any service; as many as may go do.
+        max_percent: Evict no larger share of them (0 to 100, rounded down).
+        min_healthy: Leave at least so many ready pods of each service, on whatever node. Who stays
+            because of a bound is on record as ``skipped``, and is not waited for.
         run: Id of the run of the cordon.
         fault: Id of the cordon in it.
         kubeconfig: Path of the kubeconfig.
@@ -226,6 +233,7 @@ def evict_pods(
         selector=selector,
         grace_s=grace_period_s,
         effects=effects,
+        bounds=at_most(max_pods, max_percent, min_healthy),
         still=partial(in_place, cluster, NODES, "", key, UNSCHEDULABLE) if key else None,
     )
     return drain.run(time.time() if until_wall_s is None else until_wall_s)

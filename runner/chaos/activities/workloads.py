@@ -12,12 +12,17 @@ from runner.chaos.activities.placing import in_place, set_field
 from runner.chaos.activities.shared import BY_HAND, connect, make_tag, subject_of
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.carriers import REPLICAS
+from runner.chaos.ceilings import check
 from runner.chaos.client import ApiRefusalError, Cluster, patiently
-from runner.chaos.deployments import Progress, autoscaler_of, progress, replicas_of
+from runner.chaos.deployments import Progress, autoscaler_of, progress, replicas_of, selector_of
 from runner.chaos.effects import log, record
-from runner.chaos.objects import AUTOSCALERS, DEPLOYMENTS, Object
+from runner.chaos.kills import at_most
+from runner.chaos.objects import AUTOSCALERS, DEPLOYMENTS, PODS, SERVICES, Object
+from runner.chaos.pods import candidates
 from runner.chaos.recovery import pause_after
 from runner.errors import FaultError
+from runner.model.bounds import World
+from runner.model.target import Bounds
 
 
 @activity
@@ -27,6 +32,9 @@ def scale_deployment(
     deployment: str,
     replicas: int,
     service: str = "",
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
     run: str = BY_HAND,
     fault: str = "",
     expires_at_wall_s: float | None = None,
@@ -43,7 +51,11 @@ def scale_deployment(
         namespace: Where.
         deployment: Name of the Deployment.
         replicas: Replicas meanwhile, from 0.
-        service: Service that is meant, for people; the Deployment's name by default.
+        service: Service that is meant, whose ready pods the bounds count; the Deployment's own by
+            default.
+        max_pods: Refuse to take more pods away.
+        max_percent: Refuse to take a larger share of the ready ones away (0 to 100, rounded down).
+        min_healthy: Refuse to leave fewer ready ones.
         run: Id of the run; with ``fault``, the name under which it is found again.
         fault: Id of the fault in the run; ``scale-<deployment>`` by default.
         expires_at_wall_s: Unix time from which anybody may remove it; in an hour by default.
@@ -57,6 +69,7 @@ def scale_deployment(
     """
     cluster = connect(kubeconfig, context)
     found = scalable(cluster, namespace, deployment, replicas)
+    _within(at_most(max_pods, max_percent, min_healthy), cluster, found, replicas, service)
     tag = make_tag(
         run,
         fault or f"scale-{deployment}",
@@ -73,14 +86,26 @@ def scale_deployment(
 
 @activity
 def deployment_can_be_scaled(
-    *, namespace: str, deployment: str, replicas: int, kubeconfig: str = "", context: str = ""
+    *,
+    namespace: str,
+    deployment: str,
+    replicas: int,
+    service: str = "",
+    max_pods: int | None = None,
+    max_percent: float | None = None,
+    min_healthy: int = 0,
+    kubeconfig: str = "",
+    context: str = "",
 ) -> bool:
     """Whether scaling the Deployment to ``replicas`` would change it, and would last.
 
     It would not last where a HorizontalPodAutoscaler takes care of it; except at 0 replicas, which
-    is how Kubernetes is told to leave a workload alone.
+    is how Kubernetes is told to leave a workload alone. The bounds are those of
+    :func:`scale_deployment`.
     """
-    scalable(connect(kubeconfig, context), namespace, deployment, replicas)
+    cluster = connect(kubeconfig, context)
+    found = scalable(cluster, namespace, deployment, replicas)
+    _within(at_most(max_pods, max_percent, min_healthy), cluster, found, replicas, service)
     return True
 
 
@@ -231,6 +256,20 @@ def scalable(cluster: Cluster, namespace: str, deployment: str, replicas: int) -
             accepted="replicas: 0, which an autoscaler leaves alone",
         )
     return found
+
+
+def _within(bounds: Bounds, cluster: Cluster, found: Object, replicas: int, service: str) -> None:
+    """Raises FaultError when scaling ``found`` takes more pods away than ``bounds`` allow now."""
+    goes = replicas_of(found) - replicas
+    if goes <= 0 or not bounds.counts_pods:
+        return
+    namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
+    services = patiently(lambda: cluster.items(SERVICES, namespace)) if service else ()
+    wanted = World(services, (), ()).selector(service) or selector_of(found)
+    ready = len(candidates(patiently(lambda: cluster.items(PODS, namespace, wanted))))
+    goes = min(goes, ready)
+    deed = f"scaling deployment/{name} to {replicas} takes {goes} of {ready} ready pods away"
+    check(bounds, goes, ready, deed)
 
 
 def read_deployment(cluster: Cluster, namespace: str, deployment: str) -> Object:

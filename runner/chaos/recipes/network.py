@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.chaos.recipes.parts import Experiment, Setting, action, gate, probe, removal, wait_for
 from runner.model.fault import NetworkDeny
 from runner.model.plan import PlannedFault
@@ -9,7 +11,8 @@ from runner.model.plan import PlannedFault
 
 def network_deny(_planned: PlannedFault, fault: NetworkDeny, setting: Setting) -> Experiment:
     """Put a NetworkPolicy without rules in place, hold it, remove it."""
-    what = {"service": fault.service, "direction": fault.direction}
+    what: dict[str, Any] = {"service": fault.service, "direction": fault.direction}
+    what |= setting.bounds.arguments
     inject = {
         **setting.named,
         **what,

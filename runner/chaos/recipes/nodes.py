@@ -44,6 +44,7 @@ def drain(planned: PlannedFault, fault: Drain, setting: Setting) -> Experiment:
         "selector": fault.selector or "",
         "grace_period_s": fault.grace_period,
         "until_wall_s": setting.ends_at_s,
+        **setting.bounds.arguments,
     }
     return {
         "steady-state-hypothesis": gate(

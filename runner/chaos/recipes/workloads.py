@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.chaos.recipes.killing import END_MARGIN_S
 from runner.chaos.recipes.parts import Experiment, Setting, action, gate, probe, removal, wait_for
 from runner.model.fault import RolloutRestart, Scale
@@ -14,12 +16,12 @@ CUT_SHORT_S = 0.5
 def scale(planned: PlannedFault, fault: Scale, setting: Setting) -> Experiment:
     """Set the replicas, hold them, set them back, and watch the pods until they are ready."""
     del planned
-    which = {**setting.where, "deployment": fault.of}
+    which: dict[str, Any] = {**setting.where, "deployment": fault.of}
+    what = {"replicas": fault.replicas, "service": fault.service, **setting.bounds.arguments}
     inject = {
         **setting.named,
         "deployment": fault.of,
-        "replicas": fault.replicas,
-        "service": fault.service,
+        **what,
         "expires_at_wall_s": setting.expires_at_s,
     }
     return_watch = which | {
@@ -32,7 +34,7 @@ def scale(planned: PlannedFault, fault: Scale, setting: Setting) -> Experiment:
             probe(
                 "deployment-can-be-scaled",
                 "deployment_can_be_scaled",
-                which | {"replicas": fault.replicas},
+                which | what,
             ),
             probe("deployment-is-ready", "deployment_is_ready", which),
         ),
@@ -52,7 +54,13 @@ def scale(planned: PlannedFault, fault: Scale, setting: Setting) -> Experiment:
 
 
 def rollout_restart(planned: PlannedFault, fault: RolloutRestart, setting: Setting) -> Experiment:
-    """Restart, and watch the pods until all of them are new and ready."""
+    """Restart, and watch the pods until all of them are new and ready.
+
+    The target's bounds are not counted anew: pods go a few at a time, and how many is counted by
+    the Deployment's controller, which never takes away more than ``maxUnavailable`` of those that
+    are available. That number is held against the bounds before the run, and the gate asks for
+    all pods to be ready.
+    """
     del planned
     which = {**setting.where, "deployment": fault.of}
     until_s = max(setting.ends_at_s, setting.expires_at_s - END_MARGIN_S)
