@@ -128,7 +128,11 @@ def load_experiment(path: Path) -> Source:
         InvalidFileError: Lists every mistake with its position.
         UsageError: When the file cannot be read at all.
     """
-    text = _read(path)
+    return check_experiment(_read(path), path)
+
+
+def check_experiment(text: str, path: Path) -> Source:
+    """Check ``text``, which stands in ``path`` or is going to; raises as ``load_experiment``."""
     data, places = _parse(text, path)
     try:
         experiment = Experiment.model_validate(data)

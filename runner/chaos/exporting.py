@@ -103,7 +103,7 @@ def exported(plan: Plan, text: str, *, locustfile: str, namespace: str, host: st
         "tags": ["seatrial", *dict.fromkeys(fault.fault.kind for fault in plan.faults)],
         "configuration": _where(experiment.name, namespace, host) | moments.configuration | own,
         **({"secrets": secrets} if secrets else {}),
-        "controls": [witness(secrets)],
+        "controls": [witness(secrets, strict=True)],
         "runtime": {
             "hypothesis": {"strategy": GATE_STRATEGY},
             "rollbacks": {"strategy": ROLLBACK_STRATEGY},

@@ -2,10 +2,11 @@
 
 Chaos Toolkit takes a program that failed, or an HTTP answer of 500, for a success; it hands secrets
 to the journal by way of what activities answer; it lets an activity swallow SIGTERM. This control,
-which our experiments name, mends all three for the experiment that it stands in:
+which our experiments name, mends that for the experiment that it stands in:
 
 * what an activity's answer says against its success makes it a failed one;
 * what is secret is blotted out of the journal and of the log;
+* where it is strict, as in exported experiments, a failed activity fails the experiment;
 * SIGTERM ends the experiment, with its rollbacks, whatever runs at that moment.
 
 Each action that succeeded goes on record as an effect. State lives as long as the experiment's
@@ -43,6 +44,8 @@ class Watched:
     """What is known of the experiment that this process runs.
 
     Attributes:
+        skip_unmarked: Whether no rollback is played where the marker never was in place.
+        strict: Whether the experiment fails with any of its activities.
         phase: ``method`` or ``rollbacks``.
         outcomes: Name of an activity to how each of its executions in this phase ended; empty for
             success.
@@ -55,6 +58,7 @@ class Watched:
     secrets: Mapping[str, Any]
     blotter: Blotter
     skip_unmarked: bool = False
+    strict: bool = False
     phase: str = "method"
     outcomes: dict[str, list[str]] = field(default_factory=dict)
     marked: bool = False
@@ -121,11 +125,13 @@ def configure_control(
     configuration: Mapping[str, Any] | None = None,
     secrets: Mapping[str, Any] | None = None,
     skip_unmarked: bool = False,
+    strict: bool = False,
     **_: Any,
 ) -> None:
     """Begin to watch."""
     blotter = blotter_of(secrets or {})
-    _watched[:] = [Watched(experiment, configuration or {}, secrets or {}, blotter, skip_unmarked)]
+    known = (experiment, configuration or {}, secrets or {}, blotter)
+    _watched[:] = [Watched(*known, skip_unmarked=skip_unmarked, strict=strict)]
     _blot_out(blotter)
     if threading.current_thread() is threading.main_thread():
         # Not an Exception, so that no activity can take it for its own. The library puts its own
@@ -188,6 +194,17 @@ def after_experiment_control(context: Any, state: Any = None, **_: Any) -> None:
         for item in (*(state.get("run") or ()), *(state.get("rollbacks") or ())):
             if "status" not in item:
                 item["status"], item["exception"] = "failed", [now.ended + "\n"]
+    if now.strict and state.get("status") == "completed" and (failed := _failed(state)):
+        # The library calls it completed when no probe of the hypothesis failed, and exits with 0.
+        state["status"] = "failed"
+        log.error("Activities failed, and so did the experiment: %s", ", ".join(failed))
     cleaned = now.blotter.clean(state)
     state.clear()
     state.update(cleaned)
+
+
+def _failed(journal: Mapping[str, Any]) -> list[str]:
+    """Names of the activities that did not succeed, each once."""
+    items = (*(journal.get("run") or ()), *(journal.get("rollbacks") or ()))
+    failed = [one for one in items if one.get("status") not in ("succeeded", "skipped")]
+    return list(dict.fromkeys(str(one["activity"].get("name", "")) for one in failed))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from typing import Any
 
 import click
 
-from runner.catalog import TargetChoice
-from runner.cli.options import config_option, output_option, print_json
+from runner.cli.options import output_option, print_json
+from runner.cli.whereto import target_choice, target_options
 from runner.errors import ExitCode
-from runner.source import load_config
 
 
 @click.command("doctor")
-@click.option("--target", default="sandbox", show_default=True)
-@click.option("--sandbox-name", default="default", show_default=True)
-@config_option
+@target_options
 @output_option
-def doctor_command(target: str, sandbox_name: str, config: Path, output: str) -> int:
+def doctor_command(output: str, **where: Any) -> int:
     """Check this machine and the target for what a run needs; the target only if it is up.
 
     Exit code 3 when something that is needed is missing.
@@ -26,11 +23,11 @@ def doctor_command(target: str, sandbox_name: str, config: Path, output: str) ->
     \b
     Example:
       seatrial doctor
+      seatrial doctor --target staging
     """
     from runner.catalog import examine
 
-    choice = TargetChoice(name=target, config=load_config(config), sandbox_name=sandbox_name)
-    findings = examine(choice)
+    findings = examine(target_choice(**where))
     if output == "json":
         print_json([dataclasses.asdict(finding) for finding in findings])
     else:

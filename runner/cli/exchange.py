@@ -12,7 +12,7 @@ import click
 from runner.cli.options import experiments_option
 from runner.errors import InvalidFileError, UsageError
 from runner.model.units import parse_duration
-from runner.source import find_experiment, load_experiment, plan_of
+from runner.source import check_experiment, find_experiment, load_experiment, plan_of
 
 MAX_BYTES = 1024 * 1024
 SANDBOX_NAMESPACE = "ecommerce"
@@ -64,6 +64,7 @@ def import_command(
       seatrial import chaos/kill-backend.json --service backend
     """
     from runner.chaos.importing import NotImportableError, Wishes, imported
+    from runner.store import write_atomically
 
     document, places = _document(file)
     name = name or (output.stem if output is not None and str(output) != "-" else "")
@@ -84,9 +85,9 @@ def import_command(
     path = output or experiments / f"{made.name}.yaml"
     if path.exists():
         raise UsageError(f"{path} is there already", accepted="another --name, or another --output")
+    check_experiment(made.text, path)  # Before it is there, so that nothing stands in the way.
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(made.text, encoding="utf-8")
-    load_experiment(path)  # Whatever is wrong with it is said at once, with its place.
+    write_atomically(path, made.text)
     click.echo(f"{path}: written, and valid")
     if not made.native:
         click.echo("edit its load and its objectives: they are assumed", err=True)

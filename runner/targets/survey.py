@@ -21,6 +21,7 @@ from runner.targets.bounds import allowance
 from runner.targets.inspection import Objects, read_objects
 from runner.targets.istio import routes_of
 from runner.targets.looking import look
+from runner.targets.onhand import absent
 from runner.targets.preflight import plan_symptoms, target_flags, target_symptoms
 from runner.targets.reach import Paths, path_for, paths_in, reach_of
 from runner.targets.symptom import Symptom, refusals, remarks
@@ -69,7 +70,12 @@ def readiness(
     allowed = allowance(plan, target, objects, rules, ignore_alerts=ignore_alerts)
     found = survey(plan, target, objects, folders)
     return Readiness(
-        refusals=(*unset(plan, os.environ), *refusals(found), *allowed.refusals),
+        refusals=(
+            *unset(plan, os.environ),
+            *absent(plan),
+            *refusals(found),
+            *allowed.refusals,
+        ),
         remarks=(*remarks(found), *allowed.notes),
         role=allowed.role,
     )

@@ -105,3 +105,14 @@ def test_kills_too_close_for_a_recovery_are_doubted() -> None:
     assert loc == ("objectives", 1)
     assert said.startswith("the recovery from 01-pod-kill is watched for 8s only")
     assert doubts(plan_of("errors < 1%", "recovery < 8s", faults=[again])) == []
+
+
+def test_a_delay_beyond_its_faults_end_is_told() -> None:
+    """Goal: no request is looked for in a phase that it outlives. Method: just so long, and longer
+    than the fault."""
+    times = {"service": "order-api", "at": "30s", "duration": "10s"}
+    delay = {"kind": "http-delay", **times}
+    assert doubts(plan_of("errors < 1%", faults=[delay | {"delay": "10s"}])) == []
+    ((loc, said),) = doubts(plan_of("errors < 1%", faults=[delay | {"delay": "10.5s"}]))
+    assert loc == ("faults", 0, "delay")
+    assert said.startswith("each request that is hit waits for 10.5s, longer than the fault's 10s")

@@ -243,7 +243,9 @@ def test_two_values_of_one_name_are_refused() -> None:
 # -- the real tool ---------------------------------------------------------------------------------
 
 
-def chaos(api: BareApi, cwd: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+def chaos(
+    api: BareApi | None, cwd: Path, *argv: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     """A plain ``chaos run``, as anybody would start it."""
     return subprocess.run(
         [
@@ -251,7 +253,7 @@ def chaos(api: BareApi, cwd: Path, *argv: str, **env: str) -> subprocess.Complet
             *("run", *argv),
         ],
         cwd=cwd,
-        env=os.environ | {"KUBECONFIG": str(api.kubeconfig)} | env,
+        env=os.environ | ({"KUBECONFIG": str(api.kubeconfig)} if api else {}) | env,
         capture_output=True,
         text=True,
         timeout=120,
@@ -300,6 +302,24 @@ def test_the_tool_carries_it_out(bare_api: BareApi, tmp_path: Path) -> None:
     assert second >= began_s + LEAD_S + 1.0
     assert third >= began_s + LEAD_S + 1.5
     assert fourth >= began_s + LEAD_S + 2.0
+
+
+@pytest.mark.sandbox
+def test_a_load_that_fails_fails_the_run(tmp_path: Path) -> None:
+    """Goal: no success without load. Method: the plain tool on an export without faults, with a
+    Locust file that is not there; the same with a program that ends well in Locust's place."""
+    document = made()
+    codes = {}
+    for name, program in (("gone", [sys.executable, "-P", "-m", "locust"]), ("well", ["true"])):
+        load = document["method"][0]
+        provider = load["provider"] | {"path": program[0]}
+        provider["arguments"] = [*program[1:], "--headless", "-f", "gone.py"]
+        whole = document | {"method": [load | {"provider": provider}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(whole))
+        done = chaos(None, tmp_path, "--journal-path", f"{name}-journal.json", f"{name}.json")
+        journal = json.loads((tmp_path / f"{name}-journal.json").read_text())
+        codes[name] = (done.returncode, journal["status"])
+    assert codes == {"gone": (1, "failed"), "well": (0, "completed")}
 
 
 @pytest.mark.sandbox

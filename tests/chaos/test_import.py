@@ -258,3 +258,14 @@ def test_command_says_where_the_mistakes_are(folder: Path, run: Run) -> None:  #
     code, _, err = run("import", "broken.json")
     assert "broken.json:1:11: this is not JSON: Expecting value" in err
     assert code == 2
+
+
+def test_what_is_not_valid_is_not_written(folder: Path, run: Run) -> None:  # noqa: F811
+    """Goal: a failed try blocks no next one. Method: a Locust file that is not there, then one."""
+    (folder / "chaos.json").write_text(json.dumps(DRILL))
+    argv = ("import", "chaos.json", "--name", "again")
+    code, _, err = run(*argv, "--locustfile", "gone.py")
+    assert code == 2
+    assert "there is no Locust file 'gone.py'" in err
+    assert list((folder / "experiments").iterdir()) == []
+    assert run(*argv, "--locustfile", "shop.py")[0] == 0

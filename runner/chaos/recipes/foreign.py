@@ -57,7 +57,9 @@ def foreign_fault(planned: PlannedFault, fault: ChaosToolkit, setting: Setting) 
     }
 
 
-def witness(secrets: Mapping[str, Any], *, skip_unmarked: bool = False) -> dict[str, Any]:
+def witness(
+    secrets: Mapping[str, Any], *, skip_unmarked: bool = False, strict: bool = False
+) -> dict[str, Any]:
     """The control that watches foreign activities, as an entry under ``controls``.
 
     Args:
@@ -65,8 +67,10 @@ def witness(secrets: Mapping[str, Any], *, skip_unmarked: bool = False) -> dict[
             of an experiment are carried out before a control is given what is in them.
         skip_unmarked: Play no rollbacks when the fault's marker was never put in place, because
             then nothing was begun.
+        strict: Let the experiment fail when an activity did. Needed where nobody else judges it.
     """
     hidden = sorted({name for name, _ in environment_names(dict(secrets))})
     arguments: dict[str, Any] = {"hidden": hidden, "skip_unmarked": skip_unmarked}
+    arguments |= {"strict": True} if strict else {}
     provider = {"type": "python", "module": WITNESS, "arguments": arguments}
     return {"name": "seatrial-witness", "provider": provider}
