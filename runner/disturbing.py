@@ -18,13 +18,20 @@ FAULT_LEAD_S = 6.0
 
 FAULT_KILL_GRACE_S = 1.0
 
+GUARDED_BY_S = 1.0
+"""A child that waits is ended this long before its fault's start, when nobody guards the run then:
+the guardian may have died since the child was started."""
+
+RECALL_GRACE_S = 0.5
+"""How long it has for that by itself; the rest is for the kill."""
+
 
 def drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float) -> None:
     """Take ``fault`` one step further, if it is time.
 
     Raises:
-        FaultError: When its child has ended before its time, or when its time has come while nobody
-            guards the run, or while an earlier fault cannot be healed.
+        FaultError: When its child has ended before its time, or when its time has come, or nearly,
+            while nobody guards the run, or while an earlier fault cannot be healed.
     """
     planned = fault.planned
     if fault.state == "planned" and offset_s >= planned.start_s - FAULT_LEAD_S:
@@ -36,6 +43,7 @@ def drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float)
     elif fault.healing is not None:
         _heal_on(run, fault, target)
     elif fault.state == "begun" and fault.job is not None:
+        _recall_if_unguarded(run, fault, offset_s)
         code = fault.job.poll()
         if code is not None and offset_s < planned.start_s:
             tail = fault.job.tail(5)
@@ -46,6 +54,23 @@ def drive(run: Conduct, fault: ActiveFault, target: TargetInfo, offset_s: float)
             _heal_on(run, fault, target)
         elif (code is not None and offset_s >= planned.end_s) or offset_s >= planned.undo_by_s:
             _heal_on(run, fault, target)
+
+
+def _recall_if_unguarded(run: Conduct, fault: ActiveFault, offset_s: float) -> None:
+    """End a child whose fault is about to start while nobody guards the run.
+
+    Raises:
+        FaultError: When that was so; what the child may have done all the same is healed after it.
+    """
+    planned = fault.planned
+    if offset_s < planned.start_s - GUARDED_BY_S or (fault.guarded and offset_s >= planned.start_s):
+        return
+    fault.guarded = is_guarded(run)
+    if fault.guarded:
+        return
+    fault.lives = _end_child(fault, RECALL_GRACE_S)
+    run.journal.write(planned.id, "recalled", "note", "nobody guards the run at its start")
+    raise FaultError(f"fault {planned.id} is called back: the run has no guardian at its start")
 
 
 def _why_not(run: Conduct) -> str:
@@ -115,11 +140,11 @@ def _heal(run: Conduct, fault: ActiveFault, target: TargetInfo) -> None:
     _judge(run, fault, target, report)
 
 
-def _end_child(fault: ActiveFault) -> Exception | None:
+def _end_child(fault: ActiveFault, grace_s: float = FAULT_KILL_GRACE_S) -> Exception | None:
     """Why the child may still be there."""
     try:
         if fault.job is not None:
-            fault.job.stop(FAULT_KILL_GRACE_S)
+            fault.job.stop(grace_s)
     except Exception as error:  # noqa: BLE001 - raised after the heal
         return error
     return None

@@ -10,6 +10,7 @@ import logging
 
 from runner.errors import FaultError, SeatrialError
 from runner.model.recording import TargetInfo
+from runner.ports import Guardian
 from runner.progress import Conduct, RunEndedEarlyError
 
 log = logging.getLogger(__name__)
@@ -81,12 +82,18 @@ def heed(run: Conduct, target: TargetInfo) -> None:
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     said = ": ".join(filter(None, (f"it ended {how}", guardian.tail(1))))
     run.journal.write(SOURCE, "lost", "note", said)
+    _bury(run, guardian)
     if run.guardians_lost <= MAX_LOST:
         start_guardian(run, target)
         return
     run.guardian = None
     if any(fault.state != "healed" for fault in run.faults):
         raise _unguarded(run, guardian.tail(5))
+
+
+def _bury(run: Conduct, guardian: Guardian) -> None:
+    """Let go of one that has died: its private folder holds a way into the target."""
+    run.journal.undo(SOURCE, "dismiss", lambda: guardian.dismiss(DISMISS_GRACE_S))
 
 
 def _unguarded(run: Conduct, tail: str = "") -> FaultError:

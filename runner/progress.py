@@ -83,6 +83,7 @@ class ActiveFault:
         healing_since_s: When that began; monotonic.
         lives: Why its child could not be ended.
         unwritten: Why the journal does not say that its heal has begun.
+        guarded: Whether somebody guarded the run right before its start, or at it.
     """
 
     planned: PlannedFault
@@ -92,6 +93,7 @@ class ActiveFault:
     healing_since_s: float = 0.0
     lives: Exception | None = None
     unwritten: SeatrialError | None = None
+    guarded: bool = False
 
 
 @dataclass(slots=True)

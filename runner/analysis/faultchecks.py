@@ -109,13 +109,34 @@ def fault_gone(fault: PlannedFault, record: FaultRecord, recording: Recording) -
         return passed if never else _pods_back(fault, record)
     if fault.id in unhealed(recording.events):
         return check.unproven(f"{fault.id} has no record of having been undone.")
+    gone = f"{fault.id} was removed"
     if "gone" not in done or "removed" not in done:
-        return check.unproven(f"Nobody saw that {fault.id} was gone.")
-    return _own_word(check, fault, record) or _unhit(check, fault, recording)
+        if not _seen_by_heal(fault, record, recording):
+            return check.unproven(f"Nobody saw that {fault.id} was gone.")
+        gone = (
+            f"{fault.id} was gone when its heal looked at the API server "
+            "(its own child ended before it could)"
+        )
+    return _own_word(check, fault, record, gone) or _unhit(check, fault, recording, gone)
 
 
-def _unhit(check: Check, fault: PlannedFault, recording: Recording) -> Finding:
-    """That no request was hit any more, as far as the mesh can tell."""
+def _seen_by_heal(fault: PlannedFault, record: FaultRecord, recording: Recording) -> bool:
+    """Whether a heal has looked in place of a child that did not come to its end.
+
+    A heal is journaled as ``ok`` only when it has looked again and nothing was left. What a child
+    that came to its end did not see stays unseen: it had the time, and something was wrong. Of
+    somebody else's activities, the API server shows nothing but a marker.
+    """
+    ended = record.journal_status == "completed"
+    if ended or isinstance(fault.fault, ChaosToolkit) or not _begun(fault, recording):
+        return False
+    changed_s = max((e.wall_s for e in record.effects if e.what == "injected"), default=-math.inf)
+    own = [event for event in recording.events if event.source == fault.id]
+    return any((e.action, e.kind) == ("heal", "ok") and e.wall_s >= changed_s for e in own)
+
+
+def _unhit(check: Check, fault: PlannedFault, recording: Recording, gone: str) -> Finding:
+    """That no request was hit any more, as far as the mesh can tell; ``gone`` says who saw that."""
     late = recording.signals.late_flags.get(fault.id) if recording.signals else None
     if late is not None and not late <= 0:
         if not math.isfinite(late):
@@ -125,17 +146,15 @@ def _unhit(check: Check, fault: PlannedFault, recording: Recording) -> Finding:
         )
         return check.unproven(text, late)
     if late is not None:
-        return check.passed(f"{fault.id} was removed and hit no request after its end.")
+        return check.passed(f"{gone} and hit no request after its end.")
     if fault.fault.kind not in FLAGGED_KINDS:
-        return check.passed(f"{fault.id} was removed, and looked for: it is not there any more.")
+        return check.passed(f"{gone}, and looked for: it is not there any more.")
     if _could_be_seen_late(fault, recording):
-        return check.warned(
-            f"{fault.id} was removed; that it hit no request after its end is not on record."
-        )
-    return check.passed(f"{fault.id} was removed, too late in the run for any more to be seen.")
+        return check.warned(f"{gone}; that it hit no request after its end is not on record.")
+    return check.passed(f"{gone}, too late in the run for any more to be seen.")
 
 
-def _own_word(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding | None:
+def _own_word(check: Check, fault: PlannedFault, record: FaultRecord, gone: str) -> Finding | None:
     """What is to be said beside the removal; None for kinds of which the removal says it all."""
     broken = fault.fault
     if isinstance(broken, ChaosToolkit) and not broken.rollbacks:
@@ -146,8 +165,8 @@ def _own_word(check: Check, fault: PlannedFault, record: FaultRecord) -> Finding
         return None
     back = [effect for effect in record.effects if effect.what == "ready"]
     if back:
-        return check.passed(f"{fault.id} was removed, and all pods were ready again.")
-    return check.warned(f"{fault.id} was removed; that all pods were ready again was not seen.")
+        return check.passed(f"{gone}, and all pods were ready again.")
+    return check.warned(f"{gone}; that all pods were ready again was not seen.")
 
 
 def _could_be_seen_late(fault: PlannedFault, recording: Recording) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from runner.chaos.client import Cluster, one_line
@@ -87,14 +87,17 @@ class Aftermath:
         self._note_anchor()
         self._write(SOURCE, "heal", "begin", self._why)
         looks = troubles = 0
+        unsaid: list[str] = []
         while True:
             removed, problem = self._heal_once(FIRST_HEAL_S if not troubles else HEAL_S)
+            # Nothing is on record as healed while something is left; what was is not forgotten.
+            unsaid += [name for name in removed if name not in unsaid]
             over = self._since_s() > self.give_up_s
             if problem and self.is_gone():
-                self._healed((), GONE)
+                self._healed(GONE)
                 return True
             if over and (problem or removed):
-                self._give_up(problem or "it comes back each time that it is removed")
+                self._give_up(problem or "it comes back each time that it is removed", unsaid)
                 return False
             if problem:
                 log.warning("not healed yet: %s", problem)
@@ -102,9 +105,9 @@ class Aftermath:
                 looks, troubles = 0, troubles + 1
                 self._log_in()
                 continue
-            if removed or not self._on_record:
-                self._healed(removed, ", ".join(removed) or "nothing was in place")
-            looks, troubles = 1 if removed else looks + 1, 0
+            if unsaid or not self._on_record:
+                self._healed(", ".join(unsaid) or "nothing was in place")
+            looks, troubles, unsaid = 1 if removed else looks + 1, 0, []
             if looks > len(QUIET_PAUSES_S):
                 return True
             self.clock.sleep(QUIET_PAUSES_S[looks - 1])
@@ -130,7 +133,7 @@ class Aftermath:
             return [], one_line(error)
         return report.removed, "; ".join(report.left)
 
-    def _healed(self, removed: tuple[str, ...] | list[str], what: str) -> None:
+    def _healed(self, what: str) -> None:
         """Put on record that nothing is left: what was there, and when."""
         took = f"{self._since_s():.1f} s"
         again = "again: " if self._on_record else ""
@@ -143,9 +146,10 @@ class Aftermath:
             self._seal(f"{self._why}; {what if what == GONE else f'the guardian {did}'}")
         self._on_record = True
 
-    def _give_up(self, problem: str) -> None:
+    def _give_up(self, problem: str, removed: Sequence[str]) -> None:
         since = f"{self._since_s():.0f} s"
-        text = f"LEFT BROKEN for {since}: {problem}; to finish the work: {self._command()}"
+        done = f" (removed: {', '.join(removed)})" if removed else ""
+        text = f"LEFT BROKEN for {since}: {problem}{done}; to finish the work: {self._command()}"
         log.error("%s", text)
         self._write(SOURCE, "heal", "failed", text)
         if self._on_record:

@@ -8,12 +8,15 @@ and is never carried out. Loads nothing of the tool, which runs in a child.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +27,8 @@ from runner.model.fault import ChaosToolkit, Fault
 from runner.process import die_with_parent
 from runner.readback import read_journal
 from runner.store import to_json, write_atomically
+
+log = logging.getLogger(__name__)
 
 PLACE: Final = "seatrial-place"
 """The extension that says, relative to the fault's folder, where relative paths count from."""
@@ -38,6 +43,13 @@ PLAY_DEADLINE_S: Final = 12.0
 ASK_S: Final = 5.0
 """How long a child that is past its deadline may take to end by itself."""
 
+JOURNAL: Final = "rollbacks-journal.json"
+TURN: Final = "rollbacks.lock"
+TURN_S: Final = PLAY_DEADLINE_S + ASK_S
+"""How long somebody else's replay is waited for: as long as one may take."""
+
+_TURN_STEP_S: Final = 0.1
+
 
 def play_rollbacks(
     folder: Path,
@@ -45,18 +57,22 @@ def play_rollbacks(
     *,
     python: str = sys.executable,
     deadline_s: float = PLAY_DEADLINE_S,
+    turn_s: float = TURN_S,
 ) -> list[str]:
     """Play the rollbacks of a fault again, and take its marker away if all of them succeeded.
 
     They are carried out by ``chaos run``, in a child that is bounded in time. Can be repeated: the
-    rollbacks bear that, and without a marker there is nothing to take away.
+    rollbacks bear that, and without a marker there is nothing to take away. Two at a time, as of a
+    guardian and of an orphaned heal, take turns: who finds that the other one has succeeded while
+    it waited has nothing to do any more.
 
     Args:
         folder: The fault's own folder, ``chaos/<fault>`` of its run's.
         environment: Of the child: ``KUBECONFIG`` and ``KUBERNETES_CONTEXT`` of the target, and the
             variables that the fault's configuration and secrets name. Default: our own.
         python: Interpreter that has the tool and this package.
-        deadline_s: Bound, in seconds.
+        deadline_s: Bound of the child, in seconds.
+        turn_s: Bound of the wait for somebody else's replay, in seconds; then ours is played.
 
     Returns:
         Why the fault is not undone, in sentences; empty when it is.
@@ -72,16 +88,81 @@ def play_rollbacks(
     if missing := unset_variables(*parts, env):
         return [f"the rollbacks need {', '.join(missing)}, which the environment lacks"]
     replay = _without_method(experiment)
-    journal = folder / "rollbacks-journal.json"
     env[EFFECTS_ENV] = str((folder / "effects.jsonl").resolve())
+    journal = folder / JOURNAL
+    found = _version(journal)
+    with _turn(folder, turn_s) as (waited, descriptors):
+        # What was there before we waited says nothing about now.
+        fresh = waited and _version(journal) not in (None, found)
+        if fresh and not _judged(journal, len(replay["rollbacks"]), ""):
+            return []
+        argv = _replay_argv(python, folder.resolve())
+        return _play(argv, replay, folder, env, deadline_s=deadline_s, descriptors=descriptors)
+
+
+def _play(
+    argv: list[str],
+    replay: dict[str, Any],
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    deadline_s: float,
+    descriptors: tuple[int, ...],
+) -> list[str]:
+    """Carry out ``replay``; why the fault is not undone."""
+    journal = folder / JOURNAL
     try:
         journal.unlink(missing_ok=True)  # An old one must not be taken for the new one.
         write_atomically(folder / "rollbacks.json", to_json(replay))
-        argv = _replay_argv(python, folder.resolve())
-        problem = _bounded(argv, folder, env, _place(replay, folder), deadline_s)
+        cwd = _place(replay, folder)
+        problem = _bounded(argv, folder, env, cwd, deadline_s=deadline_s, descriptors=descriptors)
     except OSError as error:
         return [f"the rollbacks cannot be played: {error}"]
     return _judged(journal, len(replay["rollbacks"]), problem)
+
+
+@contextlib.contextmanager
+def _turn(folder: Path, turn_s: float) -> Iterator[tuple[bool, tuple[int, ...]]]:
+    """Let one replay at a time go on: whether another was waited for, and the lock, if it is ours.
+
+    The lock is handed to the child, so that it lasts until the child has ended, too. Where it
+    cannot be had, in time or at all, we go on without: the rollbacks bear to be repeated, and not
+    to play them may leave the fault.
+    """
+    waited = False
+    ours: tuple[int, ...] = ()
+    try:
+        descriptor = os.open(folder / TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        log.warning("the rollbacks are played without a lock: %s", error)
+        yield waited, ()
+        return
+    try:
+        until_s = time.monotonic() + turn_s
+        while not ours:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = (descriptor,)
+            except BlockingIOError:
+                waited = True
+                if time.monotonic() >= until_s:
+                    log.warning("somebody else plays the rollbacks for more than %g s", turn_s)
+                    break
+                time.sleep(_TURN_STEP_S)
+            except OSError as error:  # A file system that has no locks.
+                log.warning("the rollbacks are played without a lock: %s", error)
+                break
+        yield waited, ours
+    finally:
+        os.close(descriptor)
+
+
+def _version(journal: Path) -> tuple[int, int] | None:
+    """What tells a journal from the one before it; None when there is none."""
+    with contextlib.suppress(OSError):
+        found = journal.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _without_method(experiment: dict[str, Any]) -> dict[str, Any]:
@@ -121,14 +202,20 @@ def _replay_argv(python: str, folder: Path) -> list[str]:
     return [
         *(python, "-P", "-m", "chaostoolkit", "--no-version-check", "--no-log-file"),
         *("--settings", str(folder / "no-settings.yaml")),
-        *("run", "--journal-path", str(folder / "rollbacks-journal.json")),
+        *("run", "--journal-path", str(folder / JOURNAL)),
         *("--rollback-strategy", "always"),
         str(folder / "rollbacks.json"),
     ]
 
 
 def _bounded(
-    argv: list[str], folder: Path, env: Mapping[str, str], cwd: Path, deadline_s: float
+    argv: list[str],
+    folder: Path,
+    env: Mapping[str, str],
+    cwd: Path,
+    *,
+    deadline_s: float,
+    descriptors: tuple[int, ...],
 ) -> str:
     """Run the child in a session of its own; what went wrong, or empty. Nothing of it stays."""
     with (folder / "chaos.log").open("ab") as out:
@@ -141,6 +228,7 @@ def _bounded(
             cwd=cwd,
             # Ctrl-C in the terminal must not reach it: an undo is finished.
             start_new_session=True,
+            pass_fds=descriptors,
             preexec_fn=die_with_parent(signal.SIGUSR1),  # noqa: PLW1509
         )
         problem = ""

@@ -45,10 +45,19 @@ DISMISSED, LEFT, HEAL = "dismissed", "left", "heal"
 End = Literal["dismissed", "left", "gone"]
 
 
+SAY_AGAIN_LOOKS = 5
+"""A word that still holds is said again after so many looks: one may be lost."""
+
+_saying = threading.Lock()
+"""Answers and words come from two threads, and a line may take more than one write."""
+
+
 def say(**line: object) -> None:
-    """One line to the runner, if it is still there."""
-    with contextlib.suppress(OSError):
-        os.write(sys.stdout.fileno(), (json.dumps(line) + "\n").encode())
+    """One line to the runner, whole, if it is still there."""
+    rest = (json.dumps(line) + "\n").encode()
+    with _saying, contextlib.suppress(OSError):
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 @dataclass(slots=True)
@@ -93,15 +102,16 @@ class Guardian:
             self.say(to=int(number), healed=asdict(report))
 
     def keep_lookout(self, lookout: Lookout, every_s: float = LOOK_S) -> None:
-        """Look at the switch and the Lease until the end, and tell each new word once."""
-        told = ""
+        """Look at the switch and the Lease until the end; tell each new word, and now and then."""
+        told, since = "", 0
         while not self._over.is_set():
             try:
                 word = lookout.look()
             except Exception:  # Whatever it was: the next look may do better.
                 log.exception("the lookout failed")
                 word = ""
-            if word and word != told:
+            since = since + 1 if word == told else 0
+            if word and since % SAY_AGAIN_LOOKS == 0:
                 self.say(word=word)
             told = word
             self._over.wait(every_s)

@@ -258,8 +258,9 @@ def test_each_request_to_heal_has_its_answer(tmp_path: Path) -> None:
     assert cluster.spec("payment-api") == virtual_service()
 
 
-def test_a_word_is_told_once_and_a_lookout_that_fails_looks_again(tmp_path: Path) -> None:
-    """Goal: the watch never ends before the run. Method: an error, then a word that stays."""
+def test_a_word_is_told_now_and_then_and_a_lookout_that_fails_looks_again(tmp_path: Path) -> None:
+    """Goal: the watch never ends before the run, and a word that was lost is said again. Method: an
+    error, then a word that stays for seven looks."""
     said: list[dict[str, Any]] = []
     guardian = Guardian(
         FakeCluster(), NAMESPACE, RunDir(tmp_path), say=lambda **one: said.append(one)
@@ -272,13 +273,38 @@ def test_a_word_is_told_once_and_a_lookout_that_fails_looks_again(tmp_path: Path
             Odd.looks += 1
             if Odd.looks == 1:
                 raise ValueError("what nobody thought of")
-            if Odd.looks == 4:
+            if Odd.looks == 8:
                 guardian.end_lookout()
             return "enough"
 
     guardian.keep_lookout(Odd(FakeCluster(), NAMESPACE, "run"), every_s=0.0)
-    assert said == [{"word": "enough"}]
-    assert Odd.looks == 4
+    assert said == [{"word": "enough"}] * 2
+    assert Odd.looks == 8
+
+
+def test_lines_of_two_threads_are_not_mixed(tmp_path: Path) -> None:
+    """Goal: no word is lost in an answer. Method: a program whose threads say lines that are longer
+    than a pipe; are all of them JSON?"""
+    program = """
+        import threading
+        from runner.chaos.guardian import say
+        def talk(who):
+            for number in range(20):
+                say(who=who, number=number, text=who * 100_000)
+        threads = [threading.Thread(target=talk, args=(who,)) for who in "ab"]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted((line["who"], line["number"], len(line["text"])) for line in said) == [
+        (who, number, 100_000) for who in "ab" for number in range(20)
+    ]
 
 
 def test_a_sandbox_is_gone_with_its_folder_or_its_lock(tmp_path: Path) -> None:

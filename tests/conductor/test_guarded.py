@@ -82,6 +82,9 @@ def test_one_that_dies_is_replaced(tmp_path: Path) -> None:
     assert notes(recording) == [("lost", "it ended by signal 9: fake guardian")]
     assert [guardian.code for guardian in world.guardians] == [-9, 0]
     assert world.unguarded == []
+    first, second = (i for i, name in enumerate(world.effects) if name == "guard")
+    assert "dismiss" in world.effects[first:second]  # Its private folder is not left.
+    assert world.effects.count("dismiss") == 2
 
 
 class Dying(FakeInjector):
@@ -142,15 +145,16 @@ def test_one_that_does_not_get_ready_is_waited_for_with_a_bound(tmp_path: Path) 
     assert "start" not in world.effects
 
 
+class SecondIsSlow(FakeInjector):
+    def guard(self, run_id: str, target: TargetInfo, folder: Path) -> Guardian:
+        kind = Slow if self.world.guardians else FakeInjector
+        return kind.guard(self, run_id, target, folder)
+
+
 def test_a_fault_waits_for_a_new_one_and_is_given_up_at_its_start(tmp_path: Path) -> None:
     """Goal: not even for a moment without. Method: it dies before the first fault, and the next
     one is slow."""
     world = FakeWorld()
-
-    class Second(FakeInjector):
-        def guard(self, run_id: str, target: TargetInfo, folder: Path) -> Guardian:
-            kind = Slow if self.world.guardians else FakeInjector
-            return kind.guard(self, run_id, target, folder)
 
     def kill() -> None:
         world.guardians[0].code = -9
@@ -159,11 +163,47 @@ def test_a_fault_waits_for_a_new_one_and_is_given_up_at_its_start(tmp_path: Path
         carry_out(
             world,
             tmp_path,
-            ports=replace(world.ports(), faults=Second(world)),
+            ports=replace(world.ports(), faults=SecondIsSlow(world)),
             watch=once_at(2.0, kill),
         )
     assert "inject" not in world.effects
     assert world.clock.now_s == pytest.approx(17.5, abs=0.2)  # And the last scrape.
+
+
+@pytest.mark.parametrize(("dies_at_s", "ends_at_s"), [(10.0, 14.0), (14.4, 14.4), (14.7, 14.7)])
+def test_a_child_that_waits_is_called_back_when_nobody_guards_the_run(
+    tmp_path: Path, dies_at_s: float, ends_at_s: float
+) -> None:
+    """Goal: a guardian that dies between the start of the child and that of the fault. Method: the
+    child of the first fault starts at 9 s, its fault at 15 s; is it ever in place?"""
+    world = FakeWorld()
+    seen: set[str] = set()
+    die = once_at(dies_at_s, lambda: setattr(world.guardians[0], "code", -9))
+
+    def watch(status: Status) -> None:
+        die(status)
+        seen.update(world.active_faults)
+
+    ports = replace(world.ports(), faults=SecondIsSlow(world))
+    with pytest.raises(FaultError, match="01-pod-kill is called back: the run has no guardian"):
+        carry_out(world, tmp_path, ports=ports, watch=watch)
+    world.clock.sleep(10.0)
+    assert (seen, world.active_faults) == (set(), frozenset())
+    fault = world.faults["01-pod-kill"]
+    assert fault.killed_at_s is not None
+    assert fault.starts_at_s - fault.killed_at_s == pytest.approx(15.0 - ends_at_s, abs=0.25)
+    events = only_run(tmp_path).read_events()
+    assert unhealed(events) == frozenset()
+    assert "recalled" in [e.action for e in events if e.source == "01-pod-kill"]
+
+
+def test_a_child_that_waits_goes_on_under_the_next_guardian(tmp_path: Path) -> None:
+    """Goal: a guardian that is replaced in time costs nothing. Method: it dies 3 s ahead."""
+    world = FakeWorld()
+    kill = once_at(12.0, lambda: setattr(world.guardians[0], "code", -9))
+    _, recording = carry_out(world, tmp_path, watch=kill)
+    assert recording.manifest.state == "recorded"
+    assert "recalled" not in [e.action for e in recording.events]
 
 
 @pytest.mark.parametrize("crash", [True, False])
