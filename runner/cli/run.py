@@ -278,7 +278,10 @@ def _print_evaluation(evaluation: Evaluation, output: str) -> None:
 
 @contextmanager
 def _signals_set(view: View) -> Iterator[StopRequest]:
-    """SIGINT, SIGTERM and SIGHUP ask the run to stop and heal; a second one does not skip that."""
+    """SIGINT, SIGTERM and SIGHUP ask the run to stop and heal; a second one does not skip that.
+
+    A SIGHUP that is ignored already stays so: who says ``nohup`` wants the run to go on.
+    """
     stop = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -290,7 +293,9 @@ def _signals_set(view: View) -> Iterator[StopRequest]:
             stop.reason = "interrupted" if number == signal.SIGINT else "terminated"
             view.say("stopping the load and healing")
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield stop

@@ -202,6 +202,7 @@ class Command:
 
         def take_terminal() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # Also where the tests ran under nohup.
 
         process = subprocess.Popen(
             [*program, *argv],
@@ -211,7 +212,7 @@ class Command:
             stdout=terminal.inner,
             stderr=terminal.inner,
             start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509 - it makes one system call
+            preexec_fn=take_terminal,  # noqa: PLW1509 - it makes two system calls
         )
         terminal.took_over()
         return cls(place, argv, process, terminal.file, terminal.file, time.monotonic())
