@@ -271,3 +271,16 @@ def test_every_shipped_experiment_is_valid_and_named_for_editors(run: Run, path:
     assert run("validate", str(path))[0] == 0
     first = path.read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=../docs/experiment.schema.json"
+
+
+def test_doctor_looks_at_a_cluster_that_no_file_names(run: Run, tmp_path: Path) -> None:
+    """Goal: the same flags as of run. Method: too few of them; then all, with a kubeconfig that is
+    not there."""
+    flags = ["--context", "eu-9", "--kubeconfig", str(tmp_path / "gone"), "-n", "shop"]
+    code, _, err = run("doctor", *flags)
+    assert code == 2
+    assert "missing --ingress, --prometheus" in err
+    urls = ["--ingress", "http://127.0.0.1:9", "--prometheus", "http://127.0.0.1:9"]
+    code, out, _ = run("doctor", *flags, *urls, "-o", "json")
+    assert code == 3
+    assert any("gone" in row["found"] for row in json.loads(out) if row["state"] == "missing")
