@@ -117,15 +117,18 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the units in parallel, then the sandbox's tests one by one, both to their end."""
+    """Run the units, then tests of real parts: some two at a time, some one by one; all of them."""
     setup(need_prometheus=True)
+    two = ("-n", "2", "--dist", "loadfile")
     steps = {
         "units": ("-n", "2", "-m", "not sandbox"),
-        "sandbox": ("-n", "0", "-m", "sandbox"),
+        "sandbox, two at a time": (*two, "-m", "sandbox and side_by_side"),
+        "sandbox": ("-n", "0", "-m", "sandbox and not side_by_side"),
     }
-    codes, reports = [], []
+    codes: list[int] = []
+    reports: list[str] = []
     for name, options in steps.items():
-        report = TOOLS / f"junit-{name}.xml"
+        report = TOOLS / f"junit-{len(codes)}.xml"
         report.unlink(missing_ok=True)
         say(f"test: {name}")
         codes.append(

@@ -35,7 +35,11 @@ settings.register_profile("seatrial", deadline=None)
 settings.load_profile("seatrial")
 
 ROOT = Path(__file__).resolve().parents[1]
-GOLDEN = Path(__file__).resolve().parent / "golden"
+TESTS = Path(__file__).resolve().parent
+GOLDEN = TESTS / "golden"
+SIDE_BY_SIDE = ("chaos", "cli", "contract", "signals")
+"""Folders whose tests of real parts mostly wait, and may do so two at a time."""
+
 DIFF_LINES = 80
 
 FOREIGN_PREFIXES = (
@@ -90,6 +94,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.relative_to(TESTS).parts[0] in SIDE_BY_SIDE:
+            item.add_marker(pytest.mark.side_by_side)
         if item.get_closest_marker("kubectl") and shutil.which("kubectl") is None:
             item.add_marker(pytest.mark.skip(reason="kubectl is not on PATH"))
         if item.get_closest_marker("browser") and not any(map(shutil.which, CHROMIUM_NAMES)):

