@@ -280,21 +280,24 @@ def _anchor(run: RunDir | None) -> float | None:
 
 
 def _watch(outcome: Outcome, before: State, sea: Sea, killed_s: float, command: Command) -> None:
-    """Look four times a second, judge after ten seconds, and wait for the run to be gone."""
+    """Look four times a second, judge after ten seconds, and wait for the run to be gone.
+
+    A run that goes on has its faults until their planned end: there the ten seconds begin, if that
+    is later than the kill.
+    """
     temp, dirty_s, seen_s = command.place.temp, None, killed_s
-    while (now_s := time.monotonic()) < killed_s + sea.judged_after_s:
+    while (now_s := time.monotonic()) < _due_s(outcome.trial, killed_s, command) + (
+        sea.judged_after_s
+    ):
         if _differences(before, sea):
             dirty_s = now_s
         if command.process.poll() is None or processes_of(temp):
             seen_s = now_s
         time.sleep(POLL_S)
     outcome.residual = _differences(before, sea)
-    end_s = killed_s
-    trial = outcome.trial
-    if not EVERY[trial.kill].ends_run:
-        end_s += max(0.0, ends_s(trial) - trial.moment_s)
     if dirty_s is not None:
-        outcome.clean_s = max(0.0, dirty_s + POLL_S - end_s)
+        due_s = _due_s(outcome.trial, killed_s, command)
+        outcome.clean_s = max(0.0, dirty_s + POLL_S - due_s)
     outcome.gone_s = max(seen_s, _until_gone(command)) - killed_s
     outcome.code = command.process.poll()
     outcome.processes = [" ".join(p.cmdline()) for p in processes_of(temp)]
@@ -303,6 +306,21 @@ def _watch(outcome: Outcome, before: State, sea: Sea, killed_s: float, command: 
         _start_another(command)
     outcome.files = sorted(str(path.relative_to(temp)) for path in temp.iterdir())
     outcome.later = _differences(before, sea)
+
+
+def _due_s(trial: Trial, killed_s: float, command: Command) -> float:
+    """When nothing should be there any more: the kill, or the faults' end in a run that goes on.
+
+    As long as such a run has not started its load, that is a moment that has not come yet.
+    """
+    if EVERY[trial.kill].ends_run:
+        return killed_s
+    anchor_s = _anchor(command.run)
+    if anchor_s is not None:
+        return max(killed_s, time.monotonic() + anchor_s + ends_s(trial) - time.time())
+    if command.process.poll() is not None:
+        return killed_s
+    return min(time.monotonic(), killed_s + END_BOUND_S)
 
 
 def _start_another(command: Command) -> None:
