@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    field_validator,
     model_validator,
 )
 
@@ -46,6 +45,16 @@ def _whole_seconds(value: float) -> float:
 
 Grace = Annotated[Duration, AfterValidator(_whole_seconds)]
 DnsName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["order-api"])]
+
+
+def _selector(value: str) -> str:
+    if not all(_SELECTOR_PART.fullmatch(part.strip()) for part in value.split(",")):
+        raise ValueError(f"{value!r} is not a label selector such as app=order-api,tier=web")
+    return value
+
+
+Selector = Annotated[str, AfterValidator(_selector)]
+"""A label selector: equality and existence, joined by commas."""
 
 
 class _Fault(Model):
@@ -80,7 +89,7 @@ class PodKill(_Fault):
     duration: Duration = Field(
         default=30.0, gt=0, description="How long the fault phase lasts: the pods' time to return."
     )
-    selector: str | None = Field(
+    selector: Selector | None = Field(
         default=None,
         description="Label selector of the candidates. Default: the Service's own selector.",
         examples=["app.kubernetes.io/name=order-service"],
@@ -113,11 +122,6 @@ class PodKill(_Fault):
         default=1, ge=0, description="Ready pods that must be left; else nothing is killed."
     )
 
-    @field_validator("selector")
-    @classmethod
-    def _selects(cls, value: str | None) -> str | None:
-        return checked_selector(value)
-
     @model_validator(mode="after")
     def _repeats(self) -> PodKill:
         if self.count == EVERY_POD and self.min_healthy > 0:
@@ -146,18 +150,6 @@ class PodKill(_Fault):
     def moments(self, seed: int) -> tuple[float, ...]:
         """Seconds from the fault's start at which pods are killed, with the planned seed."""
         return kill_moments(self.duration, self.every, self.jitter, seed)
-
-
-def checked_selector(value: str | None) -> str | None:
-    """``value``, if it is a label selector or None.
-
-    Raises:
-        ValueError: When it is something else.
-    """
-    parts = [] if value is None else value.split(",")
-    if value is not None and not all(_SELECTOR_PART.fullmatch(part.strip()) for part in parts):
-        raise ValueError(f"{value!r} is not a label selector such as app=order-api,tier=web")
-    return value
 
 
 class _HttpFault(_Fault):
@@ -305,7 +297,7 @@ class Drain(_NodeFault):
     grace_period: Grace | None = Field(
         default=None, ge=0, description="Grace of evicted pods. Default: each pod's own."
     )
-    selector: str | None = Field(
+    selector: Selector | None = Field(
         default=None,
         description="Evict only pods with these labels. Default: all of the namespace on the node.",
     )
@@ -314,11 +306,6 @@ class Drain(_NodeFault):
         description="Drain the node although no other one takes pods: those that are evicted stay "
         "away until the fault is over. Otherwise such a drain is refused.",
     )
-
-    @field_validator("selector")
-    @classmethod
-    def _selects(cls, value: str | None) -> str | None:
-        return checked_selector(value)
 
 
 class NetworkDeny(_Fault):

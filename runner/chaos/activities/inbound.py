@@ -10,8 +10,8 @@ from runner.chaos import envoyfilter, labelled
 from runner.chaos.activities.around import activity
 from runner.chaos.activities.holding import hold
 from runner.chaos.activities.owning import place, placed, selector_of, tag_of
-from runner.chaos.activities.requests import Headers
-from runner.chaos.activities.shared import BY_HAND, connect, make_tag
+from runner.chaos.activities.requests import Headers, http_tag
+from runner.chaos.activities.shared import BY_HAND, connect
 from runner.chaos.annotation import Tag, fault_key
 from runner.chaos.client import Cluster, edit, patiently
 from runner.chaos.effects import log, record
@@ -73,17 +73,9 @@ def delay_inbound_requests(
     Returns:
         The EnvoyFilter, and the pods in front of which it acts, as ``pod/<name>``.
     """
+    scope = {"service": service, "headers": conditions(headers)}
     config = envoyfilter.delay_config(delay_s, percent)
-    tag = make_tag(
-        run,
-        fault or f"http-delay-{service}",
-        owner=owner,
-        expires_at_wall_s=expires_at_wall_s,
-        service=service,
-        headers=conditions(headers),
-        block=config,
-        kind="http-delay",
-    )
+    tag = http_tag("http-delay", run, fault, owner, expires_at_wall_s, block=config, **scope)
     cluster, bounds = connect(kubeconfig, context), at_most(max_pods, max_percent, min_healthy)
     return _inject(cluster, namespace, tag, count=count, seed=seed, bounds=bounds, effects=effects)
 
@@ -114,17 +106,9 @@ def abort_inbound_requests(
     Arguments and result are those of :func:`delay_inbound_requests`; ``status`` is the HTTP status,
     and ``fault`` is ``http-abort-<service>`` by default.
     """
+    scope = {"service": service, "headers": conditions(headers)}
     config = envoyfilter.abort_config(status, percent)
-    tag = make_tag(
-        run,
-        fault or f"http-abort-{service}",
-        owner=owner,
-        expires_at_wall_s=expires_at_wall_s,
-        service=service,
-        headers=conditions(headers),
-        block=config,
-        kind="http-abort",
-    )
+    tag = http_tag("http-abort", run, fault, owner, expires_at_wall_s, block=config, **scope)
     cluster, bounds = connect(kubeconfig, context), at_most(max_pods, max_percent, min_healthy)
     return _inject(cluster, namespace, tag, count=count, seed=seed, bounds=bounds, effects=effects)
 

@@ -60,15 +60,8 @@ def delay_requests(
         The VirtualServices that were changed, as ``virtualservice/<name>``.
     """
     block = virtualservice.delay_block(delay_s, percent)
-    tag = make_tag(
-        run,
-        fault or f"http-delay-{service}",
-        kind="http-delay",
-        owner=owner,
-        expires_at_wall_s=expires_at_wall_s,
-        block=block,
-        **scope_of(service, headers, source, route),
-    )
+    scope = scope_of(service, headers, source, route)
+    tag = http_tag("http-delay", run, fault, owner, expires_at_wall_s, block=block, **scope)
     return _inject(connect(kubeconfig, context), namespace, tag, effects)
 
 
@@ -96,15 +89,8 @@ def abort_requests(
     ``fault`` is ``http-abort-<service>`` by default.
     """
     block = virtualservice.abort_block(status, percent)
-    tag = make_tag(
-        run,
-        fault or f"http-abort-{service}",
-        kind="http-abort",
-        owner=owner,
-        expires_at_wall_s=expires_at_wall_s,
-        block=block,
-        **scope_of(service, headers, source, route),
-    )
+    scope = scope_of(service, headers, source, route)
+    tag = http_tag("http-abort", run, fault, owner, expires_at_wall_s, block=block, **scope)
     return _inject(connect(kubeconfig, context), namespace, tag, effects)
 
 
@@ -196,6 +182,26 @@ def affected(cluster: Cluster, namespace: str, wanted: Tag) -> list[Object]:
         f"looked at: {names or 'none there'}",
         accepted=f"a route with the destination host {service} or {service}.{namespace}.svc…",
     )
+
+
+def http_tag(
+    kind: str, run: str, fault: str, owner: str, expires_at_wall_s: float | None, **more: Any
+) -> Tag:
+    """The tag of a fault on requests, on either side; its id is ``<kind>-<service>`` by default.
+
+    Args:
+        kind: ``http-delay`` or ``http-abort``.
+        run: Id of the run.
+        fault: Id of the fault in it; empty for the default.
+        owner: Who is responsible.
+        expires_at_wall_s: Unix time of its expiry; None for an hour from now.
+        more: Other fields of the tag, the ``service`` among them.
+
+    Raises:
+        FaultError: When its time is over already.
+    """
+    name = fault or f"{kind}-{more['service']}"
+    return make_tag(run, name, owner=owner, expires_at_wall_s=expires_at_wall_s, kind=kind, **more)
 
 
 def scope_of(
