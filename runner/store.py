@@ -30,6 +30,10 @@ from runner.readback import json_file, json_lines, read_journal, read_load_recor
 
 M = TypeVar("M", bound=Model)
 
+FAULT_EXPERIMENT, FAULT_JOURNAL = "experiment.json", "journal.json"
+FAULT_EFFECTS, FAULT_LOG = "effects.jsonl", "chaos.log"
+"""Files in a fault's folder, which its child writes."""
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` such that a reader sees all of it or the old content.
@@ -226,11 +230,11 @@ class RunDir:
 
     def _read_fault(self, fault_id: str) -> FaultRecord:
         folder = self.fault_dir(fault_id)
-        journal_path = folder / "journal.json"
+        journal_path = folder / FAULT_JOURNAL
         status, failed = read_journal(journal_path) if journal_path.exists() else ("", ())
         effects = tuple(
-            self._validate(Effect, record, folder / "effects.jsonl")
-            for record in json_lines(folder / "effects.jsonl")
+            self._validate(Effect, record, folder / FAULT_EFFECTS)
+            for record in json_lines(folder / FAULT_EFFECTS)
         )
         return FaultRecord(
             id=fault_id,

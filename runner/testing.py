@@ -23,6 +23,7 @@ from runner.model.guard import Reading
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import ClockAnchor, Signals, TargetInfo
 from runner.ports import Guardian, HealJob, HealReport, Job, LoadJob, Ports
+from runner.store import FAULT_EFFECTS, FAULT_JOURNAL
 
 T = TypeVar("T")
 EPOCH_S = 1_700_000_000.0
@@ -229,7 +230,7 @@ class FakeFault:
             return
         self.written = True
         journal = {"status": "completed", "deviated": False, "run": [], "rollbacks": []}
-        (self.workdir / "journal.json").write_text(json.dumps(journal), encoding="utf-8")
+        (self.workdir / FAULT_JOURNAL).write_text(json.dumps(journal), encoding="utf-8")
         whole: tuple[tuple[str, float], ...] = (
             ("injected", self.starts_at_s),
             ("verified", self.starts_at_s + 0.1),
@@ -250,7 +251,7 @@ class FakeFault:
             ).model_dump_json()
             for what, at_s in whole
         )
-        (self.workdir / "effects.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (self.workdir / FAULT_EFFECTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from runner.model.activity import environment_names, unset_variables
 from runner.model.fault import ChaosToolkit, Fault
 from runner.process import die_with_parent
 from runner.readback import read_journal
-from runner.store import to_json, write_atomically
+from runner.store import FAULT_EFFECTS, FAULT_EXPERIMENT, FAULT_LOG, to_json, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def play_rollbacks(
         Why the fault is not undone, in sentences; empty when it is.
     """
     try:
-        experiment = _read(folder / "experiment.json")
+        experiment = _read(folder / FAULT_EXPERIMENT)
     except FaultError as error:
         return [error.message]
     if not experiment.get("rollbacks"):
@@ -88,7 +88,7 @@ def play_rollbacks(
     if missing := unset_variables(*parts, env):
         return [f"the rollbacks need {', '.join(missing)}, which the environment lacks"]
     replay = _without_method(experiment)
-    env[EFFECTS_ENV] = str((folder / "effects.jsonl").resolve())
+    env[EFFECTS_ENV] = str((folder / FAULT_EFFECTS).resolve())
     journal = folder / JOURNAL
     found = _version(journal)
     with _turn(folder, turn_s) as (waited, descriptors):
@@ -218,7 +218,7 @@ def _bounded(
     descriptors: tuple[int, ...],
 ) -> str:
     """Run the child in a session of its own; what went wrong, or empty. Nothing of it stays."""
-    with (folder / "chaos.log").open("ab") as out:
+    with (folder / FAULT_LOG).open("ab") as out:
         child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ from runner.model.faultmark import EXPIRY_MARGIN_S, heal_command
 from runner.model.recording import TargetInfo
 from runner.ports import HealReport
 from runner.private import PrivateFolder, held
-from runner.store import RunDir
+from runner.store import FAULT_EFFECTS, RunDir
 
 HEAL_ATTEMPTS = 3
 HEAL_DEADLINE_S = 10.0
@@ -123,7 +123,7 @@ def changed_subjects(workdir: Path) -> list[str]:
     Never raises: what cannot be read is not known.
     """
     try:
-        lines = (workdir / "effects.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (workdir / FAULT_EFFECTS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     changed: dict[str, None] = {}

@@ -25,7 +25,14 @@ from runner.model.recording import TargetInfo
 from runner.ports import HealReport
 from runner.private import PrivateFolder, held
 from runner.process import ChildProcess
-from runner.store import to_json, write_atomically
+from runner.store import (
+    FAULT_EFFECTS,
+    FAULT_EXPERIMENT,
+    FAULT_JOURNAL,
+    FAULT_LOG,
+    to_json,
+    write_atomically,
+)
 
 __all__ = ["ChaosChild", "ToolkitInjector", "chaos_argv", "child_environment", "heal_target"]
 
@@ -92,14 +99,14 @@ class ToolkitInjector:
         named, cwd = child_of(fault.fault, os.environ)
         workdir.mkdir(parents=True, exist_ok=True)
         folder = workdir.resolve()
-        write_atomically(folder / "experiment.json", to_json(placed(experiment, cwd, folder)))
+        write_atomically(folder / FAULT_EXPERIMENT, to_json(placed(experiment, cwd, folder)))
         private = PrivateFolder()
-        extra = {"SEATRIAL_EFFECTS": str(folder / "effects.jsonl"), "SEATRIAL_RUN_ID": run_id}
+        extra = {"SEATRIAL_EFFECTS": str(folder / FAULT_EFFECTS), "SEATRIAL_RUN_ID": run_id}
         try:
             with held(private.path, Path(target.kubeconfig).parent) as descriptors:
                 child = ChildProcess(
                     chaos_argv(self.python, folder),
-                    log=folder / "chaos.log",
+                    log=folder / FAULT_LOG,
                     env=named | child_environment(os.environ, target, private.path) | extra,
                     cwd=cwd or private.path,
                     stop_signal=signal.SIGUSR1,
@@ -137,9 +144,9 @@ def chaos_argv(python: str, workdir: Path) -> list[str]:
     return [
         *(python, "-P", "-m", "chaostoolkit", "--no-version-check", "--no-log-file"),
         *("--settings", str(workdir / "no-settings.yaml")),
-        *("run", "--journal-path", str(workdir / "journal.json")),
+        *("run", "--journal-path", str(workdir / FAULT_JOURNAL)),
         *("--rollback-strategy", ROLLBACK_STRATEGY, "--hypothesis-strategy", GATE_STRATEGY),
-        str(workdir / "experiment.json"),
+        str(workdir / FAULT_EXPERIMENT),
     ]
 
 
