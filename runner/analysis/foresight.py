@@ -59,7 +59,7 @@ def _mesh_needed(phase: Phase, plan: Plan) -> str:
         return "the proof of the fault"
     for objective in plan.experiment.objectives:
         mesh = objective.effective_source == "mesh" and objective.bound.sli != "recovery"
-        if mesh and phase.name in objective.during:
+        if mesh and phase.name in objective.phases:
             return repr(objective.objective)
     return ""
 
@@ -195,7 +195,8 @@ def _twice(plan: Plan) -> Iterator[Mistake]:
 def _meaning(objective: Objective) -> object:
     bound = objective.bound
     return (
-        (bound.sli, bound.statistic, bound.operator, bound.value),
+        (bound.sli, bound.statistic, bound.operator, bound.reference or bound.value),
         (objective.of, objective.service, objective.effective_source, objective.stage),
+        (objective.other_than, objective.sustained, objective.until),
         frozenset(objective.during),
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from runner.analysis.livearrivals import LiveArrivals
 from runner.analysis.stats import statistic_s
+from runner.model.bound import Bound
 from runner.model.guard import LOAD_WINDOW_S
 from runner.model.histogram import merged, quantile_us
-from runner.model.objective import Bound
 from runner.model.recording import LoadRow
 
 ANSWERED = ("success", "http_4xx", "http_5xx")

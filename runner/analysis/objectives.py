@@ -19,8 +19,9 @@ from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, phase_label
 from runner.analysis.words import capitalised, compared, count, figure, listed
 from runner.mistakes import closest
+from runner.model.bound import Bound
 from runner.model.evaluation import Finding, Part, Verdict, worst
-from runner.model.objective import JUDGED_PHASES, Bound, Objective
+from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan
 from runner.model.recording import PhaseSignal, Recording
 
@@ -113,7 +114,7 @@ def judge(objective: Objective, evidence: Evidence) -> Finding:
 
 def _absent_parts(objective: Objective, plan: Plan) -> list[tuple[Part, str, str]]:
     """A part for each phase that the objective asks for by name and the run does not have."""
-    if set(objective.during) == set(JUDGED_PHASES):
+    if objective.everywhere:
         return []  # Wherever it applies: no phase in particular is asked for.
     present = {phase.name for phase in plan.phases}
     return [
@@ -128,7 +129,7 @@ def _absent_parts(objective: Objective, plan: Plan) -> list[tuple[Part, str, str
             name,
             "",
         )
-        for name in dict.fromkeys(objective.during)
+        for name in objective.phases
         if name not in present
     ]
 
@@ -151,7 +152,7 @@ def _not_judged(objective: Objective) -> Finding:
     what = (
         "fault to recover from"
         if objective.bound.sli == "recovery"
-        else (f"{' or '.join(objective.during)} phase")
+        else (f"{' or '.join(objective.phases)} phase")
     )
     what += "" if objective.stage is None else f" in stage {objective.stage}"
     return _finding(
@@ -172,7 +173,7 @@ def _finding(objective: Objective, *, verdict: Verdict, reason: str, **known: ob
         "source": objective.effective_source,
         "operator": bound.operator,
         "bound": bound.value,
-        "warn": None if objective.warn is None else objective.warn_value,
+        "warn": None if objective.warn_bound is None else objective.warn_bound.value,
         "unit": bound.unit,
         **known,
     }
@@ -232,8 +233,8 @@ def _against(objective: Objective, value: float) -> Verdict:
     if not objective.bound.holds(value):
         return Verdict.FAIL
     if objective.warn is not None:
-        stricter = objective.bound.model_copy(update={"value": objective.warn_value})
-        if not stricter.holds(value):
+        stricter = objective.warn_bound
+        if stricter is not None and not stricter.holds(value):
             return Verdict.WARN
     return Verdict.PASS
 
@@ -382,6 +383,6 @@ def _reason(objective: Objective, part: Part, where: str, parts: int) -> str:
     if part.verdict is Verdict.FAIL:
         return f"{text}; the bound is {bound.operator} {limit}."
     if part.verdict is Verdict.WARN:
-        near = figure(objective.warn_value, bound.unit)
+        near = figure(objective.warn_bound.value, bound.unit) if objective.warn_bound else ""
         return f"{text}: within the bound of {limit}, but past the warning at {near}."
     return f"{text}, within the bound of {limit}."

@@ -139,7 +139,7 @@ def spike_of(found: Sequence[Plateau]) -> Spike | None:
 
 def phases_judged(objective: Objective, plan: Plan) -> tuple[Phase, ...]:
     """The phases that ``objective`` names; of each what lies in its stage, where it names one."""
-    phases = plan.phases_named(*objective.during)
+    phases = plan.phases_named(*objective.phases)
     if objective.stage is None:
         return phases
     cut = (

@@ -18,8 +18,8 @@ from runner.analysis.usl import UslFit, fit_usl
 from runner.analysis.windows import seconds_of
 from runner.analysis.words import count, figure
 from runner.model import experiment
+from runner.model.bound import parse_bound
 from runner.model.histogram import merge_into, quantile_us
-from runner.model.objective import parse_bound
 from runner.model.plan import Plan
 from runner.model.recording import ArrivalSecond, LoadRecord, Recording, SearchStep
 

@@ -17,8 +17,9 @@ from runner.analysis.scaling import replicas_of
 from runner.analysis.searched import DoneStep, Searched, step_quantile_s
 from runner.analysis.usl import UslFit
 from runner.analysis.words import count, figure, listed
+from runner.model.bound import Bound
 from runner.model.evaluation import Finding, Verdict
-from runner.model.objective import Bound, Objective
+from runner.model.objective import Objective
 from runner.model.recording import Recording, Signals
 from runner.model.searchfigures import LawFigure, RateFigure, SearchFigures, StepFigure
 
@@ -170,8 +171,8 @@ def judge_breaking_point(objective: Objective, known: Searched | None) -> Findin
     limit = figure(bound.value, "per_s", 4)
     if low and bound.holds(low):
         held = f"{figure(low, 'per_s', 4)} was shown to hold"
-        if objective.warn is not None and not _with(bound, objective.warn_value).holds(low):
-            near = figure(objective.warn_value, "per_s", 4)
+        if objective.warn_bound is not None and not objective.warn_bound.holds(low):
+            near = figure(objective.warn_bound.value, "per_s", 4)
             text = f"{held}: within the bound of {limit}, but past the warning at {near}."
             return _objective(objective, Verdict.WARN, text, low)
         return _objective(objective, Verdict.PASS, f"{held}, within the bound of {limit}.", low)
@@ -202,7 +203,7 @@ def _objective(
         operator=bound.operator,
         observed=observed,
         bound=bound.value,
-        warn=None if objective.warn is None else objective.warn_value,
+        warn=None if objective.warn_bound is None else objective.warn_bound.value,
         unit=bound.unit,
         margin_ratio=margin,
     )

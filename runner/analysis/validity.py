@@ -130,7 +130,7 @@ def _required(
         services: tuple[str, ...] = (objective.service or ALL_SERVICES,)
         if sli.startswith("saturation") and objective.service is None:
             services = tuple(name for name in signals.services if has_pods(name))
-        for phase in plan.phases_named(*objective.during):
+        for phase in plan.phases_named(*objective.phases):
             yield from ((phase, sli, service) for service in services)
 
 

@@ -20,6 +20,7 @@ from runner.model.evaluation import ArrivalFigures, LoadFigures, ServiceTimes
 from runner.model.histogram import Counts, merge_into, merged
 from runner.model.plan import Phase, Plan
 from runner.model.recording import LoadRecord
+from runner.model.units import format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,8 @@ def seconds_of(start_s: float, end_s: float) -> range:
 
 def phase_label(plan: Plan, phase: Phase) -> str:
     """What a reader calls ``phase``: its name, its faults, and a number where names repeat."""
+    if phase.name == "window":
+        return f"{format_duration(phase.start_s)}..{format_duration(phase.end_s)}"
     if phase.faults:
         return f"{phase.name} {' + '.join(phase.faults)}"
     alike = [other.index for other in plan.phases_named(phase.name) if not other.faults]

@@ -121,7 +121,7 @@ def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]
     for objective in objectives:
         recovery = objective.bound.sli == "recovery"
         if (recovery and phase.name == "recovery") or (
-            not recovery and phase.name in objective.during
+            not recovery and phase.name in objective.phases
         ):
             lines.append(objective.title)
     return lines

@@ -46,6 +46,24 @@ class Part(Model):
     reason: str = ""
 
 
+class Reference(Model):
+    """The figure that a relative objective was compared with.
+
+    Attributes:
+        name: ``baseline``, or the run's name as the objective has it.
+        run_id: The earlier run; empty for the same.
+        observed: The figure there, in the finding's unit; None when there is none.
+        samples: Requests that it rests on.
+        reason: Why there is none; else, what makes the two runs hard to compare, if anything.
+    """
+
+    name: str
+    run_id: str = ""
+    observed: float | None = None
+    samples: float | None = None
+    reason: str = ""
+
+
 class Finding(Model):
     """What one check concluded.
 
@@ -62,6 +80,9 @@ class Finding(Model):
         observed: The decisive figure, in ``unit``; None when there is none.
         bound: What it was compared with, in ``unit``.
         margin_ratio: Distance to the bound as a share of the bound; negative when it was missed.
+        weight: Of an objective: its part in the score.
+        key: Of an objective: whether missing it fails the run whatever the score is.
+        reference: Of a relative objective: what it was compared with.
     """
 
     kind: Literal["validity", "objective", "answer"]
@@ -80,6 +101,9 @@ class Finding(Model):
     unit: Unit = ""
     margin_ratio: float | None = None
     samples: float | None = None
+    weight: float = 1.0
+    key: bool = False
+    reference: Reference | None = None
     parts: Items[Part] = ()
 
 
@@ -197,6 +221,100 @@ class FaultFigure(Model):
     detail: str = ""
 
 
+class RecoveryFigure(Model):
+    """One recovery, as it was seen: what shows that the promises held again, and when.
+
+    Attributes:
+        after: Fault's id, or ``spike``.
+        start_s: Offset at which the clock starts.
+        end_s: Offset at which the view ends.
+        seconds: Time until they held again; None when that was not seen.
+        window_s: Length of the windows that were judged.
+        holds: For each whole second from ``start_s`` on: whether all of them held in the window
+            that begins there.
+        titles: The promises.
+        reason: Why ``seconds`` is None, or what else is to be known.
+    """
+
+    after: str
+    start_s: float
+    end_s: float
+    seconds: float | None = None
+    window_s: float = 0.0
+    holds: Items[bool] = ()
+    titles: Items[str] = ()
+    reason: str = ""
+
+
+class BurnFigure(Model):
+    """How fast one phase burned the error budget.
+
+    Attributes:
+        rate: Error ratio over the ratio that is allowed; at 1 the budget lasts one period. None
+            without requests.
+    """
+
+    label: str
+    phase_index: int
+    start_s: float
+    end_s: float
+    requests: int
+    failures: int
+    rate: float | None = None
+
+
+class BudgetFigures(Model):
+    """The error budget, and what this run would have burned of it.
+
+    Attributes:
+        slo_ratio: Share of requests that succeed by the objective.
+        period_s: Length of the period that it is for.
+        allowed: Requests that may fail in a period; None when the traffic is not known.
+        failed: Requests that failed in this run, all phases but the warmup.
+        share_ratio: ``failed`` as a share of ``allowed``.
+    """
+
+    slo_ratio: float
+    period_s: float
+    allowed: float | None = None
+    failed: int = 0
+    share_ratio: float | None = None
+    phases: Items[BurnFigure] = ()
+
+
+class ViewFigures(Model):
+    """The same thing as the load and as the mesh saw it, in one phase: side by side.
+
+    Attributes:
+        sli: Indicator, such as ``traffic`` or ``latency.p95``.
+        client: As the load saw it, in ``unit``.
+        mesh: As the ingress gateway's proxy saw it.
+        gap_ratio: Their distance as a share of the greater; of errors, the distance itself.
+        tolerance_ratio: The gap that is as expected; None where none is (latencies).
+        reason: Why they differ, where that is known.
+    """
+
+    label: str
+    phase_index: int
+    sli: str
+    unit: Unit
+    client: float | None = None
+    mesh: float | None = None
+    gap_ratio: float | None = None
+    tolerance_ratio: float | None = None
+    reason: str = ""
+
+
+class ScoreFigures(Model):
+    """How the objectives added up, where the experiment has a score."""
+
+    reached: float
+    possible: float
+    share_ratio: float
+    pass_ratio: float
+    warn_ratio: float
+
+
 class Evaluation(Model):
     """Everything that was concluded from one recording."""
 
@@ -218,6 +336,10 @@ class Evaluation(Model):
     failures: Items[FailureFigure] = ()
     faults: Items[FaultFigure] = ()
     search: SearchFigures | None = None
+    recoveries: Items[RecoveryFigure] = ()
+    budget: BudgetFigures | None = None
+    views: Items[ViewFigures] = ()
+    score: ScoreFigures | None = None
 
 
 def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:

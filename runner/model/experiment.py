@@ -6,7 +6,7 @@ offsets, phases and defaults that depend on other parts are the plan's work.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     ConfigDict,
@@ -18,9 +18,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from runner.model.bound import check_direction, parse_bound
 from runner.model.fault import NAME_PATTERN, Fault
 from runner.model.guard import Guard
-from runner.model.objective import Objective, check_direction, parse_bound
+from runner.model.objective import Objective
+from runner.model.ownsignal import OwnSignal
+from runner.model.score import ErrorBudget, ScoreRule
 from runner.model.shape import Items, Model
 from runner.model.units import Duration, Percent, Rate
 
@@ -29,6 +32,9 @@ JUDGED_S = 6.0
 
 SEARCH_PAUSE_S = 3.0
 """Between two steps of a search at most, beside the time for what is still under way."""
+
+SignalName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]{0,60}$")]
+GroupName = Annotated[str, Field(pattern=r"^[^*]{1,100}$")]
 
 LoadModel = Literal["users", "rate", "search", "own"]
 
@@ -248,6 +254,20 @@ class Experiment(Model):
     faults: Items[Fault] = Field(default=(), description="What is broken, and when.")
     objectives: Items[Objective] = Field(
         min_length=1, description="What the service promises. A run that checks nothing is no run."
+    )
+    score: ScoreRule | None = Field(
+        default=None, description="How weights add up. Default: each objective must be met."
+    )
+    budget: ErrorBudget | None = Field(
+        default=None, description="The error budget that 'budget' and 'burn-rate' are shares of."
+    )
+    signals: dict[SignalName, OwnSignal] = Field(
+        default_factory=dict, description="Own signals by name, for 'signal.NAME' in objectives."
+    )
+    groups: dict[GroupName, Items[str]] = Field(
+        default_factory=dict,
+        description="Endpoints by a common name, for 'of' in objectives; patterns with '*' count.",
+        examples=[{"reads": ["GET /api/v1/customers", "GET /api/v1/products*"]}],
     )
     guards: Items[Guard] = Field(default=(), description="When to stop before the end.")
     seed: int = Field(default=1, ge=0, description="Seed of every random choice; recorded.")

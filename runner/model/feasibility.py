@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from runner.model.experiment import Experiment
 from runner.model.faultlint import futile
-from runner.model.objective import JUDGED_PHASES, Objective, PhaseName, promises
+from runner.model.objective import Objective, promises
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
 
 SHORTEST_PHASE_S = 2.0
@@ -208,8 +208,8 @@ def _phase_mistakes(experiment: Experiment) -> list[Mistake]:
     judged = {
         name
         for objective in experiment.objectives
-        for name in objective.during
-        if objective.bound.sli != "recovery"
+        for name in objective.phases
+        if objective.bound.sli not in ("recovery", "alert")
     }
     plan = make_plan(experiment)
     return [
@@ -235,7 +235,7 @@ def edge_of(phase: Phase, plan: Plan) -> tuple[str | int, ...]:
 
 
 def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
-    present = {phase.name for phase in make_plan(experiment).phases}
+    present = {str(phase.name) for phase in make_plan(experiment).phases}
     mistakes = []
     for index, objective in enumerate(experiment.objectives):
         mistakes.extend(_one_objective(index, objective, present, experiment))
@@ -243,7 +243,7 @@ def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
 
 
 def _one_objective(
-    index: int, objective: Objective, present: set[PhaseName], experiment: Experiment
+    index: int, objective: Objective, present: set[str], experiment: Experiment
 ) -> list[Mistake]:
     mistakes = []
     stages = len(experiment.load.stages)
@@ -270,8 +270,8 @@ def _one_objective(
                 "objective on latency or errors of the load, in the baseline or the recovery",
             )
         )
-    elif set(objective.during) != set(JUDGED_PHASES):  # 'all' is: all that there are
-        for name in objective.during:
+    elif not objective.everywhere:  # 'all' is: all that there are
+        for name in objective.phases:
             if name not in present:
                 known = ", ".join(sorted(present))
                 mistakes.append(

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from runner.model.objective import (
+from runner.model.bound import (
     OBJECTIVE_ACCEPTED,
     Bound,
     Operator,

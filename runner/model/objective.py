@@ -1,211 +1,48 @@
-"""Objectives: what a service promises, in k6's threshold grammar with units.
+"""Objectives: what a service promises, where in the run, and from whose point of view. Pure.
 
-::
-
-    objective  = sli operator value
-    sli        = latency "." statistic | statistic | errors | traffic
-               | saturation.cpu | saturation.memory | recovery | breaking-point
-    statistic  = pNN[.N] | "p(" NN[.N] ")" | med | avg | min | max
-    operator   = "<" | "<=" | ">" | ">="
-    value      = duration (latency, recovery) | percentage (errors, saturation)
-               | rate (traffic, breaking-point)
-
-A bound has a unit, always: ``latency.p95 < 500`` is a mistake, ``latency.p95 < 500ms`` is not.
+The comparison itself is a bound (``model.bound``); where it holds, spans (``model.span``).
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from runner.model.shape import Model
-from runner.model.units import (
-    DURATION_ACCEPTED,
-    RATE_ACCEPTED,
-    SHARE_ACCEPTED,
-    parse_duration,
-    parse_percent,
-    parse_rate,
-)
+from runner.model.bound import Bound, bound_of, check_direction, parse_bound
+from runner.model.shape import Items, Model
+from runner.model.span import JUDGED_PHASES, PHASES, PhaseName, Span, spans
+from runner.model.units import Duration, format_duration
 
-PhaseName = Literal["warmup", "baseline", "fault", "recovery"]
-SliName = Literal[
-    "latency",
-    "errors",
-    "traffic",
-    "saturation.cpu",
-    "saturation.memory",
-    "recovery",
-    "breaking-point",
-]
-Operator = Literal["<", "<=", ">", ">="]
 Source = Literal["client", "mesh"]
-Use = Literal["promise", "guard"]
 
-JUDGED_PHASES: tuple[PhaseName, ...] = ("baseline", "fault", "recovery")
-"""Where an objective holds that does not say ``during``: everywhere but in the warmup."""
+EVERY = "*"
+"""As ``service``: each of the services by itself."""
 
-OBJECTIVE_ACCEPTED = (
-    "an objective such as 'latency.p95 < 500ms', 'p(99) < 1s', 'errors < 0.1%', "
-    "'traffic > 90/s', 'saturation.cpu < 50%', 'saturation.memory < 60%', 'recovery < 30s' or "
-    "'breaking-point >= 200/s'"
-)
+_MESH_ONLY = ("saturation", "signal", "alert")
+"""Beginnings of the indicators that the load itself does not see."""
 
-RATES: tuple[SliName, ...] = ("traffic", "breaking-point")
-"""Indicators in events per second, of which more is better."""
+_WHOLE_RUN = ("recovery", "breaking-point", "budget", "alert", "alerts")
 
-
-_TEXT = re.compile(r"\s*([A-Za-z][\w.-]*(?:\(\s*[\d.]+\s*\))?)\s*(<=|>=|<|>)\s*(.+?)\s*")
-_PERCENTILE = re.compile(r"p\(?\s*(\d{1,2}(?:\.\d+)?)\s*\)?")
-_PLAIN_STATISTICS = {"med": "p50", "avg": "avg", "min": "min", "max": "max"}
+_KNOWN_BY = {
+    "of": "an endpoint",
+    "service": "a service",
+    "other_than": "services",
+    "source": "two views",
+}
 
 
-class Bound(Model):
-    """One comparison, in seconds, ratios and events per second.
+class ExpectedAlert(Model):
+    """An alert that must come: what is not noticed cannot be mended."""
 
-    Attributes:
-        sli: Which indicator.
-        statistic: ``pNN`` (such as p95 or p99.9), ``avg``, ``min`` or ``max``; empty for
-            indicators other than latency.
-        operator: How the observed value must relate to ``value``.
-        value: Seconds (latency, recovery), ratio (errors, saturation) or events per second
-            (traffic, breaking point).
-    """
+    model_config = ConfigDict(title="ExpectedAlert")
 
-    sli: SliName
-    statistic: str
-    operator: Operator
-    value: float
-
-    def holds(self, observed: float) -> bool:
-        """Whether ``observed`` satisfies the bound. NaN never does."""
-        match self.operator:
-            case "<":
-                return observed < self.value
-            case "<=":
-                return observed <= self.value
-            case ">":
-                return observed > self.value
-            case ">=":
-                return observed >= self.value
-
-    @property
-    def upper(self) -> bool:
-        """Whether the bound is an upper one: ``<`` or ``<=``."""
-        return self.operator in ("<", "<=")
-
-    @property
-    def quantile(self) -> float | None:
-        """The quantile as a ratio for ``pNN``, else None."""
-        return float(self.statistic[1:]) / 100 if self.statistic.startswith("p") else None
-
-    @property
-    def unit(self) -> Literal["s", "ratio", "per_s"]:
-        """The unit of ``value``."""
-        if self.sli in ("latency", "recovery"):
-            return "s"
-        return "per_s" if self.sli in RATES else "ratio"
-
-
-def _statistic(text: str) -> str | None:
-    if text in _PLAIN_STATISTICS:
-        return _PLAIN_STATISTICS[text]
-    match = _PERCENTILE.fullmatch(text)
-    if match is None or not 0 < float(match[1]) < 100:
-        return None
-    return f"p{float(match[1]):g}"
-
-
-def _indicator(text: str) -> tuple[SliName, str] | None:
-    """The indicator and the statistic that ``text`` names, or None."""
-    match text.lower():
-        case (
-            "errors"
-            | "traffic"
-            | "saturation.cpu"
-            | "saturation.memory"
-            | "recovery"
-            | "breaking-point" as plain
-        ):
-            return plain, ""
-        case lowered:
-            statistic = _statistic(lowered.removeprefix("latency."))
-            return None if statistic is None else ("latency", statistic)
-
-
-def _meant(name: str) -> str:
-    """``did you mean …? `` of the indicator that is nearest to ``name``, or nothing."""
-    statistic = _statistic(name.lower().rpartition(".")[2])
-    known = ("errors", "traffic", "saturation.cpu", "saturation.memory", "recovery")
-    latency = f"latency.{statistic or 'p95'}"
-    near = difflib.get_close_matches(name.lower(), (*known, "breaking-point", latency), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
-
-
-def _value(sli: SliName, text: str) -> float:
-    if sli in ("latency", "recovery"):
-        return parse_duration(text)
-    return parse_rate(text) if sli in RATES else parse_percent(text)
-
-
-def _accepted_value(sli: SliName) -> str:
-    if sli in ("latency", "recovery"):
-        return DURATION_ACCEPTED
-    return RATE_ACCEPTED if sli in RATES else SHARE_ACCEPTED
-
-
-@lru_cache(maxsize=1024)
-def parse_bound(text: str) -> Bound:
-    """Parse ``text`` after the grammar in this module's docstring.
-
-    Raises:
-        ValueError: Says which part is wrong and what would be accepted.
-    """
-    match = _TEXT.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not {OBJECTIVE_ACCEPTED}")
-    name, operator, value_text = match.groups()
-    indicator = _indicator(name)
-    if indicator is None:
-        hint = _meant(name)
-        raise ValueError(f"{name!r} is not an indicator; {hint}accepted: {OBJECTIVE_ACCEPTED}")
-    sli, statistic = indicator
-    try:
-        value = _value(sli, value_text)
-    except ValueError:
-        raise ValueError(
-            f"the bound {value_text!r} of {sli} is not {_accepted_value(sli)}"
-        ) from None
-    return Bound(sli=sli, statistic=statistic, operator=operator, value=value)  # type: ignore[arg-type]
-
-
-_REVERSED: dict[Operator, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-def check_direction(text: str, use: Use) -> Bound:
-    """The bound that ``text`` means, if it is the right way round for its ``use``.
-
-    A promise says what is well: little latency, few errors, much traffic. A guard says when to
-    stop, which is the other way round.
-
-    Raises:
-        ValueError: When ``text`` is no objective, or is reversed; says what was perhaps meant.
-    """
-    bound = parse_bound(text)
-    upper_is_well = bound.sli not in RATES
-    if bound.upper == (upper_is_well if use == "promise" else not upper_is_well):
-        return bound
-    meant = text.replace(bound.operator, _REVERSED[bound.operator], 1).strip()
-    says = {"promise": "an objective says what is well", "guard": "a guard says when to stop"}[use]
-    side = "short" if bound.sli == "recovery" else "high" if bound.upper else "low"
-    raise ValueError(
-        f"{text!r} is the wrong way round: {says}, and that is {side} {bound.sli}; did you mean "
-        f"{meant!r}?"
+    name: str = Field(
+        pattern=r"^[A-Za-z_][\w:-]*$", description="Name of the alert, as Prometheus has it."
+    )
+    firing_within: Duration = Field(
+        gt=0, description="Time from the start of the fault until it fires, at most."
     )
 
 
@@ -219,16 +56,31 @@ class Objective(Model):
         description="The promise, such as 'latency.p95 < 500ms'.",
         examples=["latency.p95 < 500ms", "errors < 0.1%", "recovery < 30s"],
     )
-    during: tuple[PhaseName, ...] = Field(
+    expect_alert: ExpectedAlert | None = Field(
+        default=None, description="In place of 'objective': an alert that must fire."
+    )
+    during: Items[Span] = Field(
         default=JUDGED_PHASES,
         min_length=1,
-        description="Phases in which it holds, each judged on its own. Default: all but warmup.",
+        description="Where it holds, each judged on its own: phases, 'fault:NAME', 'stage:2', a "
+        "window such as '2m..5m'. Default: all phases but the warmup.",
     )
     of: str | None = Field(
-        default=None, description="Endpoint as the load names it, such as 'POST /api/v1/orders'."
+        default=None,
+        min_length=1,
+        description="Endpoint as the load names it, such as 'POST /api/v1/orders'; a pattern with "
+        "'*', such as 'GET /api/*'; or a name in 'groups'. Of many, their requests together.",
     )
     service: str | None = Field(
-        default=None, description="Service as the mesh names it; implies 'source: mesh'."
+        default=None,
+        min_length=1,
+        description="Service as the mesh names it, or '*' for each of them; implies "
+        "'source: mesh'.",
+    )
+    other_than: Items[str] = Field(
+        default=(),
+        description="Each service but these keeps the promise: the blast radius. Implies "
+        "'source: mesh'.",
     )
     source: Source | None = Field(
         default=None,
@@ -245,6 +97,27 @@ class Objective(Model):
         description="A stricter bound: missing it is a warning, not a failure.",
         examples=["40%", "400ms"],
     )
+    sustained: Duration | None = Field(
+        default=None,
+        alias="for",
+        ge=1,
+        description="It is missed only when it was broken for so long without a break.",
+    )
+    until: Items[str] = Field(
+        default=(),
+        description="Of a recovery: what must hold again. Default: the objectives of the load on "
+        "latency and errors.",
+        examples=[["latency.p95 < 500ms", "errors < 1%"]],
+    )
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Its part in the score, where the experiment has one.",
+    )
+    key: bool = Field(
+        default=False, description="Whether missing it fails the run whatever the score is."
+    )
     at_least: int = Field(
         default=1, ge=1, description="Fewer requests than this in a phase are no evidence."
     )
@@ -257,14 +130,17 @@ class Objective(Model):
     def _short_form(cls, value: Any) -> Any:
         return {"objective": value} if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _alert_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("expect_alert"), dict):
+            return value
+        return {"objective": _alert_text(value["expect_alert"]), **value}
+
     @field_validator("during", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        if value == "all":
-            return JUDGED_PHASES
-        if isinstance(value, str):
-            return (value,)
-        return tuple(value) if isinstance(value, list) else value
+        return spans(value)
 
     @field_validator("objective")
     @classmethod
@@ -279,39 +155,76 @@ class Objective(Model):
     def _stricter(cls, value: str | None, info: ValidationInfo) -> str | None:
         bound = _bound_in(info)
         if bound is not None and value is not None:
-            warn = _warn_value(bound, value)
-            if not (warn < bound.value if bound.upper else warn > bound.value):
+            warn = _warning(bound, value)
+            # Of relative bounds it is known for sure only when both add a share, or an amount.
+            stricter, bounds = _comparable(warn), _comparable(bound)
+            if len(stricter) == len(bounds) and not (
+                stricter < bounds if bound.upper else stricter > bounds
+            ):
                 raise ValueError(f"{value!r} is not stricter than {info.data['objective']!r}")
+        return value
+
+    @field_validator("expect_alert")
+    @classmethod
+    def _in_place_of_a_text(
+        cls, value: ExpectedAlert | None, info: ValidationInfo
+    ) -> ExpectedAlert | None:
+        said = info.data.get("objective")
+        if value is not None and said is not None and said != _alert_text(value.model_dump()):
+            raise ValueError("'expect_alert' stands in place of 'objective'; drop one of them")
         return value
 
     @field_validator("during")
     @classmethod
-    def _recovery_is_everywhere(
-        cls, value: tuple[PhaseName, ...], info: ValidationInfo
-    ) -> tuple[PhaseName, ...]:
+    def _where_it_is_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         bound = _bound_in(info)
-        if bound is not None and bound.sli == "recovery" and value != JUDGED_PHASES:
-            raise ValueError("recovery is counted from the end of each fault; drop 'during'")
-        if bound is not None and bound.sli == "breaking-point" and value != JUDGED_PHASES:
-            raise ValueError("the breaking point is one of the whole run; drop 'during'")
+        if bound is None or value == JUDGED_PHASES:
+            return value
+        faults = all(span.startswith("fault:") for span in value)
+        if bound.sli == "recovery" and not faults:
+            raise ValueError(
+                "recovery is counted from the end of each fault; drop 'during', or name faults: "
+                "'fault:NAME'"
+            )
+        if bound.sli == "alert" and not faults:
+            raise ValueError(
+                "an alert is awaited from the start of a fault; drop 'during', or name faults: "
+                "'fault:NAME'"
+            )
+        if bound.sli in ("breaking-point", "budget"):
+            what = "breaking point" if bound.sli == "breaking-point" else "budget"
+            raise ValueError(f"the {what} is one of the whole run; drop 'during'")
+        if bound.reference is not None and not bound.reference.run and "baseline" in value:
+            raise ValueError("the baseline is what it is compared with; drop it from 'during'")
         return value
 
-    @field_validator("of", "service", "source")
+    @field_validator("of", "service", "other_than", "source")
     @classmethod
-    def _seen_by_one(cls, value: str | None, info: ValidationInfo) -> str | None:
-        bound = _bound_in(info)
-        if bound is not None and bound.sli == "breaking-point" and value is not None:
-            raise ValueError(f"the breaking point is one of all requests: no {info.field_name!r}")
-        saturation = bound is not None and bound.sli.startswith("saturation")
-        if value == "client" and info.field_name == "source" and bound and saturation:
-            raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")
-        endpoint = value if info.field_name == "of" else info.data.get("of")
+    def _seen_by_one(cls, value: Any, info: ValidationInfo) -> Any:
+        bound, name = _bound_in(info), info.field_name
+        if bound is None or value in (None, ()):
+            return value
+        if bound.sli == "breaking-point":
+            raise ValueError(f"the breaking point is one of all requests: no {name!r}")
+        if bound.sli in ("alert", "alerts", "signal", "recovery") and not (
+            bound.sli == "recovery" and name in ("of", "source")
+        ):
+            raise ValueError(f"{bound.sli} is not one of {_KNOWN_BY[str(name)]}; drop {name!r}")
+        if name == "other_than" and info.data.get("service") not in (None, EVERY):
+            raise ValueError("'other_than' is about each of the others; drop 'service'")
+        saturation = bound.sli.startswith("saturation")
+        if name == "source" and value == "client":
+            if saturation:
+                raise ValueError(f"{bound.sli} is seen by the mesh only; drop 'source: client'")
+            if info.data.get("other_than"):
+                raise ValueError("services are seen by the mesh only; drop 'source: client'")
+        of = value if name == "of" else info.data.get("of")
         mesh = (
             saturation
-            or (info.field_name == "service" and value is not None)
-            or (info.field_name == "source" and value == "mesh")
+            or name in ("service", "other_than")
+            or (name == "source" and value == "mesh")
         )
-        if endpoint is not None and mesh:
+        if of is not None and mesh:
             raise ValueError("'of' names an endpoint of the load; use 'service' for the mesh")
         return value
 
@@ -321,11 +234,42 @@ class Objective(Model):
         bound = _bound_in(info)
         if value is None or bound is None:
             return value
-        if bound.sli in ("recovery", "breaking-point"):
+        if bound.sli in _WHOLE_RUN:
             raise ValueError(f"{bound.sli} is not judged by stages; drop 'stage'")
-        mesh = info.data.get("service") is not None or info.data.get("source") == "mesh"
-        if mesh or bound.sli.startswith("saturation"):
+        mesh = (
+            info.data.get("service") is not None
+            or info.data.get("other_than")
+            or info.data.get("source") == "mesh"
+        )
+        if mesh or bound.sli.startswith("saturation") or bound.sli == "signal":
             raise ValueError("stages are judged as the load sees them, not the mesh; drop 'stage'")
+        return value
+
+    @field_validator("sustained")
+    @classmethod
+    def _second_by_second(cls, value: float | None, info: ValidationInfo) -> float | None:
+        bound = _bound_in(info)
+        if value is None or bound is None:
+            return value
+        if bound.sli not in ("latency", "errors", "traffic"):
+            raise ValueError(f"{bound.sli} is not known second by second; drop 'for'")
+        mesh = info.data.get("service") or info.data.get("other_than")
+        if mesh or info.data.get("source") == "mesh":
+            raise ValueError("'for' is judged second by second, as the load sees it; not the mesh")
+        if value % 1:
+            raise ValueError("the load is recorded by the second; accepted: whole seconds")
+        return value
+
+    @field_validator("until")
+    @classmethod
+    def _what_well_means(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        bound = _bound_in(info)
+        if value and bound is not None and bound.sli != "recovery":
+            raise ValueError("'until' says what a recovery is; drop it")
+        for text in value:
+            one = check_direction(text, "promise")
+            if one.sli not in ("latency", "errors") or one.reference is not None:
+                raise ValueError(f"{text!r}: a recovery watches latency and errors, absolute ones")
         return value
 
     @property
@@ -335,28 +279,49 @@ class Objective(Model):
 
     @property
     def title(self) -> str:
-        """What a reader calls it: its text, with its endpoint or service, and its stage."""
-        subject = self.of or self.service
-        stage = "" if self.stage is None else f" in stage {self.stage}"
-        return f"{self.objective} of {subject}{stage}" if subject else f"{self.objective}{stage}"
+        """What a reader calls it: its text, with whom it is about and where it holds."""
+        subject = self.of or (None if self.service == EVERY else self.service)
+        parts = [self.objective]
+        if subject:
+            parts.append(f"of {subject}")
+        if self.other_than:
+            parts.append(f"of services other than {', '.join(self.other_than)}")
+        elif self.service == EVERY:
+            parts.append("of each service")
+        if self.stage is not None:
+            parts.append(f"in stage {self.stage}")
+        if self.sustained is not None:
+            parts.append(f"for {format_duration(self.sustained)}")
+        return " ".join(parts)
 
     @property
-    def warn_value(self) -> float:
-        """The warning bound in the unit of :attr:`Bound.value`.
+    def warn_bound(self) -> Bound | None:
+        """The stricter bound whose miss is a warning; None when there is none."""
+        return None if self.warn is None else _warning(self.bound, self.warn)
 
-        Raises:
-            ValueError: When there is none, or it does not fit the indicator.
-        """
-        if self.warn is None:
-            raise ValueError("this objective has no warning bound")
-        return _warn_value(self.bound, self.warn)
+    @property
+    def phases(self) -> tuple[PhaseName, ...]:
+        """The phases by name that it holds in; a fault is in the fault phase."""
+        named = {"fault" if span.startswith("fault:") else span for span in self.during}
+        return tuple(name for name in PHASES if name in named)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it says nothing of where it holds: wherever it applies."""
+        return set(self.during) == set(JUDGED_PHASES)
+
+    @property
+    def each_service(self) -> bool:
+        """Whether services are judged one by one."""
+        return self.service == EVERY or bool(self.other_than)
 
     @property
     def effective_source(self) -> Source:
         """``source`` with its default resolved."""
         if self.source is not None:
             return self.source
-        return "mesh" if self.service or self.bound.sli.startswith("saturation") else "client"
+        mesh = self.service or self.other_than or self.bound.sli.startswith(_MESH_ONLY)
+        return "mesh" if mesh else "client"
 
 
 def _bound_in(info: ValidationInfo) -> Bound | None:
@@ -365,11 +330,33 @@ def _bound_in(info: ValidationInfo) -> Bound | None:
     return None if text is None else parse_bound(text)
 
 
-def _warn_value(bound: Bound, text: str) -> float:
+def _warning(bound: Bound, text: str) -> Bound:
+    """The bound of a warning: that of the objective with another value."""
     try:
-        return _value(bound.sli, text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not {_accepted_value(bound.sli)}") from None
+        return bound_of(bound.sli, bound.statistic, bound.operator, text)
+    except ValueError as error:
+        said = str(error).partition(" is not ")[2]
+        raise ValueError(f"{text!r} is not {said}" if said else str(error)) from None
+
+
+def _comparable(bound: Bound) -> tuple[float, ...]:
+    """Figures by which two bounds of one kind can be put in order; of a length of its kind's."""
+    one = bound.reference
+    if one is None:
+        return (bound.value,)
+    return (one.slack_ratio, 0.0) if one.slack_ratio else (one.slack, 0.0, 0.0)
+
+
+def _alert_text(given: Mapping[str, Any]) -> str:
+    """An expected alert in the grammar of bounds; where it is wrong, a stand-in that is right."""
+    within = given.get("firing_within")
+    within = format_duration(within) if isinstance(within, float) else within
+    text = f"alert.{given.get('name')} <= {within}"
+    try:
+        parse_bound(text)
+    except ValueError:  # Told of at its own key.
+        return "no alert"
+    return text
 
 
 def promises(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
@@ -380,5 +367,6 @@ def promises(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
         if objective.effective_source == "client"
         and objective.bound.sli in ("latency", "errors")
         and objective.stage is None
+        and objective.bound.reference is None
         and {"baseline", "recovery"} & set(objective.during)
     )

@@ -7,14 +7,17 @@ covered without gap or overlap, and every phase is half-open.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import Field
 
 from runner.model.experiment import JUDGED_S, Experiment, Load, Search, Stage
 from runner.model.fault import Fault, PodKill
-from runner.model.objective import PhaseName
+from runner.model.objective import Objective
 from runner.model.shape import Items, Model
+from runner.model.span import STAGE, PhaseName, scaled_span, window_s
 
 PLAN_SCHEMA = 1
 UNDO_GRACE_S = 15.0
@@ -59,7 +62,7 @@ class Phase(Model):
     """A piece of the run with one name and one set of active faults."""
 
     index: int
-    name: PhaseName
+    name: PhaseName | Literal["window"]
     start_s: float
     end_s: float
     faults: Items[str] = ()
@@ -124,6 +127,11 @@ class Plan(Model):
     stages: Items[PlannedStage]
     phases: Items[Phase]
     faults: Items[PlannedFault]
+    windows: Items[Phase] = Field(
+        default=(),
+        description="Windows and stages that objectives ask for beside the phases; their indices "
+        "go on after those of the phases.",
+    )
     seed: int
     generator: GeneratorPlan = GeneratorPlan()
     max_in_flight: int = Field(
@@ -135,7 +143,7 @@ class Plan(Model):
         """Whether durations were shortened, so that the verdict is about a rehearsal."""
         return self.time_scale != 1.0
 
-    def phases_named(self, *names: PhaseName) -> tuple[Phase, ...]:
+    def phases_named(self, *names: str) -> tuple[Phase, ...]:
         """The phases with one of ``names``, in order."""
         return tuple(phase for phase in self.phases if phase.name in names)
 
@@ -207,10 +215,12 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
         "duration": None if experiment.load.duration is None else experiment.load.duration * factor,
     }
     faults = tuple(_scaled_fault(fault, factor) for fault in experiment.faults)
+    objectives = tuple(_scaled_objective(one, factor) for one in experiment.objectives)
     return experiment.model_copy(
         update={
             "load": experiment.load.model_copy(update=load),
             "faults": faults,
+            "objectives": objectives,
             "warmup": experiment.warmup * factor,
         }
     )
@@ -221,6 +231,13 @@ def _scaled_fault(fault: Fault, factor: float) -> Fault:
     if isinstance(fault, PodKill) and fault.every is not None:
         changes |= {"every": fault.every * factor, "jitter": fault.jitter * factor}
     return fault.model_copy(update=changes)
+
+
+def _scaled_objective(objective: Objective, factor: float) -> Objective:
+    during = tuple(scaled_span(span, factor) for span in objective.during)
+    return (
+        objective if during == objective.during else objective.model_copy(update={"during": during})
+    )
 
 
 def _scaled_search(search: Search | None, factor: float) -> Search | None:
@@ -258,16 +275,48 @@ def make_plan(
         )
         for number, fault in enumerate(shortened.faults, start=1)
     )
+    phases = tile(duration_s, round(shortened.warmup, OFFSET_DIGITS), faults)
+    stages = _stages(shortened.load.stages)
     return Plan(
         experiment=shortened,
         time_scale=time_scale,
         duration_s=duration_s,
-        stages=_stages(shortened.load.stages),
-        phases=tile(duration_s, round(shortened.warmup, OFFSET_DIGITS), faults),
+        stages=stages,
+        phases=phases,
         faults=faults,
+        windows=windows_of(shortened.objectives, stages, duration_s, len(phases)),
         seed=shortened.seed,
         generator=generator,
         max_in_flight=_pool(shortened.load),
+    )
+
+
+def windows_of(
+    objectives: Iterable[Objective],
+    stages: tuple[PlannedStage, ...],
+    duration_s: float,
+    first_index: int,
+) -> tuple[Phase, ...]:
+    """The windows and stages that ``objectives`` name in ``during``, each once, in their order.
+
+    Args:
+        objectives: As of the plan: offsets are scaled already.
+        stages: Stages of the plan; one that is not among them has no window.
+        duration_s: Length of the run; windows are cut at its end.
+        first_index: Index of the first window: the number of phases.
+    """
+    found: dict[tuple[float, float], None] = {}
+    for objective in objectives:
+        for span in objective.during:
+            edges = window_s(span)
+            if span.startswith(STAGE):
+                number = int(span.removeprefix(STAGE))
+                edges = next(((s.start_s, s.end_s) for s in stages[number - 1 : number]), None)
+            if edges is not None and edges[0] < duration_s:
+                found[edges[0], min(edges[1], duration_s)] = None
+    return tuple(
+        Phase(index=first_index + at, name="window", start_s=start_s, end_s=end_s)
+        for at, (start_s, end_s) in enumerate(found)
     )
 
 

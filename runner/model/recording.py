@@ -332,6 +332,25 @@ class PhaseSignal(Model):
     warnings: Items[str] = ()
 
 
+class AlertSpan(Model):
+    """A time in which one alert was pending or firing, as Prometheus' series ``ALERTS`` has it.
+
+    Attributes:
+        name: Its ``alertname``.
+        severity: Its label ``severity``; empty without one.
+        labels: Its other labels.
+        start_s: Offset at which it was first seen so; negative when it was so before the load.
+        end_s: Offset at which it was last seen so.
+    """
+
+    name: str
+    severity: str = ""
+    state: Literal["pending", "firing"]
+    labels: dict[str, str] = Field(default_factory=dict)
+    start_s: float
+    end_s: float
+
+
 class Signals(Model):
     """All that was collected from the signal source, and how complete it is.
 
@@ -339,6 +358,10 @@ class Signals(Model):
         services: Services that were asked for.
         stages: What the mesh saw in each plateau of an uneven load; ``phase`` is the index of the
             plateau.
+        phases: Figures of phases, and of the plan's windows, by their index.
+        alerts: Times in which alerts were pending or firing, of the target's namespace or of none.
+        alerts_missing: Why nobody knows about alerts; empty when Prometheus was asked and answered.
+        rules: Names of the alerts that Prometheus has rules for; None when that is not known.
         scrape_gaps: Sentences, one for each scrape target that was down or silent in the run.
         fault_flags: Fault id to the number of requests that the mesh flagged as hit by it while it
             was planned to be in effect (FI, DI); absent where flags say nothing.
@@ -349,6 +372,9 @@ class Signals(Model):
     series: Items[SignalSeries] = ()
     phases: Items[PhaseSignal] = ()
     stages: Items[PhaseSignal] = ()
+    alerts: Items[AlertSpan] = ()
+    alerts_missing: str = "alerts were not asked for"
+    rules: Items[str] | None = None
     scrape_gaps: Items[str] = ()
     fault_flags: dict[str, float | None] = Field(default_factory=dict)
     late_flags: dict[str, float | None] = Field(default_factory=dict)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runner.model.bound import Bound, parse_bound
 from runner.model.evaluation import Evaluation, Finding, Part, SignalFigures, Verdict
-from runner.model.objective import Bound, parse_bound
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt

@@ -24,8 +24,8 @@ from judging import judge_by, judged, last_judged, mixed
 
 from runner.analysis.evaluate import evaluate
 from runner.analysis.objectives import margin_ratio
+from runner.model.bound import parse_bound
 from runner.model.evaluation import Finding, Verdict
-from runner.model.objective import parse_bound
 from runner.model.recording import LoadRow
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from runner.model.bound import parse_bound
 from runner.model.guard import Guard
-from runner.model.objective import Objective, parse_bound
+from runner.model.objective import Objective
 
 
 @pytest.mark.parametrize(

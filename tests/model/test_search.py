@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from runner.model.bound import parse_bound
 from runner.model.experiment import Experiment, Search
 from runner.model.feasibility import mistakes_in
-from runner.model.objective import Objective, parse_bound
+from runner.model.objective import Objective
 from runner.model.plan import make_plan, scaled
 from runner.model.salvage import salvage
 
