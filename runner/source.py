@@ -1,36 +1,30 @@
 """Experiment files: YAML in, a valid experiment or every mistake with its position out.
 
-YAML 1.2 is read, so that ``NO`` is text and ``12:30`` is text. A mistake is answered with
-``file:line:col``, the line itself, what is wrong, what would be accepted and what was perhaps
-meant; all mistakes of a file at once. Wording lives in ``runner.mistakes``.
+A mistake is answered with ``file:line:col``, the line itself, what is wrong, what would be accepted
+and what was perhaps meant; all mistakes of a file at once. Wording lives in ``runner.mistakes``,
+reading in ``runner.yamltext``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from runner.errors import InvalidFileError, Located, UsageError
+from runner.errors import Located, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
 from runner.model.feasibility import Loc, Mistake, mistakes_in
 from runner.model.plan import GeneratorPlan, Plan, make_plan
 from runner.model.salvage import salvage
 from runner.model.target import Config
+from runner.objectivesets import Expanded, expand
+from runner.yamltext import Place, invalid, located, parse, read_text
 
-MAX_BYTES = 256 * 1024
-MAX_NODES = 20_000
-MAX_DEPTH = 40
 MOST_REASONS = 3
 """Reasons of one kind that are told; the others are counted."""
 
@@ -43,6 +37,7 @@ class Source:
         text: The file, verbatim.
         locustfile: The Locust file that the experiment names, found.
         places: Where everything in it stands.
+        expanded: What it says with its objective sets in it.
     """
 
     path: Path
@@ -50,22 +45,16 @@ class Source:
     experiment: Experiment
     locustfile: Path
     places: Mapping[Loc, Place] = field(default_factory=dict, repr=False)
+    expanded: Expanded = field(default_factory=lambda: Expanded(None), repr=False)
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Of the file and of the objective sets that it uses."""
+        return hashlib.sha256("\0".join((self.text, *self.expanded.texts)).encode()).hexdigest()
 
     def located(self, remarks: Iterable[Mistake]) -> tuple[Located, ...]:
         """``remarks`` with their lines and columns, in the order of the file."""
-        return _located(remarks, self.places)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Position of a key and of its value, both ``(line, column)`` and counted from 1."""
-
-    key: tuple[int, int]
-    value: tuple[int, int]
+        return located(map(self.expanded.placed, remarks), self.places)
 
 
 def experiment_files(folder: Path) -> list[Path]:
@@ -128,12 +117,14 @@ def load_experiment(path: Path) -> Source:
         InvalidFileError: Lists every mistake with its position.
         UsageError: When the file cannot be read at all.
     """
-    return check_experiment(_read(path), path)
+    return check_experiment(read_text(path), path)
 
 
 def check_experiment(text: str, path: Path) -> Source:
     """Check ``text``, which stands in ``path`` or is going to; raises as ``load_experiment``."""
-    data, places = _parse(text, path)
+    written, places = parse(text, path)
+    expanded = expand(written, path)
+    data = expanded.data
     try:
         experiment = Experiment.model_validate(data)
     except ValidationError as error:
@@ -144,13 +135,15 @@ def check_experiment(text: str, path: Path) -> Source:
             mistakes += remains.mistakes()
             mistakes += _name_mistakes(remains.name, path)
             mistakes += _locustfile_mistakes(remains.locustfile, path)
-        raise _invalid(path, text, mistakes, places) from None
+        told = [*expanded.mistakes, *map(expanded.placed, mistakes)]
+        raise invalid(path, text, told, places) from None
     mistakes = [*mistakes_in(experiment), *_name_mistakes(experiment.name, path)]
     mistakes += _locustfile_mistakes(experiment.load.locustfile, path)
     locustfile = find_locustfile(experiment.load.locustfile, path)
+    mistakes = [*expanded.mistakes, *map(expanded.placed, mistakes)]
     if mistakes or locustfile is None:
-        raise _invalid(path, text, mistakes, places)
-    return Source(path, text, experiment, locustfile, places)
+        raise invalid(path, text, mistakes, places)
+    return Source(path, text, experiment, locustfile, places, expanded)
 
 
 def _name_mistakes(name: str | None, path: Path) -> list[Mistake]:
@@ -244,142 +237,6 @@ def _no_locustfile(name: str, path: Path) -> str:
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise UsageError(f"{path} has {size} bytes", accepted=f"at most {MAX_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidFileError(f"{path} is not UTF-8 text: {error.reason}") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
-    """The plain data of ``text`` and the place of everything in it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it.
-            node = YAML(typ="rt", pure=True).compose(text)
-            places: dict[Loc, Place] = {}
-            if node is not None:
-                for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
-                    if count > MAX_NODES:
-                        raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
-                    places[loc] = place
-            return YAML(typ="safe", pure=True).load(text), places
-    except MarkedYAMLError as error:
-        said = _yaml_mistake(error, text)
-        raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
-    except (YAMLError, ValueError) as error:
-        raise InvalidFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise InvalidFileError(
-            f"{path} is nested too deeply; accepted: {MAX_DEPTH} levels"
-        ) from None
-
-
-def read_yaml(path: Path) -> Any:
-    """The plain data of a YAML file that is somebody else's, such as a kubeconfig."""
-    return _parse(_read(path), path)[0]
-
-
-_OPENED = {
-    "while parsing a flow sequence": "the bracket [",
-    "while parsing a flow mapping": "the brace {",
-    "while scanning a quoted scalar": "the quote",
-}
-
-
-def _yaml_mistake(error: MarkedYAMLError, text: str) -> Located:
-    problem = (error.problem or "no more is known").split("\n")[0]
-    mark, opened_at = error.problem_mark, error.context_mark
-    opened = _OPENED.get((error.context or "").strip())
-    if "duplicate key" in problem:
-        key = problem.split('"')[1] if '"' in problem else "a key"
-        said = f"the key {key!r} stands here twice; accepted: each key once"
-    elif opened and opened_at and ("end of stream" in problem or "<stream end>" in problem):
-        mark = opened_at
-        said = f"this is not YAML: {opened} that is opened here is never closed"
-    elif opened and opened_at:
-        said = f"this is not YAML: {problem}; is {opened} of line {opened_at.line + 1} closed?"
-    elif problem.startswith("mapping values are not allowed"):
-        said = f"this is not YAML: {problem}; text with ': ' in it needs quotes"
-    else:
-        said = f"this is not YAML: {problem}"
-    mark = mark or opened_at
-    if mark is None:
-        return Located(1, 1, said)
-    last = max(1, len(text.splitlines()))
-    return (
-        Located(mark.line + 1, mark.column + 1, said)
-        if mark.line < last
-        else Located(last, 1, said)
-    )
-
-
-def _start(node: Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
-
-
-def _places(node: Node, loc: Loc, key: tuple[int, int], depth: int) -> Iterator[tuple[Loc, Place]]:
-    if depth > MAX_DEPTH:
-        raise RecursionError
-    yield loc, Place(key=key, value=_start(node))
-    if isinstance(node, ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
-        problem = "half a character, which no file can hold"
-        raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-    if isinstance(node, MappingNode):
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                problem = "a key must be plain text"
-                raise MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-            yield from _places(value_node, (*loc, key_node.value), _start(key_node), depth + 1)
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _places(item, (*loc, index), _start(item), depth + 1)
-
-
-def _invalid(
-    path: Path, text: str, mistakes: list[Mistake], places: dict[Loc, Place]
-) -> InvalidFileError:
-    located = _located(mistakes, places)
-    listed = "\n".join(_excerpt(path, text, mistake) for mistake in located)
-    count = f"{len(located)} mistakes" if len(located) > 1 else "1 mistake"
-    return InvalidFileError(f"{listed}\n{count} in {path}", mistakes=located)
-
-
-def _located(mistakes: Iterable[Mistake], places: Mapping[Loc, Place]) -> tuple[Located, ...]:
-    found = sorted((_position(mistake, places), mistake.message) for mistake in mistakes)
-    return tuple(Located(line, column, message) for (line, column), message in dict.fromkeys(found))
-
-
-def _position(mistake: Mistake, places: Mapping[Loc, Place]) -> tuple[int, int]:
-    """Of the key where the key is what is wrong, else of the value, or of the nearest parent."""
-    at_key = mistake.message.startswith("unknown key")
-    loc = mistake.loc
-    while loc and loc not in places:
-        loc = loc[:-1]
-    place = places.get(loc)
-    if place is None:
-        return 1, 1
-    return place.key if at_key and loc == mistake.loc else place.value
-
-
-def _excerpt(path: Path, text: str, mistake: Located) -> str:
-    line_number, column = mistake.line, mistake.column
-    lines = text.splitlines()
-    line = lines[line_number - 1] if line_number <= len(lines) else ""
-    shown = "".join(c if c.isprintable() else " " for c in line)[:160]
-    number = f"{line_number:5d}"
-    return (
-        f"{path}:{line_number}:{column}: {mistake.message}\n"
-        f"{number} | {shown}\n"
-        f"{' ' * len(number)} | {' ' * (min(column, 160) - 1)}^"
-    )
-
-
 def load_config(path: Path) -> Config:
     """Read ``seatrial.yaml``; an absent file names no targets beside the sandbox.
 
@@ -388,10 +245,10 @@ def load_config(path: Path) -> Config:
     """
     if not path.exists():
         return Config()
-    text = _read(path)
-    data, places = _parse(text, path)
+    text = read_text(path)
+    data, places = parse(text, path)
     try:
         return Config.model_validate({} if data is None else data)
     except ValidationError as error:
         described = (describe(detail, data, Config) for detail in error.errors(include_url=False))
-        raise _invalid(path, text, [m for m in described if m is not None], places) from None
+        raise invalid(path, text, [m for m in described if m is not None], places) from None

@@ -11,7 +11,7 @@ from bare_api import NAMESPACE, BareApi
 
 from runner.model.recording import TargetInfo
 from runner.model.rights import Right
-from runner.source import read_yaml
+from runner.yamltext import read_yaml
 
 
 def kubeconfig_as(api: BareApi, user: str, folder: Path) -> Path:

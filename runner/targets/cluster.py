@@ -68,7 +68,7 @@ def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
 
 
 def _sections(path: Path) -> dict[str, dict[str, Any]]:
-    from runner.source import read_yaml
+    from runner.yamltext import read_yaml
 
     data = read_yaml(path) if path.exists() else {}
     if not isinstance(data, dict):

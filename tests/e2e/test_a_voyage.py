@@ -11,7 +11,7 @@ from commands import NOTHING, SHOP, Ending, Place, seatrial
 
 from runner.model.faultrecord import Effect
 from runner.model.recording import Recording
-from runner.source import read_yaml
+from runner.yamltext import read_yaml
 from runner.targets.sandbox.control import SandboxInfo
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("crew")]

@@ -1,0 +1,176 @@
+"""YAML texts of our own: plain data, and the place of everything in it. What it means is not known.
+
+YAML 1.2 is read, so that ``NO`` is text and ``12:30`` is text. A mistake is answered with
+``file:line:col`` and the line itself; all mistakes of a file at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from runner.errors import InvalidFileError, Located, UsageError
+from runner.model.feasibility import Loc, Mistake
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+MAX_DEPTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Position of a key and of its value, both ``(line, column)`` and counted from 1."""
+
+    key: tuple[int, int]
+    value: tuple[int, int]
+
+
+def read_text(path: Path) -> str:
+    """The text of ``path``.
+
+    Raises:
+        InvalidFileError: When it is no text.
+        UsageError: When it cannot be read, or is too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UsageError(f"{path} has {size} bytes", accepted=f"at most {MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path} is not UTF-8 text: {error.reason}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
+    """The plain data of ``text`` and the place of everything in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it.
+            node = YAML(typ="rt", pure=True).compose(text)
+            places: dict[Loc, Place] = {}
+            if node is not None:
+                for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
+                    if count > MAX_NODES:
+                        raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
+                    places[loc] = place
+            return YAML(typ="safe", pure=True).load(text), places
+    except MarkedYAMLError as error:
+        said = _yaml_mistake(error, text)
+        raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
+    except (YAMLError, ValueError) as error:
+        raise InvalidFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise InvalidFileError(
+            f"{path} is nested too deeply; accepted: {MAX_DEPTH} levels"
+        ) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file that is somebody else's, such as a kubeconfig."""
+    return parse(read_text(path), path)[0]
+
+
+_OPENED = {
+    "while parsing a flow sequence": "the bracket [",
+    "while parsing a flow mapping": "the brace {",
+    "while scanning a quoted scalar": "the quote",
+}
+
+
+def _yaml_mistake(error: MarkedYAMLError, text: str) -> Located:
+    problem = (error.problem or "no more is known").split("\n")[0]
+    mark, opened_at = error.problem_mark, error.context_mark
+    opened = _OPENED.get((error.context or "").strip())
+    if "duplicate key" in problem:
+        key = problem.split('"')[1] if '"' in problem else "a key"
+        said = f"the key {key!r} stands here twice; accepted: each key once"
+    elif opened and opened_at and ("end of stream" in problem or "<stream end>" in problem):
+        mark = opened_at
+        said = f"this is not YAML: {opened} that is opened here is never closed"
+    elif opened and opened_at:
+        said = f"this is not YAML: {problem}; is {opened} of line {opened_at.line + 1} closed?"
+    elif problem.startswith("mapping values are not allowed"):
+        said = f"this is not YAML: {problem}; text with ': ' in it needs quotes"
+    else:
+        said = f"this is not YAML: {problem}"
+    mark = mark or opened_at
+    if mark is None:
+        return Located(1, 1, said)
+    last = max(1, len(text.splitlines()))
+    return (
+        Located(mark.line + 1, mark.column + 1, said)
+        if mark.line < last
+        else Located(last, 1, said)
+    )
+
+
+def _start(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _places(node: Node, loc: Loc, key: tuple[int, int], depth: int) -> Iterator[tuple[Loc, Place]]:
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    yield loc, Place(key=key, value=_start(node))
+    if isinstance(node, ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
+        problem = "half a character, which no file can hold"
+        raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    if isinstance(node, MappingNode):
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                problem = "a key must be plain text"
+                raise MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+            yield from _places(value_node, (*loc, key_node.value), _start(key_node), depth + 1)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _places(item, (*loc, index), _start(item), depth + 1)
+
+
+def invalid(
+    path: Path, text: str, mistakes: Iterable[Mistake], places: Mapping[Loc, Place]
+) -> InvalidFileError:
+    """The error that lists ``mistakes`` with their places in ``text``, the file ``path``."""
+    found = located(mistakes, places)
+    listed = "\n".join(_excerpt(path, text, mistake) for mistake in found)
+    count = f"{len(found)} mistakes" if len(found) > 1 else "1 mistake"
+    return InvalidFileError(f"{listed}\n{count} in {path}", mistakes=found)
+
+
+def located(mistakes: Iterable[Mistake], places: Mapping[Loc, Place]) -> tuple[Located, ...]:
+    """``mistakes`` with their lines and columns, in the order of the file, each once."""
+    found = sorted((_position(mistake, places), mistake.message) for mistake in mistakes)
+    return tuple(Located(line, column, message) for (line, column), message in dict.fromkeys(found))
+
+
+def _position(mistake: Mistake, places: Mapping[Loc, Place]) -> tuple[int, int]:
+    """Of the key where the key is what is wrong, else of the value, or of the nearest parent."""
+    at_key = mistake.message.startswith("unknown key")
+    loc = mistake.loc
+    while loc and loc not in places:
+        loc = loc[:-1]
+    place = places.get(loc)
+    if place is None:
+        return 1, 1
+    return place.key if at_key and loc == mistake.loc else place.value
+
+
+def _excerpt(path: Path, text: str, mistake: Located) -> str:
+    line_number, column = mistake.line, mistake.column
+    lines = text.splitlines()
+    line = lines[line_number - 1] if line_number <= len(lines) else ""
+    shown = "".join(c if c.isprintable() else " " for c in line)[:160]
+    number = f"{line_number:5d}"
+    return (
+        f"{path}:{line_number}:{column}: {mistake.message}\n"
+        f"{number} | {shown}\n"
+        f"{' ' * len(number)} | {' ' * (min(column, 160) - 1)}^"
+    )
