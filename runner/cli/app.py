@@ -45,7 +45,7 @@ _COMMANDS = {
         "exchange:export_command",
         "Write an experiment as a Chaos Toolkit experiment that 'chaos run' carries out.",
     ),
-    "schema": ("experiments:schema_command", "Print the JSON Schema of experiment files."),
+    "schema": ("schemas:schema_command", "Print the JSON Schema of a kind of file."),
 }
 """Name to where it lives and its line in ``--help``, so that help imports no command."""
 

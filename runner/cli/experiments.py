@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -160,56 +159,3 @@ def plan_command(
 
     show_plan(source, plan, output)
     return ExitCode.PASS
-
-
-@click.command("schema")
-@click.argument("kind", type=click.Choice(["experiment", "config"]), default="experiment")
-def schema_command(kind: str) -> None:
-    """Print the JSON Schema of experiment files, or of seatrial.yaml, for editors.
-
-    \b
-    Example:
-      seatrial schema > docs/experiment.schema.json
-    """
-    click.echo(schema_text(kind), nl=False)
-
-
-def schema_text(kind: str) -> str:
-    """The JSON Schema of ``experiment`` or ``config`` files."""
-    from runner.model.experiment import Experiment
-    from runner.model.target import Config
-
-    model = Experiment if kind == "experiment" else Config
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **model.model_json_schema(by_alias=True),
-    }
-    if kind == "experiment":
-        objectives = schema["properties"]["objectives"]
-        objectives["items"] = {
-            "anyOf": [
-                {"type": "string", "examples": ["latency.p95 < 500ms", "errors < 0.1%"]},
-                objectives["items"],
-            ]
-        }
-        during = schema["$defs"]["Objective"]["properties"]["during"]
-        during["anyOf"] = [{"$ref": "#/$defs/Phase"}, {"const": "all"}, _list_of_phases(during)]
-        schema["$defs"]["Phase"] = during.pop("items")
-    _write_default_durations(schema)
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write_default_durations(schema: Any) -> None:
-    """A default is shown as the file would spell it: ``10s``, not 10.0."""
-    from runner.model.units import format_duration
-
-    if isinstance(schema, dict):
-        if schema.get("type") == "string" and isinstance(schema.get("default"), float):
-            schema["default"] = format_duration(schema["default"])
-        for inner in schema.values():
-            _write_default_durations(inner)
-
-
-def _list_of_phases(during: dict[str, Any]) -> dict[str, Any]:
-    during.pop("type", None)
-    return {"type": "array", "items": {"$ref": "#/$defs/Phase"}, "minItems": 1}
