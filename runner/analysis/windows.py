@@ -107,7 +107,7 @@ class LoadTable:
         last = max(last, max(record.users, default=-1))
         self.recorded_s = min(float(last + 1), plan.duration_s)
         self._fault_starts = frozenset(fault.start_s for fault in plan.faults)
-        self._known: dict[tuple[int, int, str | None], Slice] = {}
+        self._known: dict[tuple[int, int, str | tuple[str, ...] | None], Slice] = {}
         self._service: dict[tuple[int, int, str], Counts] = {}
         self._arrivals = record.arrivals
         self._in_flight = in_flight(record.arrivals)
@@ -117,15 +117,17 @@ class LoadTable:
         """Names of all endpoints that were called, sorted."""
         return tuple(sorted(self.frame["endpoint"].cat.categories))
 
-    def slice(self, start_s: float, end_s: float, endpoint: str | None = None) -> Slice:
-        """What was seen in ``[start_s, end_s)``, of ``endpoint`` or of all."""
+    def slice(
+        self, start_s: float, end_s: float, endpoint: str | tuple[str, ...] | None = None
+    ) -> Slice:
+        """What was seen in ``[start_s, end_s)``, of ``endpoint`` or of all; a tuple is a union."""
         seconds = self._seconds(start_s, end_s)
         key = (seconds.start, seconds.stop, endpoint)
         if key not in self._known:
             length_s = min(seconds.stop, max(self.recorded_s, seconds.start)) - seconds.start
             rows = self._rows(seconds)
             if endpoint is not None:
-                rows = rows[rows["endpoint"] == endpoint]
+                rows = rows[rows["endpoint"].isin(_several(endpoint))]
             self._known[key] = _slice(rows, max(0.0, length_s))
         return self._known[key]
 
@@ -161,12 +163,14 @@ class LoadTable:
         known = [self.users[second] for second in seconds if second in self.users]
         return sum(known) / len(known) if known else None
 
-    def per_second(self, start_s: float, end_s: float, endpoint: str | None) -> list[Slice]:
+    def per_second(
+        self, start_s: float, end_s: float, endpoint: str | tuple[str, ...] | None
+    ) -> list[Slice]:
         """The seconds of a window, one by one; a second without requests is an empty slice."""
         seconds = self._seconds(start_s, end_s)
         rows = self._rows(seconds)
         if endpoint is not None:
-            rows = rows[rows["endpoint"] == endpoint]
+            rows = rows[rows["endpoint"].isin(_several(endpoint))]
         outcomes: list[dict[str, int]] = [{} for _ in seconds]
         latency_us: list[dict[int, int]] = [{} for _ in seconds]
         columns = (rows["second"], rows["outcome"], rows["requests"], rows["latency_us"])
@@ -187,6 +191,10 @@ class LoadTable:
     def _rows(self, seconds: range) -> pd.DataFrame:
         low, high = self.frame["second"].searchsorted([seconds.start, seconds.stop])
         return self.frame.iloc[low:high]
+
+
+def _several(endpoint: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (endpoint,) if isinstance(endpoint, str) else endpoint
 
 
 def joined(slices: Iterable[Slice]) -> Slice:

@@ -178,3 +178,31 @@ def test_quantiles_are_in_order_and_within_what_was_seen(rows: list[LoadRow]) ->
     assert len(values) == 4
     assert values == sorted(values)
     assert low_us / 1e6 <= values[0] <= values[-1] <= high_us / 1e6
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 9),
+            st.integers(1, 5),
+            st.sampled_from([ORDERS, PRODUCTS, "GET /c"]),
+            st.sampled_from(["success", "http_5xx"]),
+        ),
+        max_size=20,
+    )
+)
+def test_tuple_of_endpoints_is_their_union(rows: list[tuple[int, int, str, str]]) -> None:
+    """Of two endpoints together: requests and histograms of both, also second by second."""
+    plan = plan_of(duration="10s", warmup="0s")
+    made = [row(s, n, endpoint=endpoint, outcome=outcome) for s, n, endpoint, outcome in rows]
+    table = LoadTable(record(made, plan), plan)
+    both = table.slice(0, 10, (ORDERS, PRODUCTS))
+    apart = joined([table.slice(0, 10, ORDERS), table.slice(0, 10, PRODUCTS)])
+    assert both.outcomes == apart.outcomes
+    assert dict(both.latency_us) == dict(apart.latency_us)
+    seconds = table.per_second(0, 10, (ORDERS, PRODUCTS))
+    singles = [table.per_second(0, 10, one) for one in (ORDERS, PRODUCTS)]
+    assert [one.outcomes for one in seconds] == [
+        joined(pair).outcomes for pair in zip(*singles, strict=True)
+    ]
+    assert table.slice(0, 10, ()).requests == 0
