@@ -1,48 +1,61 @@
 """The report as JUnit XML, so that CI systems show it where they show tests.
 
-A missed objective is a failure and an unproven one an error, as CI systems understand them; nothing
-is ever "skipped", which they would count as well.
+A missed objective is a failure, and what is not proven is an error, as CI systems understand them.
+Nothing is ever "skipped": what was not judged has an error that says why. The dialect is the one
+that Jenkins' schema ``junit-10.xsd`` describes, with the order of elements that Surefire's asks for
+and the attributes that Ant's does, because every other reader takes at least one of them.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
 from runner.reports.rows import FindingRow
 
+_RUN_FINISHED = "run-finished"
+"""The check whose case has the run's length: CI systems add up the times of cases."""
+
 
 def render_junit(document: Document) -> str:
-    """One test case for each finding with a verdict: objectives first, then validity."""
-    cases = [("objectives", row) for row in document.objectives]
-    cases += [("validity", row) for row in document.validity]
-    verdicts = Counter(row.verdict for _, row in cases)
-    totals = {
-        "tests": str(len(cases)),
-        "failures": str(verdicts[Verdict.FAIL]),
-        "errors": str(verdicts[Verdict.INCONCLUSIVE]),
-        "skipped": "0",
-        "time": f"{document.timeline.duration_s:.3f}",
-    }
-    root = ET.Element("testsuites", {"name": "seatrial", **totals})
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        {"name": document.experiment, "timestamp": document.started_iso, **totals},
-    )
-    properties = ET.SubElement(suite, "properties")
-    for name, value in _properties(document).items():
-        ET.SubElement(properties, "property", {"name": name, "value": value})
-    seen: Counter[str] = Counter()
-    for group, row in cases:
-        seen[row.title] += 1
-        again = f" ({seen[row.title]})" if seen[row.title] > 1 else ""
-        _add_case(suite, f"seatrial.{document.experiment}.{group}", row.title + again, row)
-    ET.SubElement(suite, "system-out").text = document.sentence
+    """One case for each finding with a verdict, in two suites: objectives, then validity."""
+    groups = {"objectives": document.objectives, "validity": document.validity}
+    root = ET.Element("testsuites", {"name": "seatrial"})
+    for number, (group, rows) in enumerate(groups.items()):
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            {
+                "name": f"{document.experiment}: {group}",
+                "package": f"seatrial.{document.experiment}",
+                "id": str(number),
+                "hostname": "localhost",
+                "timestamp": document.started_iso,
+            },
+        )
+        properties = ET.SubElement(suite, "properties")
+        for name, value in _properties(document).items():
+            ET.SubElement(properties, "property", {"name": name, "value": _line(value)})
+        classname = f"seatrial.{document.experiment}.{group}"
+        for name, row in zip(_names(rows), rows, strict=True):
+            case = {"classname": classname, "name": name, "time": _time(row, document)}
+            _fill(ET.SubElement(suite, "testcase", case), row)
+        _count(suite, rows, document)
+    _count(root, [row for rows in groups.values() for row in rows], document)
+    del root.attrib["skipped"]  # Jenkins' schema has it on suites alone.
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _count(element: ET.Element, rows: Sequence[FindingRow], document: Document) -> None:
+    verdicts = [row.verdict for row in rows]
+    element.set("tests", str(len(rows)))
+    element.set("failures", str(verdicts.count(Verdict.FAIL)))
+    element.set("errors", str(verdicts.count(Verdict.INCONCLUSIVE)))
+    element.set("skipped", "0")
+    element.set("time", f"{sum(float(_time(row, document)) for row in rows):.3f}")
 
 
 def _properties(document: Document) -> dict[str, str]:
@@ -50,19 +63,47 @@ def _properties(document: Document) -> dict[str, str]:
         "run": document.run_id,
         "verdict": document.verdict.value,
         "valid": str(document.valid).lower(),
+        "sentence": document.sentence,
+        **{
+            fact.name.lower(): fact.text
+            for fact in document.facts
+            if fact.name in ("Target", "Load", "Requests")
+        },
         "rehearsal": document.rehearsal or "no",
         "command": document.command,
     }
 
 
-def _add_case(suite: ET.Element, classname: str, name: str, row: FindingRow) -> None:
-    case = ET.SubElement(suite, "testcase", {"classname": classname, "name": name, "time": "0.000"})
+def _names(rows: Iterable[FindingRow]) -> list[str]:
+    """Titles in one line; equal ones are numbered, since CI systems know a case by its name."""
+    names: list[str] = []
+    for row in rows:
+        title = _line(row.title)
+        name, number = title, 1
+        while name in names:
+            number += 1
+            name = f"{title} ({number})"
+        names.append(name)
+    return names
+
+
+def _time(row: FindingRow, document: Document) -> str:
+    """Seconds that a case took: the whole load for the check that it went to its end, else none."""
+    if row.check != _RUN_FINISHED:
+        return "0.000"
+    ended_percent = document.timeline.ended_percent
+    share = 1.0 if ended_percent is None else ended_percent / 100
+    return f"{document.timeline.duration_s * share:.3f}"
+
+
+def _fill(case: ET.Element, row: FindingRow) -> None:
+    message = _line(row.reason)
     match row.verdict:
         case Verdict.FAIL:
-            found = ET.SubElement(case, "failure", {"type": "missed", "message": row.reason})
+            found = ET.SubElement(case, "failure", {"type": "missed", "message": message})
             found.text = _details(row)
         case Verdict.INCONCLUSIVE:
-            found = ET.SubElement(case, "error", {"type": "inconclusive", "message": row.reason})
+            found = ET.SubElement(case, "error", {"type": "inconclusive", "message": message})
             found.text = _details(row)
         case Verdict.WARN:
             ET.SubElement(case, "system-out").text = f"Warning: {_details(row)}"
@@ -77,3 +118,7 @@ def _details(row: FindingRow) -> str:
         text = f"{part.label} ({part.window}): {part.observed.text}, {part.verdict.value}"
         lines.append(f"{text}: {part.reason}" if part.reason else text)
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from voyages import HOSTILE, Voyage, write_run
 
-from runner.model.evaluation import Verdict
 from runner.reports.document import Document, build_document
 from runner.reports.html import palette, render_page
-from runner.reports.junit import render_junit
 from runner.reports.markdown import md, render_markdown
 
 if TYPE_CHECKING:
@@ -231,58 +228,6 @@ def test_text_can_be_read_by_weak_eyes(scheme: str) -> None:
     assert {pair: round(ratio, 2) for pair, ratio in ratios.items() if ratio < 4.5} == {}
     drawn = {line: contrast(colours[line], colours["panel"]) for line in LINES}
     assert {line: round(ratio, 2) for line, ratio in drawn.items() if ratio < 3} == {}
-
-
-# -- JUnit -----------------------------------------------------------------------------------------
-
-
-def junit_of(document: Document) -> ET.Element:
-    return ET.fromstring(render_junit(document).encode())  # noqa: S314 - our own file
-
-
-def test_junit_as_it_was_looked_at(failed: Document, golden: Golden) -> None:
-    golden("reports/junit.xml", render_junit(failed))
-
-
-def test_junit_has_a_case_for_each_finding_and_skips_none(hostile: Document) -> None:
-    """Goal: CI shows fail as failure, inconclusive as error. Method: count by verdict."""
-    root = junit_of(hostile)
-    rows = [*hostile.objectives, *hostile.validity]
-    cases = root.findall("./testsuite/testcase")
-    assert len(cases) == len(rows)
-    assert len({(case.get("classname"), case.get("name")) for case in cases}) == len(cases)
-    for case, row in zip(cases, rows, strict=True):
-        wanted = {Verdict.FAIL: "failure", Verdict.INCONCLUSIVE: "error"}
-        assert case[0].tag == wanted.get(row.verdict, "system-out")
-    errors = sum(row.verdict is Verdict.INCONCLUSIVE for row in rows)
-    assert errors > 0
-    for element in (root, root[0]):
-        assert element.get("errors") == str(errors)
-        assert element.get("tests") == str(len(cases))
-        assert element.get("skipped") == "0"
-    assert root.findall(".//skipped") == []
-
-
-def test_equal_objectives_have_names_of_their_own(tmp_path: Path) -> None:
-    objectives = (
-        {"objective": "errors < 90%", "during": "fault"},
-        {"objective": "errors < 90%", "during": "recovery"},
-    )
-    doc = make(tmp_path, Voyage(length_s=60, services=(), objectives=objectives))
-    root = junit_of(doc)
-    names = [case.get("name") for case in root.findall("./testsuite/testcase")][:2]
-    assert names == ["errors < 90%", "errors < 90% (2)"]
-
-
-def test_a_warning_passes_and_is_said(tmp_path: Path) -> None:
-    objectives = ({"objective": "errors < 90%", "during": "fault", "warn": "0.001%"},)
-    services = ("order-api", "payment-api")
-    doc = make(tmp_path, Voyage(length_s=60, services=services, objectives=objectives))
-    case = junit_of(doc).find("./testsuite/testcase")
-    assert case is not None
-    assert [child.tag for child in case] == ["system-out"]
-    assert str(case[0].text).startswith("Warning: ")
-    assert doc.word == "Pass with warnings"
 
 
 # -- Markdown --------------------------------------------------------------------------------------
