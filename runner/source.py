@@ -19,10 +19,11 @@ from runner.errors import Located, UsageError
 from runner.mistakes import closest, describe
 from runner.model.experiment import Experiment
 from runner.model.feasibility import Loc, Mistake, mistakes_in
+from runner.model.objectiveset import ObjectiveSet
 from runner.model.plan import GeneratorPlan, Plan, make_plan
 from runner.model.salvage import salvage
 from runner.model.target import Config
-from runner.objectivesets import Expanded, expand
+from runner.objectivesets import Expanded, expand, load_set, set_folder
 from runner.yamltext import Place, invalid, located, parse, read_text
 
 MOST_REASONS = 3
@@ -167,6 +168,29 @@ def _locustfile_mistakes(name: str | None, path: Path) -> list[Mistake]:
     else:
         return []
     return [Mistake(("load", "locustfile"), said)]
+
+
+def objectives_named(name: str, folder: Path) -> ObjectiveSet:
+    """The objectives that ``name`` means: an experiment's, or a set's.
+
+    Args:
+        name: An experiment as :func:`find_experiment` has it, or a set in ``folder``'s sets; or a
+            path to a file of either kind.
+        folder: The experiments folder.
+
+    Raises:
+        InvalidFileError: Lists every mistake of the file with its position.
+        UsageError: When there is none; names those there are.
+    """
+    in_sets = set_folder(folder / "x") / f"{name}.yaml"
+    path = in_sets if _is_file(in_sets) else find_experiment(name, folder)
+    data, _ = parse(read_text(path), path)
+    if not isinstance(data, dict) or "objectives" not in data or "load" in data:
+        experiment = load_experiment(path).experiment
+        return ObjectiveSet.model_construct(
+            **{key: getattr(experiment, key) for key in ObjectiveSet.model_fields}
+        )
+    return load_set(path)[0]
 
 
 def plan_of(
