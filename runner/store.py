@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from runner.errors import RecordingError, UsageError
+from runner.glance import glance
 from runner.model.evaluation import Evaluation
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.plan import Plan
 from runner.model.recording import Event, LoadRecord, Manifest, Recording, Signals
 from runner.model.shape import Model
+from runner.model.summary import RunFiles, RunSummary, newest_first, summary_of
 from runner.model.surroundings import KINDS, Surroundings, surroundings_of
 from runner.readback import json_file, json_lines, read_journal, read_load_record
 
@@ -118,6 +120,21 @@ class RunDir:
     @property
     def report_dir(self) -> Path:
         return self.path / "report"
+
+    @property
+    def page_path(self) -> Path:
+        return self.report_dir / "index.html"
+
+    def files(self) -> RunFiles:
+        """The small files that say what became of the run; never its load."""
+        return glance(
+            self.path,
+            self.manifest_path,
+            self.plan_path,
+            self.evaluation_path,
+            page=self.page_path,
+            growing=self.events_path,
+        )
 
     def fault_dir(self, fault_id: str) -> Path:
         return self.path / "chaos" / fault_id
@@ -305,6 +322,27 @@ class Store:
         """All runs, oldest first."""
         paths = [p.parent for p in self.root.glob("*/*/plan.json") if not p.parent.is_symlink()]
         return (RunDir(path) for path in sorted(paths, key=lambda p: p.name))
+
+    @property
+    def index_path(self) -> Path:
+        """The page of all runs."""
+        return self.root / "index.html"
+
+    def comparison_path(self, first: RunDir, second: RunDir) -> Path:
+        """The page that compares two runs."""
+        return self.root / "compare" / f"{first.run_id}-{second.run_id}.html"
+
+    def folders(self) -> Iterator[RunDir]:
+        """Everything that stands where runs do, whether or not it is one."""
+        for path in sorted(self.root.glob("*/*/")):
+            if path.name.startswith(".") or path.parent.name.startswith("."):
+                continue
+            if not (path.is_symlink() or path.parent.is_symlink()):
+                yield RunDir(path)
+
+    def summaries(self, now_s: float) -> list[RunSummary]:
+        """A line about each run, newest first, as of the Unix time ``now_s``."""
+        return newest_first([summary_of(folder.files(), now_s) for folder in self.folders()])
 
     def find(self, name: str) -> RunDir:
         """The run that ``name`` means: a folder, a run id, ``latest`` or an experiment's name.
