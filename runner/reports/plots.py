@@ -111,7 +111,14 @@ def to_svg(figure: Figure, chart: Drawn) -> str:
     """``figure`` as an inline element, with title and description for screen readers."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(out.getvalue(), chart)
+    return _inline(out.getvalue(), chart, _place(figure))
+
+
+def _place(figure: Figure) -> str:
+    """Left, right, top and bottom of the axes, in the drawing's own units."""
+    box, (width, height) = figure.axes[0].get_position(), figure.get_size_inches() * 72
+    edges = (box.x0 * width, box.x1 * width, (1 - box.y1) * height, (1 - box.y0) * height)
+    return " ".join(f"{edge:.2f}" for edge in edges)
 
 
 @contextmanager
@@ -145,15 +152,15 @@ def draw(
     for fault in faults:
         if fault.begun:
             _shade(axes, fault)
-    for line in chart.lines:
-        _draw_line(axes, line, at_s)
+    for index, line in enumerate(chart.lines):
+        _draw_line(axes, line, at_s, index)
     drawn = [bound for bound in chart.bounds if bound.value <= top]
     for bound in drawn:
         _draw_bound(axes, bound)
     for bound in {bound.label: bound for bound in reversed(drawn)}.values():
         _name_bound(axes, bound, duration_s, top)
     _name_bounds_above(axes, [bound for bound in chart.bounds if bound not in drawn])
-    axes.legend(
+    legend = axes.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
         bbox_transform=figure.transFigure,
@@ -167,6 +174,7 @@ def draw(
         borderaxespad=0.1,
         borderpad=0.2,
     )
+    legend.set_gid("legend")
     return figure
 
 
@@ -187,6 +195,7 @@ def _frame(axes: Axes, unit: str, duration_s: float, top: float) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes.set_xlim(0, duration_s)
+    axes.xaxis.set_gid("time-axis")
     axes.set_xticks(ticks_s(duration_s, 6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
     frame_values(axes, unit, top)
@@ -212,12 +221,18 @@ def frame_values(axes: Axes, unit: str, top: float) -> None:
 
 
 def _shade(axes: Axes, fault: FaultSpan) -> None:
+    colour, moves = COLOURS["fault"], "over-time"
     axes.axvspan(
-        fault.start_s, fault.end_s, color=COLOURS["fault"], alpha=0.18, linewidth=0, zorder=0.5
+        *(fault.start_s, fault.end_s),
+        color=colour,
+        alpha=0.18,
+        linewidth=0,
+        zorder=0.5,
+        gid=moves,
     )
-    axes.axvline(fault.start_s, color=COLOURS["fault"], linewidth=0.9, alpha=0.8, zorder=0.6)
+    axes.axvline(fault.start_s, color=colour, linewidth=0.9, alpha=0.8, zorder=0.6, gid=moves)
     for at_s in fault.kills_s:
-        axes.axvline(at_s, ymin=0.94, color=COLOURS["fault"], linewidth=1.4, zorder=0.6)
+        axes.axvline(at_s, ymin=0.94, color=colour, linewidth=1.4, zorder=0.6, gid=moves)
     axes.annotate(
         str(fault.number),
         (fault.start_s, 1.0),
@@ -227,10 +242,11 @@ def _shade(axes: Axes, fault: FaultSpan) -> None:
         va="bottom",
         color=COLOURS["fault"],
         fontweight="bold",
+        gid="fault-mark",
     )
 
 
-def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
+def _draw_line(axes: Axes, line: Line, at_s: Sequence[float], index: int) -> None:
     colour, width, dashes = _STYLES.get(line.name, ("grey", 1.4, "-"))
     values = [float("nan") if value is None else value for value in line.values]
     lonely = _lonely(line)
@@ -246,6 +262,7 @@ def _draw_line(axes: Axes, line: Line, at_s: Sequence[float]) -> None:
         markersize=2,
         clip_on=False,
         zorder=3,
+        gid=f"over-time line-{index}",
     )
 
 
@@ -265,6 +282,7 @@ def _draw_bound(axes: Axes, bound: BoundMark) -> None:
             linewidth=1.3,
             linestyle=(0, (4, 2)),
             label=f"_{bound.label}",
+            gid="over-time",
         )
 
 
@@ -281,6 +299,7 @@ def _name_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> 
         ha="right" if at_end else "left",
         va="top" if below else "bottom",
         color=COLOURS["missed" if bound.missed else "muted"],
+        gid="bound-name",
     )
 
 
@@ -300,17 +319,23 @@ def _name_bounds_above(axes: Axes, bounds: Sequence[BoundMark]) -> None:
 
 # -- from matplotlib's file to an element of a page ------------------------------------------------
 
+_GROUP = re.compile(
+    r'<g id="(?:((?:over-time|time-axis|fault-mark|bound-name|legend)(?: [a-z-]+\d*)?)|[^"]*)"'
+)
+"""What moves when the page zooms in on a part of the run, and what it then draws anew itself."""
+
 _FONT_FAMILY = re.compile(r"(?:; )?font-family: [^;\"]*")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-def _inline(svg: str, chart: Drawn) -> str:
+def _inline(svg: str, chart: Drawn, place: str) -> str:
     """Keep the drawing, drop what would leak into the page, and say what is to be seen."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*</defs>", "", body)
-    # Groups are never referred to; the rest gets a prefix, because a page holds many figures.
-    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    # Groups are never referred to, but some are known to the page's script by what they are; the
+    # rest gets a prefix, because a page holds many figures.
+    body = _GROUP.sub(lambda group: f'<g class="{group[1]}"' if group[1] else "<g", body)
     body = re.sub(r'\bid="', f'id="{chart.id}-', body)
     body = re.sub(r"url\(#", f"url(#{chart.id}-", body)
     body = re.sub(r'(?:xlink:)?href="#', f'href="#{chart.id}-', body)
@@ -324,6 +349,7 @@ def _inline(svg: str, chart: Drawn) -> str:
     about = f"{chart.id}-about"
     head = (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" '
+        f'data-chart="{chart.id}" data-axes="{place}" '
         f'role="img" aria-labelledby="{name} {about}">'
         f'<title id="{name}">{escape(f"{chart.title}: {chart.subject}")}</title>'
         f'<desc id="{about}">{escape(chart.about)}</desc>'
