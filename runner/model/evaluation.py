@@ -342,11 +342,18 @@ class Evaluation(Model):
     score: ScoreFigures | None = None
 
 
-def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:
+def overall(
+    findings: Iterable[Finding], by_score: Verdict | None = None
+) -> tuple[Verdict, bool]:
     """The verdict over ``findings``, and whether the run was valid. Answers do not count.
 
     Not valid is inconclusive whatever else was found; then fail, inconclusive, warn, pass. A run in
     which no objective was judged is inconclusive.
+
+    Args:
+        findings: All of the run, in any order.
+        by_score: What the objectives add up to, where there is a score; None where each of them
+            must be met.
     """
     known = tuple(findings)
     validity = [f.verdict for f in known if f.kind == "validity"]
@@ -354,4 +361,5 @@ def overall(findings: Iterable[Finding]) -> tuple[Verdict, bool]:
     valid = bool(validity) and all(v in (Verdict.PASS, Verdict.WARN) for v in validity)
     if not valid or not objectives:
         return Verdict.INCONCLUSIVE, valid
-    return worst([*objectives, *(v for v in validity if v is Verdict.WARN)]), valid
+    judged = worst(objectives) if by_score is None else by_score
+    return worst([judged, *(v for v in validity if v is Verdict.WARN)]), valid
