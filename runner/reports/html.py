@@ -26,6 +26,7 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["unbroken"] = _unbroken
     return environment.get_template("report.html.j2").render(
@@ -33,7 +34,7 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         objectives=worst_first(document.objectives),
         validity=worst_first(document.validity),
         marks=MARKS,
-        css=Markup(stylesheet()),  # noqa: S704 - our own file
+        css=Markup(stylesheet("report.css")),  # noqa: S704 - our own file
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
     )
 
@@ -43,9 +44,9 @@ def _unbroken(sentence: str) -> str:
     return _BEFORE_UNIT.sub("\u00a0", sentence)
 
 
-def stylesheet() -> str:
-    """The page's colours and layout."""
-    return _resource("palette.css") + _resource("report.css")
+def stylesheet(*more: str) -> str:
+    """The colours and the look that all pages share, and style sheets of ``more`` names."""
+    return "".join(map(_resource, ("palette.css", "page.css", *more)))
 
 
 def palette() -> str:
