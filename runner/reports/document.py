@@ -63,6 +63,7 @@ class Document(Model):
     judged_by: Shown
     created: str
     started_iso: str
+    load_started_wall_s: float | None = None
     facts: Items[Fact]
     objectives: Items[FindingRow]
     validity: Items[FindingRow]
@@ -109,6 +110,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         judged_by=evaluation.judged_by and f"Judged by the objectives of {evaluation.judged_by}",
         created=_created(recording),
         started_iso=_started_iso(recording),
+        load_started_wall_s=_load_started_wall_s(recording),
         facts=_facts(recording, evaluation),
         objectives=tuple(row for kind, row in findings if kind == "objective"),
         validity=tuple(row for kind, row in findings if kind == "validity"),
@@ -158,6 +160,12 @@ def _created(recording: Recording) -> str:
 def _started_iso(recording: Recording) -> str:
     """ISO 8601 in UTC without a zone, as JUnit has it."""
     return _created(recording).removesuffix(" UTC").replace(" ", "T").removesuffix("+00:00")
+
+
+def _load_started_wall_s(recording: Recording) -> float | None:
+    """Unix time of offset 0; None when no load was started."""
+    anchor = recording.manifest.anchor
+    return None if anchor is None else anchor.load_started_wall_s
 
 
 def _facts(recording: Recording, evaluation: Evaluation) -> tuple[Fact, ...]:

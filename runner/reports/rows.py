@@ -68,6 +68,7 @@ class FindingRow(Model):
     word: str
     observed: Number
     bound: Number
+    warn: Number
     bound_text: str
     warn_text: str
     margin: Number
@@ -174,7 +175,7 @@ def finding_row(finding: Finding) -> FindingRow:
     """The row of ``finding``, with a row for each window that it looked at."""
     operator = _OPERATORS.get(finding.operator, finding.operator)
     bound = number(finding.bound, finding.unit)
-    warn = fmt.quantity(finding.warn, finding.unit)
+    warn = number(finding.warn, finding.unit)
     return FindingRow(
         title=finding.title,
         check=finding.check,
@@ -184,8 +185,9 @@ def finding_row(finding: Finding) -> FindingRow:
         word=WORDS[finding.verdict] if finding.verdict is not Verdict.WARN else "Warning",
         observed=number(finding.observed, finding.unit),
         bound=bound,
+        warn=warn,
         bound_text="" if finding.bound is None else f"{operator} {bound.text}".strip(),
-        warn_text="" if finding.warn is None else f"{operator} {warn}".strip(),
+        warn_text="" if finding.warn is None else f"{operator} {warn.text}".strip(),
         margin=number(finding.margin_ratio, "ratio"),
         reason=finding.reason,
         parts=tuple(_part(part, finding) for part in finding.parts),
