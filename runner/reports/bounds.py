@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 
 from runner.model.bound import Bound, parse_bound
@@ -10,7 +12,21 @@ from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 
-_FIGURES = {"saturation.cpu": "cpu_ratio", "saturation.memory": "memory_ratio"}
+_FIGURES = {
+    "saturation.cpu": "cpu_ratio",
+    "saturation.memory": "memory_ratio",
+    "errors": "error_ratio",
+    "traffic": "traffic_per_s",
+    "latency.p50": "p50_s",
+    "latency.p95": "p95_s",
+    "latency.p99": "p99_s",
+}
+_REST = re.compile(
+    r"(?: of (?P<subject>.+?))?(?: in stage \d+)?(?: for (?P<sustained>\d[\d.]*[a-z][\w. ]*))?"
+)
+EACH = "each service"
+_OTHERS = "services other than "
+_LONGEST_BOUND = 160
 
 
 class BoundMark(Model):
@@ -20,6 +36,7 @@ class BoundMark(Model):
         above: Whether the figure had to be above it.
         windows: ``(start_s, end_s)`` in which it was judged; phases that touch are one window.
         missed: Whether it was missed in these windows.
+        quantile: Of a bound on a percentile of latency.
     """
 
     label: str
@@ -27,32 +44,70 @@ class BoundMark(Model):
     above: bool
     windows: Items[tuple[float, float]]
     missed: bool
+    quantile: float | None = None
 
 
 class DrawnBound(Model):
-    """An objective that charts can show, with what decides where."""
+    """An objective that charts can show, with what decides where.
+
+    Attributes:
+        bound: Absolute: a relative one has the value that it had in this run.
+        subject: Endpoint, pattern or service; :data:`EACH`; empty for all together.
+        but: Services that it is not about, of one that is about each of the others.
+        sustained: For how long it had to be broken to be missed; empty without.
+    """
 
     bound: Bound
     source: str
-    subject: str
+    subject: str = ""
+    but: Items[str] = ()
+    sustained: str = ""
     parts: Items[Part]
 
 
 def bounds_of(findings: Iterable[Finding]) -> tuple[DrawnBound, ...]:
     """The objectives among ``findings`` that charts can show."""
-    found = []
-    for finding in findings:
-        text, _, subject = finding.title.partition(" in stage ")[0].partition(" of ")
-        if finding.kind != "objective":
-            continue
+    known = (_drawn(finding) for finding in findings if finding.kind == "objective")
+    return tuple(one for one in known if one is not None)
+
+
+def _drawn(finding: Finding) -> DrawnBound | None:
+    """None of a grammar of another version: the table of objectives still shows it."""
+    bound, rest = bound_in(finding.title)
+    match = _REST.fullmatch(rest)
+    if bound is None or match is None:
+        return None
+    if bound.reference is not None:
+        if finding.bound is None:
+            return None  # Nobody knows what it was relative to.
+        bound = bound.model_copy(update={"value": finding.bound, "reference": None})
+    if not math.isfinite(bound.value):
+        return None
+    subject = match["subject"] or ""
+    others = subject.startswith(_OTHERS) and finding.source == "mesh"
+    return DrawnBound(
+        bound=bound,
+        source=finding.source,
+        subject=EACH if others else subject,
+        but=tuple(subject.removeprefix(_OTHERS).split(", ")) if others else (),
+        sustained=match["sustained"] or "",
+        parts=finding.parts,
+    )
+
+
+def bound_in(title: str) -> tuple[Bound | None, str]:
+    """The bound that an objective's ``title`` begins with, and what follows: whom it is about.
+
+    The bound is the longest beginning that is one, so that no name that follows is taken for a
+    part of it.
+    """
+    ends = [len(title), *(at for at in range(len(title) - 1, 0, -1) if title[at] == " ")]
+    for end in [at for at in ends if at <= _LONGEST_BOUND]:
         try:
-            bound = parse_bound(text)
+            return parse_bound(title[:end]), title[end:]
         except ValueError:
-            continue  # A grammar of another version: the table of objectives still shows it.
-        found.append(
-            DrawnBound(bound=bound, source=finding.source, subject=subject, parts=finding.parts)
-        )
-    return tuple(found)
+            continue
+    return None, title
 
 
 def load_marks(drawn: Sequence[DrawnBound], sli: str) -> tuple[BoundMark, ...]:
@@ -61,6 +116,16 @@ def load_marks(drawn: Sequence[DrawnBound], sli: str) -> tuple[BoundMark, ...]:
         mark
         for one in drawn
         if (one.bound.sli, one.source, one.subject) == (sli, "client", "")
+        for mark in _marks(one, {part.start_s for part in one.parts if part.verdict == "fail"})
+    )
+
+
+def signal_marks(drawn: Sequence[DrawnBound], name: str) -> tuple[BoundMark, ...]:
+    """The bounds on the own signal ``name``."""
+    return tuple(
+        mark
+        for one in drawn
+        if (one.bound.sli, one.bound.statistic) == ("signal", name)
         for mark in _marks(one, {part.start_s for part in one.parts if part.verdict == "fail"})
     )
 
@@ -82,16 +147,16 @@ def service_marks(
 ) -> tuple[BoundMark, ...]:
     """The bounds on a golden signal of ``service``, as the mesh sees it.
 
-    A bound on saturation that names no service holds for each; whether this one missed it is told
-    by its own figures.
+    A bound on saturation that names no service holds for each, as does one on each service; whether
+    this one missed it is told by its own figures.
     """
     marks: list[BoundMark] = []
     for one in drawn:
-        if one.bound.sli.split(".")[0] != signal or one.source != "mesh":
+        if one.bound.sli.split(".")[0] != signal or one.source != "mesh" or service in one.but:
             continue
         if one.subject == service:
             missed = {part.start_s for part in one.parts if part.verdict is Verdict.FAIL}
-        elif signal == "saturation" and not one.subject:
+        elif one.subject == EACH or (signal == "saturation" and not one.subject):
             own = [figures for figures in evaluation.signals if figures.service == service]
             missed = {figures.start_s for figures in own if _misses(one.bound, figures)}
         else:
@@ -101,7 +166,7 @@ def service_marks(
 
 
 def _misses(bound: Bound, figures: SignalFigures) -> bool:
-    value = getattr(figures, _FIGURES[bound.sli])
+    value = getattr(figures, _FIGURES.get(bound.indicator, ""), None)
     return value is not None and not bound.holds(value)
 
 
@@ -112,17 +177,23 @@ def _marks(one: DrawnBound, missed: set[float]) -> Iterable[BoundMark]:
         windows = [(p.start_s, p.end_s) for p in judged if (p.start_s in missed) is is_missed]
         if windows:
             yield BoundMark(
-                label=_label(one.bound),
+                label=_label(one),
                 value=one.bound.value,
                 above=one.bound.operator in (">", ">="),
                 windows=_touching(windows),
                 missed=is_missed,
+                quantile=one.bound.quantile,
             )
 
 
-def _label(bound: Bound) -> str:
+def _label(one: DrawnBound) -> str:
+    bound = one.bound
     operator = {"<=": "≤", ">=": "≥"}.get(bound.operator, bound.operator)
     limit = f"{operator} {fmt.quantity(bound.value, bound.unit)}"
+    if one.sustained:
+        limit += f" for {one.sustained}"
+    if bound.sli == "signal":
+        return limit
     if bound.sli.startswith("saturation"):
         what = bound.sli.removeprefix("saturation.")
         return f"{'CPU' if what == 'cpu' else what} {limit}"

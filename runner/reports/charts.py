@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pydantic import Field
 
 from runner.model.evaluation import Evaluation
-from runner.model.histogram import merge_into, quantile_us
-from runner.model.recording import OUTCOMES, LoadRecord, Recording, Signals, SignalSeries
+from runner.model.histogram import quantile_us
+from runner.model.recording import OUTCOMES, Recording, Signals, SignalSeries
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.bounds import (
@@ -24,9 +23,11 @@ from runner.reports.bounds import (
     in_flight_mark,
     load_marks,
     service_marks,
+    signal_marks,
 )
 from runner.reports.grid import Grid, Line
 from runner.reports.loadlines import arrival_lines, in_flight_line, load_kind, users_lines
+from runner.reports.loadseen import LoadSeen, load_seen
 from runner.reports.text import Shown
 
 LINE_NAMES = {
@@ -54,22 +55,27 @@ _SIGNALS: dict[str, tuple[str, str, dict[str, str]]] = {
 
 _LOWEST_IS_WORST = ("replicas.ready",)
 
+OWN = "signal."
+"""How the indicators of own signals begin."""
+
 
 class Chart(Model):
     """One small chart.
 
     Attributes:
         id: Unique in the report and fit for a file name.
+        stacked: Whether the lines are parts of a whole, drawn on top of each other.
         missing: Why there is nothing to draw; empty when there is.
         about: The chart in a sentence or two, for those who do not see it.
     """
 
     id: str
-    title: str
+    title: Shown
     subject: Shown
     unit: str
     lines: Items[Line]
     bounds: Items[BoundMark] = ()
+    stacked: bool = False
     missing: Shown = ""
     about: Shown = ""
 
@@ -83,28 +89,32 @@ class ChartGroup(Model):
     charts: Items[Chart] = Field(default=())
 
 
-def chart_groups(recording: Recording, evaluation: Evaluation, grid: Grid) -> Items[ChartGroup]:
-    """The charts of the load, then those of each service."""
+def chart_groups(
+    recording: Recording, evaluation: Evaluation, grid: Grid, seen: LoadSeen | None = None
+) -> Items[ChartGroup]:
+    """The charts of the load, as it was ``seen``, of each service, and of own signals."""
     bounds = bounds_of(evaluation.findings)
-    groups = [_load_group(recording, grid, bounds)]
+    groups = [_load_group(recording, grid, bounds, seen or load_seen(recording, grid))]
     if recording.signals is not None:
-        names = dict.fromkeys(
-            [*recording.signals.services, *(s.service for s in recording.signals.series)]
-        )
+        golden = [one for one in recording.signals.series if not one.sli.startswith(OWN)]
+        names = dict.fromkeys([*recording.signals.services, *(one.service for one in golden)])
         groups += [
             _service_group(
                 number, name, recording.signals, grid, drawn=bounds, evaluation=evaluation
             )
             for number, name in enumerate(names, start=1)
         ]
+        groups += own_groups(recording, grid, bounds)
     return tuple(groups)
 
 
 # -- the load --------------------------------------------------------------------------------------
 
 
-def _load_group(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -> ChartGroup:
-    charts = [*_request_charts(recording, grid), _generator_or_users(recording, grid)]
+def _load_group(
+    recording: Recording, grid: Grid, drawn: Sequence[DrawnBound], seen: LoadSeen
+) -> ChartGroup:
+    charts = [*_request_charts(recording, grid, seen), _generator_or_users(recording, grid)]
     each = "second" if grid.step_s == 1 else fmt.span(grid.step_s)
     note = (
         f"Measured by the load generator, for each {each} in which requests were "
@@ -149,10 +159,9 @@ _LoadChart = tuple[str, str, str, list[Line]]
 """Key, title, unit and lines of a chart of the load."""
 
 
-def _request_charts(recording: Recording, grid: Grid) -> list[_LoadChart]:
+def _request_charts(recording: Recording, grid: Grid, seen: LoadSeen) -> list[_LoadChart]:
     """Latency, traffic and errors."""
     is_open = load_kind(recording) == "arrivals"
-    seen = _load_steps(recording.load, grid, with_service=is_open)
     totals = [sum(seen.counts[name][i] for name in OUTCOMES) for i in range(grid.count)]
 
     def per_step(value: Callable[[int], float | None]) -> tuple[float | None, ...]:
@@ -205,45 +214,6 @@ def _generator_or_users(recording: Recording, grid: Grid) -> _LoadChart:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _LoadSteps:
-    """What was seen in each step of the grid.
-
-    Attributes:
-        counts: Requests by outcome.
-        latencies: Histograms of successes.
-        service: The same from the send; empty where nobody asked for it.
-        recorded: Number of steps with a record.
-    """
-
-    counts: dict[str, list[int]]
-    latencies: list[dict[int, int]]
-    service: list[dict[int, int]]
-    recorded: int
-
-
-def _load_steps(load: LoadRecord, grid: Grid, *, with_service: bool) -> _LoadSteps:
-    counts: dict[str, list[int]] = {name: [0] * grid.count for name in OUTCOMES}
-    latencies: list[dict[int, int]] = [{} for _ in range(grid.count)]
-    service: list[dict[int, int]] = [{} for _ in range(grid.count)]
-    recorded = 0
-    for second in load.users:
-        index = grid.index_of(float(second))
-        recorded = max(recorded, 0 if index is None else index + 1)
-    for row in load.rows:
-        index = grid.index_of(float(row.second))
-        if index is None or row.second >= grid.duration_s:
-            continue
-        recorded = max(recorded, index + 1)
-        counts.setdefault(row.outcome, [0] * grid.count)[index] += row.count
-        if row.outcome == "success":
-            merge_into(latencies[index], row.latency_us)
-            if with_service:
-                sent = row.latency_us if row.service_us is None else row.service_us
-                merge_into(service[index], sent)
-    return _LoadSteps(counts, latencies, service, recorded)
-
-
 def _quantile_s(counts: dict[int, int], ratio: float) -> float | None:
     value_us = quantile_us(counts, ratio)
     return None if value_us is None else value_us / 1e6
@@ -291,6 +261,59 @@ def _service_group(
         note="",
         charts=tuple(chart for chart in charts if service or chart.title != "Saturation"),
     )
+
+
+def own_groups(recording: Recording, grid: Grid, drawn: Sequence[DrawnBound]) -> list[ChartGroup]:
+    """One chart for each of the experiment's own signals; no group without one."""
+    own = recording.plan.experiment.signals
+    known = {} if recording.signals is None else {s.sli: s for s in recording.signals.series}
+    charts = []
+    for number, (name, signal) in enumerate(own.items(), start=1):
+        series = known.get(OWN + name)
+        lines = [] if series is None else [Line(name="value", values=on_grid(series, grid, max))]
+        charts.append(
+            _chart(
+                f"own-{number:02d}",
+                lines,
+                grid,
+                title=name,
+                subject=signal.description or "own signal",
+                unit=signal.unit,
+                bounds=signal_marks(drawn, name),
+                missing=(series.message if series is not None else "") or "Prometheus had no data.",
+            )
+        )
+    note = "; ".join(f"{name}: {one.description}" for name, one in own.items() if one.description)
+    title = "The experiment's own signals"
+    return [ChartGroup(id="own", title=title, note=note, charts=tuple(charts))] if charts else []
+
+
+def failures_chart(seen: LoadSeen, grid: Grid) -> Chart | None:
+    """Failures per second by kind, one on top of the other; None when nothing failed."""
+    lines = [
+        Line(
+            name=LINE_NAMES.get(name, name),
+            values=tuple(
+                count / (end_s - start_s) if at < seen.recorded else None
+                for at, (count, (start_s, end_s)) in enumerate(
+                    zip(counts, grid.edges_s, strict=True)
+                )
+            ),
+        )
+        for name, counts in seen.counts.items()
+        if name != "success" and any(counts)
+    ]
+    chart = _chart(
+        "load-failures",
+        lines,
+        grid,
+        title="Failures by kind",
+        subject="the load",
+        unit="per_s",
+        bounds=(),
+        missing="",
+    )
+    return chart.model_copy(update={"stacked": True}) if lines else None
 
 
 def _moves(line: Line) -> bool:

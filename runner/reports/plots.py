@@ -7,38 +7,26 @@ gives the same bytes.
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from runner.reports import format as fmt
 from runner.reports.bounds import BoundMark
 from runner.reports.charts import Chart
 from runner.reports.document import Document
 from runner.reports.grid import Line
+from runner.reports.svg import COLOURS, HEIGHT, WIDTH, to_svg
 from runner.reports.timeline import FaultSpan, ticks_s
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 330, 180
-"""Size in points, which the page shows as CSS pixels where a chart is as wide as a phone."""
-
 _LEFT, _RIGHT, _TOP, _BOTTOM = 47, 15, 34, 20
 _MANY_LINES = 4
 _BOUND_REACH = 4.0
 """A bound further above the data than this is named, not drawn: the data would lie flat."""
-
-# Sentinel colours that stand for CSS variables; nothing else may use them.
-_VARIABLES = (
-    *("text", "muted", "grid", "fault", "missed"),
-    *("blue", "sky", "violet", "red", "orange", "teal", "brown", "grey"),
-)
-COLOURS = {name: f"#0102{number:02x}" for number, name in enumerate(_VARIABLES, start=1)}
 
 _STYLES: dict[str, tuple[str, float, Any]] = {
     "p50": ("sky", 1.3, "-"),
@@ -77,19 +65,6 @@ _RC: dict[Any, Any] = {
 }
 
 
-class Drawn(Protocol):
-    """What a drawing says of itself to those who do not see it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def subject(self) -> str: ...
-    @property
-    def about(self) -> str: ...
-
-
 def render_charts(document: Document) -> dict[str, str]:
     """Chart id to inline SVG, for every chart over time that has something to show."""
     with settings():
@@ -105,20 +80,6 @@ def render(chart: Chart, document: Document) -> str:
     """``chart`` as an inline ``<svg>`` element; only within :func:`settings`."""
     figure = draw(chart, document.at_s, document.timeline.duration_s, document.timeline.faults)
     return to_svg(figure, chart)
-
-
-def to_svg(figure: Figure, chart: Drawn) -> str:
-    """``figure`` as an inline element, with title and description for screen readers."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(out.getvalue(), chart, _place(figure))
-
-
-def _place(figure: Figure) -> str:
-    """Left, right, top and bottom of the axes, in the drawing's own units."""
-    box, (width, height) = figure.axes[0].get_position(), figure.get_size_inches() * 72
-    edges = (box.x0 * width, box.x1 * width, (1 - box.y1) * height, (1 - box.y0) * height)
-    return " ".join(f"{edge:.2f}" for edge in edges)
 
 
 @contextmanager
@@ -148,12 +109,16 @@ def draw(
         )
     )
     top = _top(chart)
-    _frame(axes, chart.unit, duration_s, top)
+    frame_times(axes, duration_s)
+    frame_values(axes, chart.unit, top)
     for fault in faults:
         if fault.begun:
-            _shade(axes, fault)
-    for index, line in enumerate(chart.lines):
-        _draw_line(axes, line, at_s, index)
+            shade(axes, fault)
+    if chart.stacked:
+        _draw_stack(axes, chart.lines, at_s)
+    else:
+        for index, line in enumerate(chart.lines):
+            _draw_line(axes, line, at_s, index)
     drawn = [bound for bound in chart.bounds if bound.value <= top]
     for bound in drawn:
         _draw_bound(axes, bound)
@@ -181,6 +146,9 @@ def draw(
 def _top(chart: Chart) -> float:
     """The upper end of the value axis: above the data, and above the bounds within reach."""
     highest = max((v for line in chart.lines for v in line.values if v is not None), default=0.0)
+    if chart.stacked:
+        steps = zip(*(line.values for line in chart.lines), strict=True)
+        highest = max((sum(v or 0.0 for v in step) for step in steps), default=0.0)
     bounds = sorted(bound.value for bound in chart.bounds)
     if highest > 0:
         reach = 1.0 if chart.title == "Saturation" else _BOUND_REACH * highest
@@ -191,14 +159,14 @@ def _top(chart: Chart) -> float:
     return 1.15 * max(highest, *near, 0.0) or least
 
 
-def _frame(axes: Axes, unit: str, duration_s: float, top: float) -> None:
+def frame_times(axes: Axes, duration_s: float, most: int = 6) -> None:
+    """The axis of times from the start of the load, with at most about ``most`` steps."""
     from matplotlib.ticker import FuncFormatter
 
     axes.set_xlim(0, duration_s)
     axes.xaxis.set_gid("time-axis")
-    axes.set_xticks(ticks_s(duration_s, 6))
+    axes.set_xticks(ticks_s(duration_s, most))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
-    frame_values(axes, unit, top)
 
 
 def frame_values(axes: Axes, unit: str, top: float) -> None:
@@ -220,7 +188,8 @@ def frame_values(axes: Axes, unit: str, top: float) -> None:
         spine.set_color(COLOURS["grid"])
 
 
-def _shade(axes: Axes, fault: FaultSpan) -> None:
+def shade(axes: Axes, fault: FaultSpan) -> None:
+    """The window of a fault, with its number above."""
     colour, moves = COLOURS["fault"], "over-time"
     axes.axvspan(
         *(fault.start_s, fault.end_s),
@@ -264,6 +233,24 @@ def _draw_line(axes: Axes, line: Line, at_s: Sequence[float], index: int) -> Non
         zorder=3,
         gid=f"over-time line-{index}",
     )
+
+
+def _draw_stack(axes: Axes, lines: Sequence[Line], at_s: Sequence[float]) -> None:
+    """Each line on top of those before it, as an area: together they are all."""
+    base = [0.0] * len(at_s)
+    for index, line in enumerate(lines):
+        colour, _, _ = _STYLES.get(line.name, ("grey", 1.4, "-"))
+        top = [low + (value or 0.0) for low, value in zip(base, line.values, strict=True)]
+        axes.fill_between(
+            *(at_s, base, top),
+            step="mid",
+            color=COLOURS[colour],
+            linewidth=0,
+            label=line.name,
+            gid=f"over-time line-{index}",
+            zorder=3,
+        )
+        base = top
 
 
 def _lonely(line: Line) -> list[int]:
@@ -315,50 +302,3 @@ def _name_bounds_above(axes: Axes, bounds: Sequence[BoundMark]) -> None:
             va="top",
             color=COLOURS["muted"],
         )
-
-
-# -- from matplotlib's file to an element of a page ------------------------------------------------
-
-_GROUP = re.compile(
-    r'<g id="(?:((?:over-time|time-axis|fault-mark|bound-name|legend)(?: [a-z-]+\d*)?)|[^"]*)"'
-)
-"""What moves when the page zooms in on a part of the run, and what it then draws anew itself."""
-
-_FONT_FAMILY = re.compile(r"(?:; )?font-family: [^;\"]*")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-
-
-def _inline(svg: str, chart: Drawn, place: str) -> str:
-    """Keep the drawing, drop what would leak into the page, and say what is to be seen."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<defs>\s*</defs>", "", body)
-    # Groups are never referred to, but some are known to the page's script by what they are; the
-    # rest gets a prefix, because a page holds many figures.
-    body = _GROUP.sub(lambda group: f'<g class="{group[1]}"' if group[1] else "<g", body)
-    body = re.sub(r'\bid="', f'id="{chart.id}-', body)
-    body = re.sub(r"url\(#", f"url(#{chart.id}-", body)
-    body = re.sub(r'(?:xlink:)?href="#', f'href="#{chart.id}-', body)
-    body = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", body)
-    body = _FONT_FAMILY.sub("", body)
-    body = _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", body)
-    body = re.sub(r"\s*\n\s*", " ", body).replace("> <", "><")
-    for name, colour in COLOURS.items():
-        body = body.replace(colour, f"var(--{name})")
-    name = f"{chart.id}-name"
-    about = f"{chart.id}-about"
-    head = (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" '
-        f'data-chart="{chart.id}" data-axes="{place}" '
-        f'role="img" aria-labelledby="{name} {about}">'
-        f'<title id="{name}">{escape(f"{chart.title}: {chart.subject}")}</title>'
-        f'<desc id="{about}">{escape(chart.about)}</desc>'
-    )
-    return head + body[body.index(">") + 1 :].strip() + "\n"
-
-
-def standalone(svg: str, css: str) -> str:
-    """An inline drawing as a file of its own, with the page's colours."""
-    at = svg.index(">") + 1
-    sized = svg[: at - 1] + f' width="{2 * WIDTH}" height="{2 * HEIGHT}">'
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{sized}<style>{css}</style>{svg[at:]}'

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from runner.reports import format as fmt
-from runner.reports.plots import COLOURS, HEIGHT, WIDTH, frame_values, settings, to_svg
+from runner.reports.plots import frame_values, settings
 from runner.reports.search import WORDS, SearchChart, rate_text
+from runner.reports.svg import COLOURS, HEIGHT, WIDTH, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,8 +20,9 @@ def write_reports(run: RunDir) -> Path:
     Raises:
         RecordingError: When the run folder is torn, foreign, or was never evaluated.
     """
-    from runner.reports.plots import render_charts, standalone
+    from runner.reports.plots import render_charts
     from runner.reports.searchplot import render_search
+    from runner.reports.svg import standalone
 
     document = build_document(run.recording(), run.read_evaluation())
     plots = render_charts(document)

@@ -16,7 +16,8 @@ from runner.reports.bounds import BoundMark
 from runner.reports.charts import LINE_NAMES, Chart
 from runner.reports.grid import Line
 from runner.reports.html import palette
-from runner.reports.plots import COLOURS, WIDTH, draw, settings, standalone, to_svg
+from runner.reports.plots import draw, settings
+from runner.reports.svg import COLOURS, WIDTH, standalone, to_svg
 from runner.reports.timeline import FaultSpan
 
 if TYPE_CHECKING:

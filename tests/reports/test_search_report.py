@@ -13,9 +13,9 @@ from runner.fakesearch import FakeServer
 from runner.model.searchfigures import RateFigure, SearchFigures
 from runner.reports.document import Document, build_document
 from runner.reports.markdown import render_markdown
-from runner.reports.plots import COLOURS
 from runner.reports.search import SearchStory, search_story, verdict_word
 from runner.reports.searchplot import render_search
+from runner.reports.svg import COLOURS
 from runner.reports.write import write_reports
 from runner.store import RunDir
 from runner.testing import FakeWorld

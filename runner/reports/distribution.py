@@ -1,0 +1,287 @@
+"""How latencies were spread: over time as a heat map, and by percentile for each kind of phase.
+
+Pure; no drawing. Of successful requests, of all endpoints together: the table by endpoint tells
+them apart. Classes of latency are log-spaced, because what matters is how many times slower.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from runner.model.histogram import Counts, bucket_value_us, quantile_us
+from runner.model.shape import Items, Model
+from runner.reports import format as fmt
+from runner.reports.bounds import BoundMark
+from runner.reports.grid import Grid
+from runner.reports.loadseen import LoadSeen
+from runner.reports.rows import Number, number
+from runner.reports.text import Shown
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+LEVELS = 6
+"""Shades of the heat map, by the logarithm of how many requests a field holds."""
+
+_FINENESS = ((1.2, 24), (2.5, 12), (9.0, 8))
+"""So many decades of latency or fewer are cut into so many classes each."""
+
+_POINTS = 60
+
+
+class Field(Model):
+    """A run of fields of one shade, in one class of latency."""
+
+    step: int
+    length: int
+    row: int
+    level: int
+
+
+class HeatMap(Model):
+    """Requests by time and by class of latency.
+
+    Attributes:
+        edges_s: Edges of the classes in seconds, rising; one more than there are classes.
+        fields: What is not empty, in runs of one shade.
+        shades: For each shade from 1 on, the least number of requests that it stands for.
+        most: Requests in the fullest field.
+    """
+
+    id: str = "load-heat"
+    title: str = "Latency over time"
+    subject: str = "the load"
+    edges_s: Items[float]
+    fields: Items[Field]
+    shades: Items[int]
+    most: int
+    bounds: Items[BoundMark] = ()
+    about: Shown
+
+
+class Curve(Model):
+    """Latency by percentile in one kind of phase.
+
+    Attributes:
+        nines: ``-log10(1 - quantile)`` of each point: 1 at p90, 2 at p99.
+        values_s: Latency at each point.
+    """
+
+    name: str
+    requests: int
+    nines: Items[float]
+    values_s: Items[float]
+
+
+class PercentileRow(Model):
+    """The same in figures; a percentile that the requests do not support has none."""
+
+    name: str
+    requests: Number
+    values: Items[Number]
+
+
+class Percentiles(Model):
+    """Latency by percentile, one curve for each kind of phase.
+
+    Attributes:
+        marks: Bounds on percentiles, as ``(nines, value, label, missed)``.
+        remark: Which percentiles are missing, and why.
+    """
+
+    id: str = "load-percentiles"
+    title: str = "Latency by percentile"
+    subject: str = "the load"
+    names: Items[str] = tuple(f"p{one:g}" for one in PERCENTILES)
+    curves: Items[Curve]
+    rows: Items[PercentileRow]
+    marks: Items[tuple[float, float, str, bool]] = ()
+    remark: str = ""
+    about: Shown
+
+
+class Distribution(Model):
+    """How latencies were spread."""
+
+    heat: HeatMap
+    percentiles: Percentiles
+
+
+def distribution_of(seen: LoadSeen, grid: Grid, bounds: Sequence[BoundMark]) -> Distribution | None:
+    """The spread of what was ``seen``, with ``bounds`` on latency; None without a success."""
+    if not any(seen.latencies):
+        return None
+    return Distribution(
+        heat=heat_map(seen.latencies, grid, bounds), percentiles=percentiles(seen.kinds, bounds)
+    )
+
+
+# -- over time -------------------------------------------------------------------------------------
+
+
+def heat_map(latencies: Sequence[Counts], grid: Grid, bounds: Sequence[BoundMark] = ()) -> HeatMap:
+    """``latencies`` of the steps of ``grid``, of which one at least is not empty."""
+    edges_s = _edges_s(latencies)
+    cells = [_by_class(counts, edges_s) for counts in latencies]
+    most = max(max(one.values(), default=0) for one in cells)
+    shades = _shades(most)
+    return HeatMap(
+        edges_s=edges_s,
+        fields=tuple(_fields(cells, shades)),
+        shades=shades,
+        most=most,
+        bounds=tuple(bounds),
+        about=_about_heat(cells, edges_s, grid),
+    )
+
+
+def _edges_s(latencies: Sequence[Counts]) -> tuple[float, ...]:
+    known = [counts for counts in latencies if counts]
+    lowest, highest = min(min(one) for one in known), max(max(one) for one in known)
+    low_s, high_s = (max(1e-6, bucket_value_us(one) / 1e6) for one in (lowest, highest))
+    decades = math.log10(high_s / low_s)
+    each = next((each for most, each in _FINENESS if decades <= most), 5)
+    first = math.floor(math.log10(low_s) * each)
+    last = math.floor(math.log10(high_s) * each) + 1
+    return tuple(10 ** (power / each) for power in range(first, last + 1))
+
+
+def _by_class(counts: Counts, edges_s: Sequence[float]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    last = len(edges_s) - 2
+    for bucket, count in counts.items():
+        row = bisect_right(edges_s, bucket_value_us(bucket) / 1e6) - 1
+        row = min(last, max(0, row))
+        found[row] = found.get(row, 0) + count
+    return found
+
+
+def _shades(most: int) -> tuple[int, ...]:
+    """Least counts of the shades: from 1 up, equal steps of the logarithm, each once."""
+    return tuple(sorted({max(1, round(most ** (level / LEVELS))) for level in range(LEVELS)}))
+
+
+def _fields(cells: Sequence[Mapping[int, int]], shades: Sequence[int]) -> list[Field]:
+    found: list[Field] = []
+    open_runs: dict[int, Field] = {}
+    for step, cell in enumerate([*cells, {}]):
+        still: dict[int, Field] = {}
+        for row, count in cell.items():
+            level = bisect_right(shades, count)
+            run = open_runs.get(row)
+            if run is not None and run.level == level:
+                still[row] = run.model_copy(update={"length": run.length + 1})
+            else:
+                still[row] = Field(step=step, length=1, row=row, level=level)
+        found += [run for row, run in open_runs.items() if _ended(run, still.get(row))]
+        open_runs = still
+    return sorted(found, key=lambda run: (run.level, run.row, run.step))
+
+
+def _ended(run: Field, following: Field | None) -> bool:
+    return following is None or following.step != run.step
+
+
+def _about_heat(cells: Sequence[Mapping[int, int]], edges_s: Sequence[float], grid: Grid) -> str:
+    total: dict[int, int] = {}
+    for cell in cells:
+        for row, count in cell.items():
+            total[row] = total.get(row, 0) + count
+    row = max(total, key=lambda one: total[one])
+    slowest = max(total)
+    at = next(step for step, cell in enumerate(cells) if slowest in cell)
+    low, high = fmt.seconds(edges_s[row]), fmt.seconds(edges_s[row + 1])
+    return (
+        f"Most requests took {low} to {high}. The slowest took "
+        f"{fmt.seconds(edges_s[slowest])} to {fmt.seconds(edges_s[slowest + 1])}, first at "
+        f"{fmt.clock_offset(grid.edges_s[at][0])}."
+    )
+
+
+# -- by percentile ---------------------------------------------------------------------------------
+
+
+def nines(percentile: float) -> float:
+    """Where ``percentile`` stands: as HdrHistogram draws it, by the logarithm of what is above."""
+    return -math.log10(1 - percentile / 100)
+
+
+def supported(percentile: float, requests: int) -> bool:
+    """Whether more than one of ``requests`` is expected above ``percentile``.
+
+    p99.9 needs more than 1,000 requests, p50 more than 2.
+    """
+    return requests * (1 - percentile / 100) > 1 + 1e-9
+
+
+def percentiles(kinds: Mapping[str, Counts], bounds: Sequence[BoundMark] = ()) -> Percentiles:
+    """The curves of ``kinds`` of phases, as far as their requests support them."""
+    curves = [_curve(name, counts) for name, counts in kinds.items() if counts]
+    rows = tuple(_row(name, counts) for name, counts in kinds.items())
+    return Percentiles(
+        curves=tuple(curve for curve in curves if len(curve.nines) > 1),
+        rows=rows,
+        marks=tuple(_marks(bounds)),
+        remark=_remark(rows),
+        about=" ".join(_about_row(row) for row in rows if row.requests.value),
+    )
+
+
+def _curve(name: str, counts: Counts) -> Curve:
+    requests = sum(counts.values())
+    known = [one for one in PERCENTILES if supported(one, requests)]
+    end = nines(known[-1]) if known else 0.0
+    at = [end * point / _POINTS for point in range(_POINTS + 1)] if known else []
+    values = [quantile_us(counts, 1 - 10**-one) or 0.0 for one in at]
+    return Curve(
+        name=name,
+        requests=requests,
+        nines=tuple(round(one, 4) for one in at),
+        values_s=tuple(value / 1e6 for value in values),
+    )
+
+
+def _row(name: str, counts: Counts) -> PercentileRow:
+    requests = sum(counts.values())
+    values = []
+    for percentile in PERCENTILES:
+        value = quantile_us(counts, percentile / 100) if supported(percentile, requests) else None
+        values.append(number(None if value is None else value / 1e6, "s"))
+    return PercentileRow(name=name, requests=number(requests, "count"), values=tuple(values))
+
+
+def _marks(bounds: Sequence[BoundMark]) -> list[tuple[float, float, str, bool]]:
+    """Bounds on percentiles; of equal ones, a missed one."""
+    found: dict[str, tuple[float, float, str, bool]] = {}
+    for bound in sorted(bounds, key=lambda one: one.missed):
+        if bound.quantile is not None and nines(100 * bound.quantile) > 0:
+            at = nines(100 * bound.quantile)
+            found[bound.label] = (round(at, 4), bound.value, bound.label, bound.missed)
+    return list(found.values())
+
+
+def _remark(rows: Sequence[PercentileRow]) -> str:
+    """What is not shown for want of requests."""
+    said = []
+    for row in rows:
+        requests = int(row.requests.value or 0)
+        known = [one for one in PERCENTILES if supported(one, requests)]
+        lacking = [one for one in PERCENTILES[:-1] if one not in known]
+        if requests and lacking:
+            beyond = f"beyond p{known[-1]:g}" if known else "of percentiles"
+            said.append(f"{row.name} (nothing {beyond}: {fmt.count(requests)} requests)")
+    if not said:
+        return ""
+    return (
+        "A percentile is shown where more than one request is above it, as p99.9 with more than "
+        f"1,000 requests. That cuts off {', '.join(said)}."
+    )
+
+
+def _about_row(row: PercentileRow) -> str:
+    shown = [
+        f"p{percentile:g} {value.text}"
+        for percentile, value in zip(PERCENTILES, row.values, strict=True)
+        if value.value is not None
+    ]
+    return f"{row.name}: {', '.join(shown) or 'too few requests'}."

@@ -1,0 +1,271 @@
+"""The heat map of latencies and the curves by percentile, as SVG. Drawing only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runner.reports import format as fmt
+from runner.reports.bounds import BoundMark
+from runner.reports.distribution import (
+    PERCENTILES,
+    Distribution,
+    Field,
+    HeatMap,
+    Percentiles,
+    nines,
+)
+from runner.reports.grid import Grid
+from runner.reports.plots import frame_times, frame_values, settings, shade
+from runner.reports.svg import COLOURS, to_svg
+from runner.reports.timeline import FaultSpan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDE, NARROW, HEIGHT = 640, 400, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 15, 34, 22
+
+_STYLES: dict[str, tuple[str, Any]] = {
+    "baseline": ("blue", "-"),
+    "fault": ("red", (0, (5, 2))),
+    "recovery": ("teal", (0, (1.5, 1.2))),
+}
+_FAINTEST, _STRONGEST = 0.14, 0.95
+_LOG_FROM = 20.0
+"""Percentiles that are further apart than this have a logarithmic axis."""
+
+
+def render_distribution(
+    distribution: Distribution, grid: Grid, faults: Sequence[FaultSpan]
+) -> dict[str, str]:
+    """Chart id to inline SVG."""
+    heat, curves = distribution.heat, distribution.percentiles
+    with settings():
+        drawn = {heat.id: _crisp(to_svg(draw_heat(heat, grid, faults), heat))}
+        if curves.curves:
+            drawn[curves.id] = to_svg(draw_percentiles(curves), curves)
+        return drawn
+
+
+def _axes(width: int) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / 72, HEIGHT / 72), dpi=72)
+    box = (_LEFT, _BOTTOM, width - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
+    sizes = (width, HEIGHT, width, HEIGHT)
+    left, bottom, wide, high = (part / size for part, size in zip(box, sizes, strict=True))
+    return figure, figure.add_axes((left, bottom, wide, high))
+
+
+# -- over time -------------------------------------------------------------------------------------
+
+
+def draw_heat(heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan]) -> Figure:
+    """Faults at the back, then one shape for each shade, then the bounds."""
+    figure, axes = _axes(WIDE)
+    frame_times(axes, grid.duration_s, 10)
+    _frame_logarithms(axes, heat.edges_s[0], heat.edges_s[-1])
+    for fault in faults:
+        if fault.begun:
+            shade(axes, fault)
+    for level in range(1, len(heat.shades) + 1):
+        fields = [one for one in heat.fields if one.level == level]
+        if fields:
+            _draw_shade(axes, fields, heat.edges_s, grid, opacity(level, len(heat.shades)))
+    for bound in heat.bounds:
+        _draw_bound(axes, bound, heat.edges_s, grid.duration_s)
+    _legend(figure, heat)
+    return figure
+
+
+def opacity(level: int, levels: int) -> float:
+    """How strong the shade ``level`` is, of which the last is the strongest."""
+    share = 1.0 if levels == 1 else (level - 1) / (levels - 1)
+    return round(_FAINTEST + (_STRONGEST - _FAINTEST) * share, 2)
+
+
+def _draw_shade(
+    axes: Axes, fields: Sequence[Field], edges_s: Sequence[float], grid: Grid, alpha: float
+) -> None:
+    """All fields of one shade as one path: a page holds thousands of them."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    times = grid.edges_s
+    points: list[tuple[float, float]] = []
+    codes: list[Any] = []
+    for one in fields:
+        left, right = times[one.step][0], times[one.step + one.length - 1][1]
+        low, high = edges_s[one.row], edges_s[one.row + 1]
+        points += [(left, low), (right, low), (right, high), (left, high), (left, low)]
+        codes += [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    axes.add_patch(
+        PathPatch(
+            Path(points, codes),
+            facecolor=COLOURS["blue"],
+            alpha=alpha,
+            linewidth=0,
+            snap=False,
+            zorder=2,
+        )
+    )
+
+
+def _draw_bound(axes: Axes, bound: BoundMark, edges_s: Sequence[float], duration_s: float) -> None:
+    if not edges_s[0] <= bound.value <= edges_s[-1]:
+        return
+    colour = COLOURS["missed" if bound.missed else "text"]
+    for window in bound.windows:
+        axes.plot(
+            window,
+            (bound.value, bound.value),
+            color=colour,
+            linewidth=1.4,
+            linestyle=(0, (4, 2)),
+            zorder=4,
+        )
+    start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
+    at_end = (start_s + end_s) / 2 > duration_s / 2
+    axes.annotate(
+        bound.label,
+        (end_s if at_end else start_s, bound.value),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right" if at_end else "left",
+        va="bottom",
+        color=colour,
+        zorder=5,
+    )
+
+
+def _legend(figure: Figure, heat: HeatMap) -> None:
+    from matplotlib.patches import Patch
+
+    levels = len(heat.shades)
+    following = [*(count - 1 for count in heat.shades[1:]), heat.most]
+    handles = [
+        Patch(
+            facecolor=COLOURS["blue"],
+            alpha=opacity(level, levels),
+            label=fmt.count(low) if low == high else f"{fmt.count(low)}–{fmt.count(high)}",
+        )
+        for level, (low, high) in enumerate(zip(heat.shades, following, strict=True), start=1)
+    ]
+    _place_legend(figure, handles=handles, title=None, ncols=levels + 1)
+
+
+def _place_legend(figure: Figure, **known: Any) -> None:
+    figure.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1.0),
+        frameon=False,
+        labelcolor=COLOURS["text"],
+        handlelength=1.2,
+        handletextpad=0.4,
+        columnspacing=1.0,
+        borderaxespad=0.1,
+        borderpad=0.2,
+        **known,
+    )
+
+
+def _crisp(svg: str) -> str:
+    """Fields side by side without a seam between them."""
+    return svg.replace(
+        '" style="fill: var(--blue); opacity',
+        '" shape-rendering="crispEdges" style="fill: var(--blue); opacity',
+    )
+
+
+# -- by percentile ---------------------------------------------------------------------------------
+
+
+def draw_percentiles(chart: Percentiles) -> Figure:
+    """A curve for each kind of phase, and a mark for each bound on a percentile."""
+    figure, axes = _axes(NARROW)
+    values = [value for curve in chart.curves for value in curve.values_s if value > 0]
+    low, high = min(values), max(values)
+    reach = [mark[1] for mark in chart.marks if mark[1] <= 3 * high]
+    high = max(high, *reach) if reach else high
+    if high / low > _LOG_FROM:
+        _frame_logarithms(axes, 0.8 * low, 1.3 * high)
+    else:
+        _frame_plainly(axes, 1.15 * high)
+    _frame_percentiles(axes, max(curve.nines[-1] for curve in chart.curves))
+    for curve in chart.curves:
+        colour, dashes = _STYLES[curve.name]
+        axes.plot(
+            curve.nines,
+            curve.values_s,
+            color=COLOURS[colour],
+            linestyle=dashes,
+            linewidth=1.8,
+            label=curve.name,
+            clip_on=False,
+            zorder=3,
+        )
+    for at, value, label, missed in chart.marks:
+        if value <= high and at <= axes.get_xlim()[1]:
+            _mark(axes, at, value, label, missed=missed)
+    _place_legend(figure, ncols=len(chart.curves))
+    return figure
+
+
+def _mark(axes: Axes, at: float, value: float, label: str, *, missed: bool) -> None:
+    colour = COLOURS["missed" if missed else "muted"]
+    width = 0.06 * axes.get_xlim()[1]
+    axes.plot(
+        (at - width, at + width), (value, value), color=colour, linewidth=2, zorder=4, label="_"
+    )
+    axes.annotate(
+        label,
+        (at, value),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center" if at < 0.8 * axes.get_xlim()[1] else "right",
+        va="bottom",
+        color=colour,
+    )
+
+
+def _frame_percentiles(axes: Axes, end: float) -> None:
+    from matplotlib.ticker import NullLocator
+
+    shown = [one for one in PERCENTILES if nines(one) <= end + 1e-6]
+    axes.set_xlim(0, end)
+    axes.set_xticks([nines(one) for one in shown], [f"p{one:g}" for one in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+# -- axes ------------------------------------------------------------------------------------------
+
+
+def _frame_plainly(axes: Axes, top: float) -> None:
+
+    frame_values(axes, "s", top)
+
+
+def _frame_logarithms(axes: Axes, low_s: float, high_s: float) -> None:
+    """A logarithmic axis of seconds, with few round values and a frame as quiet as can be."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    frame_values(axes, "s", high_s)
+    axes.set_yscale("log")
+    axes.set_ylim(low_s, high_s)
+    axes.set_yticks(_round_values(low_s, high_s))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.seconds(value)))
+
+
+def _round_values(low_s: float, high_s: float) -> list[float]:
+    """Round values from ``low_s`` to ``high_s``, at most eight of them."""
+    powers = range(math.floor(math.log10(low_s)), math.ceil(math.log10(high_s)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [step * 10.0**power for power in powers for step in steps]
+        inside = [value for value in found if low_s <= value <= high_s]
+        if len(inside) <= 8:
+            break
+    return inside
