@@ -6,33 +6,58 @@ import re
 
 from runner.reports import format as fmt
 from runner.reports.document import Document
+from runner.reports.faults import FaultStory
 from runner.reports.html import MARKS
 from runner.reports.openmodel import OpenModel
 from runner.reports.rows import AnswerRow, FindingRow, LoadRow, worst_first
 from runner.reports.search import SearchStory
 
 MOST_REASONS = 10
+MOST_FAULTS = 20
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^#|^[+-](?=[\s-]|$)|(?<=^\d)[.)](?=\s|$))")
 _WORD_JOINER = "\u2060"
+_CALLS = re.compile(r"(@|#(?=\d))")
+_NOT_A_NAME = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 def render_markdown(document: Document) -> str:
-    """Verdict, why, objectives, answers, phases; what is not well is said in words."""
+    """Verdict, why, objectives, what broke; the rest is folded away.
+
+    The first line is a comment that nobody sees and that is the same for every run of the
+    experiment: whoever comments on a pull request finds by it what is to be replaced.
+    """
     mark = MARKS[document.verdict]
     blocks = [
+        marker(document.experiment),
         f"## {mark} {md(document.word)}: {md(document.experiment)}",
+        *(f"**{md(said)}**" for said in (document.judged_by, document.rehearsal) if said),
         md(document.because),
     ]
-    if document.rehearsal:
-        blocks.insert(1, f"**{md(document.rehearsal)}**")
-    if document.judged_by:
-        blocks.insert(1, f"**{md(document.judged_by)}**")
     if document.objectives:
         blocks.append(_objectives(worst_first(document.objectives)))
     unwell = [row for row in document.validity if row.verdict != "pass"]
     if unwell:
         reasons = [f"- {MARKS[row.verdict]} {md(row.reason)}" for row in unwell[:MOST_REASONS]]
         blocks.append("\n".join(["**Validity**", "", *reasons]))
+    if document.faults:
+        told = [_fault(story) for story in document.faults[:MOST_FAULTS]]
+        told += [f"- and {rest} more"] if (rest := len(document.faults) - MOST_FAULTS) > 0 else []
+        blocks.append("\n".join(["**What broke**", "", *told]))
+    facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
+    blocks.append(facts)
+    if details := _details(document):
+        summary = "<details>\n<summary>Answers, phases and how to repeat it</summary>"
+        blocks += [summary, *details, "</details>"]
+    return "\n\n".join(blocks) + "\n"
+
+
+def marker(experiment: str) -> str:
+    """The hidden comment by which the text about runs of ``experiment`` is found again."""
+    return f"<!-- seatrial: {_NOT_A_NAME.sub('-', experiment)[:80]} -->"
+
+
+def _details(document: Document) -> list[str]:
+    blocks: list[str] = []
     if document.answers:
         lines = [f"- **{md(_asked(row))}** {md(row.text)}" for row in document.answers]
         blocks.append("\n".join(["**Answers**", "", *lines]))
@@ -42,11 +67,20 @@ def render_markdown(document: Document) -> str:
         blocks.append(_phases(document.phases))
     if document.open_model is not None:
         blocks += _arrivals(document.open_model, document.phases)
-    facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
-    blocks.append(facts)
     if document.command:
         blocks.append(f"Run {md(document.run_id)}, repeated by:\n\n{_code(document.command)}")
-    return "\n\n".join(blocks) + "\n"
+    return blocks
+
+
+def _fault(story: FaultStory) -> str:
+    """What a fault did and how it ended, in a line."""
+    known = {
+        story.begun: story.injected,
+        story.ended: story.gone,
+        "Recovery": story.recovery,
+    }
+    told = ", ".join(f"{md(name.lower())} {md(text)}" for name, text in known.items() if text)
+    return f"- **{md(story.id)}** ({md(story.planned)}): {md(story.what)}; {told}."
 
 
 def _asked(row: AnswerRow) -> str:
@@ -54,9 +88,12 @@ def _asked(row: AnswerRow) -> str:
 
 
 def md(text: str) -> str:
-    """``text`` such that Markdown shows it as it is: one line, no markup, nobody notified."""
+    """``text`` such that Markdown shows it as it is: one line, no markup, nobody notified.
+
+    Nor is an issue referred to by chance: GitHub would tell it of ``#1``.
+    """
     flat = " ".join(text.split())
-    return _SPECIAL.sub(r"\\\1", flat).replace("@", "@" + _WORD_JOINER)
+    return _CALLS.sub("\\1" + _WORD_JOINER, _SPECIAL.sub(r"\\\1", flat))
 
 
 def _code(text: str) -> str:

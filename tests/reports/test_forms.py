@@ -12,7 +12,7 @@ from voyages import HOSTILE, Voyage, write_run
 
 from runner.reports.document import Document, build_document
 from runner.reports.html import palette, render_page
-from runner.reports.markdown import md, render_markdown
+from runner.reports.markdown import marker, md, render_markdown
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -250,11 +250,33 @@ def test_markdown_as_it_was_looked_at(failed: Document, golden: Golden) -> None:
         ("- item", r"\- item"),
         ("---", r"\---"),
         ("@team", "@\u2060team"),
+        ("GET /items/#12", "GET /items/#\u206012"),
         ("back\\|slash", "back\\\\\\|slash"),
     ],
 )
 def test_markdown_shows_text_as_it_is(text: str, expected: str) -> None:
     assert md(text) == expected
+
+
+def test_a_bot_finds_its_comment_again(failed: Document, hostile: Document) -> None:
+    """Goal: one comment, renewed. Method: the first line, also with a name that closes it."""
+    assert render_markdown(failed).splitlines()[0] == "<!-- seatrial: shop-at-sea -->"
+    assert marker("a --> <b>\n@c") == "<!-- seatrial: a-b-c -->"
+    assert render_markdown(hostile).splitlines()[0] == "<!-- seatrial: shop-at-sea -->"
+
+
+def test_details_are_folded_away_behind_what_decides(failed: Document) -> None:
+    """Goal: a short comment. Method: what stands before the fold, and that it is closed."""
+    before, after = render_markdown(failed).split("<details>")
+    for said in (
+        "| ✗ fail | errors",
+        "**What broke**",
+        "- **01-pod-kill** (00:15 to 00:22): Kills",
+    ):
+        assert said in before
+    assert "| Phase |" not in before
+    assert "</summary>\n\n" in after  # Else GitHub would not take what follows for Markdown.
+    assert after.endswith("\n\n</details>\n")
 
 
 def test_hostile_names_break_no_table(hostile: Document) -> None:
@@ -263,6 +285,7 @@ def test_hostile_names_break_no_table(hostile: Document) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     objectives = rows[: len(hostile.objectives) + 2]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in objectives} == {7}
-    assert not re.search(r"(?<!\\)<", text)
+    ours = re.sub(r"<!-- seatrial: [\w.-]+ -->|</?details>|<summary>.*</summary>", "", text)
+    assert not re.search(r"(?<!\\)<", ours)
     assert "@team" not in text
     assert "**Validity**" in text
