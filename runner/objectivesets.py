@@ -72,6 +72,15 @@ def load_set(path: Path) -> tuple[ObjectiveSet, Any, str]:
         UsageError: When the file cannot be read at all.
     """
     text = read_text(path)
+    return *check_set(text, path), text
+
+
+def check_set(text: str, path: Path) -> tuple[ObjectiveSet, Any]:
+    """The set that ``text`` is, which stands in ``path`` or is going to, and its plain data.
+
+    Raises:
+        InvalidFileError: Lists every mistake with its position.
+    """
     data, places = parse(text, path)
     try:
         found = ObjectiveSet.model_validate(data)
@@ -83,7 +92,7 @@ def load_set(path: Path) -> tuple[ObjectiveSet, Any, str]:
     if found.name != path.stem:
         said = f"the name {found.name!r} is not the file's; accepted: {path.stem!r}"
         raise invalid(path, text, [Mistake(("name",), said)], places)
-    return found, data, text
+    return found, data
 
 
 def expand(data: Any, path: Path) -> Expanded:

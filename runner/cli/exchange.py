@@ -54,15 +54,21 @@ def import_command(
     output: Path | None,
     experiments: Path,
 ) -> None:
-    """Make an experiment file of a Chaos Toolkit experiment (JSON or YAML).
+    """Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO's.
 
-    What is assumed (load, objectives) stands in the file as comments, to be edited. What is not
-    carried over is told on standard error.
+    Chaos Toolkit (JSON or YAML): what is assumed (load, objectives) stands in the file as comments,
+    to be edited. OpenSLO v1 (YAML): its SLOs become objectives over own signals, in a file that
+    experiments use. What is not carried over is told on standard error.
 
     \b
     Example:
       seatrial import chaos/kill-backend.json --service backend
+      seatrial import slo/checkout.yaml --name checkout
     """
+    if _is_openslo(file):
+        refused = {"--service": service, "--locustfile": locustfile, "--at": at_s}
+        _import_openslo(file, name, output, experiments, refused | {"--duration": duration_s})
+        return
     from runner.chaos.importing import NotImportableError, Wishes, imported
     from runner.store import write_atomically
 
@@ -91,6 +97,51 @@ def import_command(
     click.echo(f"{path}: written, and valid")
     if not made.native:
         click.echo("edit its load and its objectives: they are assumed", err=True)
+
+
+def _is_openslo(file: Path) -> bool:
+    from runner.openslo import is_openslo
+
+    try:
+        with file.open(encoding="utf-8", errors="replace") as text:
+            return is_openslo(text.read(MAX_BYTES))
+    except OSError:
+        return False  # Told by who reads it next.
+
+
+def _import_openslo(
+    file: Path, name: str, output: Path | None, experiments: Path, refused: dict[str, Any]
+) -> None:
+    """Write the objective set that the OpenSLO objects in ``file`` come to."""
+    from runner.objectivesets import FOLDER, check_set
+    from runner.openslo import NotImportableError, imported, written
+    from runner.store import write_atomically
+    from runner.yamltext import invalid, parse_all, read_text
+
+    given = [option for option, value in refused.items() if value]
+    if given:
+        problem = f"{', '.join(given)}: an OpenSLO file has neither faults nor load"
+        raise UsageError(problem, accepted="--name, --output, --experiments")
+    text = read_text(file)
+    documents, places = parse_all(text, file)
+    to_stdout = str(output) == "-"
+    try:
+        made = imported(documents, name or ("" if output is None or to_stdout else output.stem))
+    except NotImportableError as error:
+        raise invalid(file, text, error.found, places) from None
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
+    path = output or experiments / FOLDER / f"{made.data['name']}.yaml"
+    result = written(made, file.name)
+    if to_stdout:
+        click.echo(result, nl=False)
+        return
+    if path.exists():
+        raise UsageError(f"{path} is there already", accepted="another --name, or another --output")
+    check_set(result, path)  # Before it is there, so that nothing stands in the way.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, result)
+    click.echo(f"{path}: written, and valid; in an experiment: - use: {path.stem}")
 
 
 def _document(file: Path) -> tuple[Any, Any]:
