@@ -12,6 +12,7 @@ from runner.analysis.faultseen import kills_of
 from runner.analysis.loadchecks import RUN_FINISHED
 from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
 from runner.analysis.questions import answers
+from runner.analysis.recoveries import usual_promises
 from runner.analysis.recovery import Recovery, recovery_of
 from runner.analysis.searched import carried_out, searched
 from runner.analysis.searchfindings import judge_breaking_point, search_answer, search_figures
@@ -28,7 +29,7 @@ from runner.model.evaluation import (
     overall,
 )
 from runner.model.faultrecord import FaultRecord
-from runner.model.objective import Objective, promises
+from runner.model.objective import Objective
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import LoadRecord, Recording
 
@@ -57,7 +58,7 @@ def evaluate(
     plan = recording.plan
     chosen = plan.experiment.objectives if objectives is None else objectives
     table = LoadTable(recording.load, plan)
-    kept = promises(chosen)
+    kept = usual_promises(chosen, table, plan.experiment)
     recoveries = tuple(recovery_of(fault, recording, table, kept) for fault in plan.faults)
     evidence = evidence_of(recording, table, recoveries)
     search = searched(recording)

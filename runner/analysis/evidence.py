@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.analysis.recovery import Recovery
+from runner.analysis.recovery import Recoveries
 from runner.analysis.windows import LoadTable
 from runner.model.bound import Bound
 from runner.model.evaluation import Part, Reference, Verdict
@@ -64,7 +64,7 @@ class Evidence:
         table: Its load.
         signals: Figures of the mesh by index of phase or window, indicator and service.
         services: Services that the mesh saw.
-        recoveries: From each fault, by the promises of all objectives.
+        recoveries: From each fault and the spike, by what must hold again.
         rules: Experiment whose groups, signals and budget go with the objectives.
         references: Earlier runs by the name that objectives have for them.
     """
@@ -73,7 +73,7 @@ class Evidence:
     table: LoadTable
     signals: Mapping[tuple[int, str, str], PhaseSignal]
     services: tuple[str, ...]
-    recoveries: tuple[Recovery, ...]
+    recoveries: Recoveries
     rules: Experiment
     references: Mapping[str, ReferenceRun] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class ReferenceRun:
 def evidence_of(
     recording: Recording,
     table: LoadTable,
-    recoveries: Sequence[Recovery] = (),
+    recoveries: Recoveries | None = None,
     *,
     rules: Experiment | None = None,
     references: Mapping[str, ReferenceRun] | None = None,
@@ -112,7 +112,7 @@ def evidence_of(
     Args:
         recording: The run.
         table: Its load.
-        recoveries: From each of its faults.
+        recoveries: From each of its faults; none where no objective asks.
         rules: Experiment whose objectives are judged; None for the run's own.
         references: Earlier runs by name.
     """
@@ -123,7 +123,7 @@ def evidence_of(
         table=table,
         signals={(signal.phase, signal.sli, signal.service): signal for signal in known},
         services=() if signals is None else signals.services,
-        recoveries=tuple(recoveries),
+        recoveries={} if recoveries is None else recoveries,
         rules=recording.plan.experiment if rules is None else rules,
         references={} if references is None else references,
     )

@@ -1,44 +1,87 @@
-"""How long the service took to keep its promises again after a fault.
+"""How long the service took to keep its promises again after a fault, or after a spike.
 
 The clock starts at the planned end of a fault; for a pod kill, which has no end, at the kill, and
-for a restart at its begin. Where pods are killed again and again, each kill has a clock of its own,
-and the slowest recovery counts. A kill is watched until the next one that came after it had been
-overcome; kills that come sooner are one disturbance.
+for a restart at its begin; for a spike of the load, where the load is back at its level of before.
+Where pods are killed again and again, each kill has a clock of its own, and the slowest recovery
+counts. A kill is watched until the next one that came after it had been overcome; kills that come
+sooner are one disturbance.
 
-The promises are the experiment's own objectives on latency and errors as the load sees them, as far
-as they hold in a baseline or a recovery. They *hold again* from the first 5 s window from which on
-they hold in every window until the next fault or the end of the record. One second of trouble
-later on, which spoils five windows, is no relapse: at a bound of 0.1 % a single stray failure
-would be one. A window without requests is a window in which nothing holds.
+What must hold again is chosen elsewhere: bounds on latency and errors as the load sees them. They
+*hold again* from the first 5 s window from which on they hold in every window until the next fault
+or the end of the record. One second of trouble later on, which spoils five windows, is no relapse:
+at a bound of 0.1 % a single stray failure would be one. A window without requests is a window in
+which nothing holds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from runner.analysis.endpoints import endpoints_meant
 from runner.analysis.faultseen import kills_of
+from runner.analysis.profile import Spike, plateaus, spike_of, varied
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, Slice, first_second, joined
+from runner.model.bound import Bound
 from runner.model.objective import Objective
-from runner.model.plan import PlannedFault
+from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import Recording
 
 WINDOW_S = 5
 """Length of the sliding window, in seconds; also how many windows one bad second spoils."""
+
+SPIKE = "spike"
+"""What stands in place of a fault's id where the load itself was the disturbance."""
 
 _MOST_AT_ONCE = 20
 """After so many kills without a recovery, the rest of the record is one disturbance."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
-    """What is known about the recovery from one fault.
+class Watched:
+    """One promise that must hold again.
 
     Attributes:
-        fault_id: The fault.
+        title: What a reader calls it.
+        bound: An absolute bound on latency or errors.
+        names: Endpoints whose requests it is about, together; None for all requests.
+        missing: Why nothing can be said about it, as the end of a sentence; empty when all is well.
+    """
+
+    title: str
+    bound: Bound
+    names: tuple[str, ...] | None = None
+    missing: str = ""
+
+    def holds(self, seen: Slice) -> bool:
+        """Whether it holds in a window; where there is no figure, it does not."""
+        if self.bound.sli == "errors":
+            value = seen.error_ratio
+        else:
+            value = statistic_s(seen.latency_us, self.bound.statistic)
+        return value is not None and self.bound.holds(value)
+
+
+def watched(
+    objectives: Sequence[Objective], table: LoadTable, groups: Mapping[str, Sequence[str]]
+) -> tuple[Watched, ...]:
+    """``objectives`` with the endpoints that they mean in this record."""
+    found = []
+    for objective in objectives:
+        meant = endpoints_meant(objective.of, groups, table.endpoints)
+        found.append(Watched(objective.title, objective.bound, meant.names, meant.missing))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What is known about the recovery from one fault, one of its kills, or a spike.
+
+    Attributes:
+        fault_id: The fault, or :data:`SPIKE`.
         start_s: Offset at which the clock starts.
         end_s: Offset at which the view ends: the next fault, or the end of the record.
         seconds: Time until the promises held again; None when that was not seen.
@@ -46,6 +89,8 @@ class Recovery:
         unwell: Whether the promises were seen broken to the very end.
         reason: Why ``seconds`` is None; empty otherwise.
         before: That a promise did not hold in the baseline either; empty when all did.
+        holds: For each whole second from ``start_s`` on: whether all promises hold in the window
+            that begins there.
     """
 
     fault_id: str
@@ -56,24 +101,66 @@ class Recovery:
     unwell: bool = False
     reason: str = ""
     before: str = ""
+    holds: tuple[bool, ...] = field(default=(), repr=False)
+
+
+Recoveries = Mapping[tuple[Watched, ...], tuple[tuple[Recovery, ...], ...]]
+"""What must hold again to the recoveries from each fault (many, of one with many kills), and from
+the spike at the end, if there is one."""
 
 
 def recovery_of(
-    fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Objective]
+    fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Watched]
 ) -> Recovery:
     """When the promises ``kept`` held again after ``fault``; of many kills, after the worst."""
+    return worst_recovery(recoveries_of(fault, recording, table, kept))
+
+
+def recoveries_of(
+    fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Watched]
+) -> tuple[Recovery, ...]:
+    """The recovery from ``fault``, or one for each of its kills, in order of time."""
     starts = _clock_starts_s(fault, recording)
-    before = _before(recording, table, kept)
+    baselines = [(one.start_s, one.end_s) for one in recording.plan.phases_named("baseline")]
+    before = _before(baselines, "in the baseline", table, kept)
     found, at = [], 0
     while at < len(starts):
         latest_s = min([table.recorded_s, *_later_starts(fault, starts[at], recording)])
         one, at = _disturbance(starts, at, latest_s, fault.id, table, kept)
-        found.append(one)
+        found.append(replace(one, before=before))
+    return tuple(found)
+
+
+def all_recoveries(
+    recording: Recording, table: LoadTable, kept: Sequence[Watched]
+) -> tuple[tuple[Recovery, ...], ...]:
+    """The recoveries from each fault of the plan, and from the spike at the end, if there is one."""
+    plan = recording.plan
+    found = [recoveries_of(fault, recording, table, kept) for fault in plan.faults]
+    spike = spike_of(varied(plateaus(plan)))
+    if spike is not None:
+        found.append((recovery_after(spike, plan, table, kept),))
+    return tuple(found)
+
+
+def worst_recovery(found: Sequence[Recovery]) -> Recovery:
+    """The one that counts: never recovered, else the slowest.
+
+    A kill of which too little was seen says nothing, as long as another one tells.
+    """
     unwell = [one for one in found if one.unwell]
     known = [one for one in found if one.seconds is not None]
-    # A kill of which too little was seen says nothing, as long as another one tells.
-    worst = (unwell or sorted(known, key=lambda one: -(one.seconds or 0.0)) or found)[0]
-    return replace(worst, before=before)
+    return (unwell or sorted(known, key=lambda one: -(one.seconds or 0.0)) or found)[0]
+
+
+def recovery_after(spike: Spike, plan: Plan, table: LoadTable, kept: Sequence[Watched]) -> Recovery:
+    """When the promises ``kept`` held again after ``spike``: seen until the load changes again."""
+    start_s = spike.after.start_s
+    faults = [max(start_s, fault.start_s) for fault in plan.faults if fault.end_s > start_s]
+    end_s = max(start_s, min([table.recorded_s, spike.after.end_s, *faults]))
+    one = _recovery_within(SPIKE, start_s, end_s, table, kept)
+    span = (spike.before.start_s, spike.before.end_s)
+    return replace(one, before=_before([span], "before the spike", table, kept))
 
 
 def _disturbance(  # noqa: PLR0917 - what is seen, and of what
@@ -82,7 +169,7 @@ def _disturbance(  # noqa: PLR0917 - what is seen, and of what
     latest_s: float,
     fault_id: str,
     table: LoadTable,
-    kept: Sequence[Objective],
+    kept: Sequence[Watched],
 ) -> tuple[Recovery, int]:
     """The recovery from the start of index ``at``, and the index of the first one after it."""
     for following in range(at + 1, min(at + 1 + _MOST_AT_ONCE, len(starts))):
@@ -96,38 +183,42 @@ def _disturbance(  # noqa: PLR0917 - what is seen, and of what
 
 
 def _recovery_within(
-    fault_id: str, start_s: float, end_s: float, table: LoadTable, kept: Sequence[Objective]
+    fault_id: str, start_s: float, end_s: float, table: LoadTable, kept: Sequence[Watched]
 ) -> Recovery:
     """The recovery whose clock starts at ``start_s``, as far as it is seen until ``end_s``."""
     watched_s = max(0.0, end_s - start_s)
-
-    def unknown(reason: str, *, unwell: bool = False) -> Recovery:
-        return Recovery(fault_id, start_s, end_s, None, watched_s, unwell, reason)
-
+    unknown = Recovery(fault_id, start_s, end_s, None, watched_s)
     if not kept:
-        return unknown("no objective on latency or errors says what well means")
+        return replace(unknown, reason="no objective on latency or errors says what well means")
+    if missing := next((one.missing for one in kept if one.missing), ""):
+        return replace(unknown, reason=missing)
     holding = _holding(table, start_s, end_s, kept)
     if not holding:
-        return unknown(f"only {watched_s:.0f} s were seen after the fault, too short to tell")
+        why = f"only {watched_s:.0f} s were seen after {_the(fault_id)}, too short to tell"
+        return replace(unknown, reason=why)
     first = first_lasting(holding)
     if first is None:
         why = f"the objectives did not hold again within the {watched_s:.0f} s that were seen"
-        return unknown(why, unwell=True)
+        return replace(unknown, unwell=True, reason=why, holds=tuple(holding))
     seconds = first_second(start_s) + first - start_s if first else 0.0
-    return Recovery(fault_id, start_s, end_s, seconds, watched_s)
+    return replace(unknown, seconds=seconds, holds=tuple(holding))
 
 
-def _before(recording: Recording, table: LoadTable, kept: Sequence[Objective]) -> str:
-    """Which of the promises ``kept`` did not hold in a baseline, as the end of a sentence."""
-    broken = [
-        repr(objective.title)
-        for objective in kept
-        for phase in recording.plan.phases_named("baseline")
-        if table.slice(phase.start_s, phase.end_s, objective.of).requests
-        and not _holds(objective, table.slice(phase.start_s, phase.end_s, objective.of))
-    ]
+def _the(fault_id: str) -> str:
+    return f"the {SPIKE if fault_id == SPIKE else 'fault'}"
+
+
+def _before(
+    spans: Sequence[tuple[float, float]], where: str, table: LoadTable, kept: Sequence[Watched]
+) -> str:
+    """Which of the promises ``kept`` did not hold in ``spans``, as the end of a sentence."""
+    broken = []
+    for one in kept:
+        seen = [table.slice(start_s, end_s, one.names) for start_s, end_s in spans]
+        if any(part.requests and not one.holds(part) for part in seen):
+            broken.append(repr(one.title))
     unique = list(dict.fromkeys(broken))
-    return f"{', '.join(unique)} did not hold in the baseline either" if unique else ""
+    return f"{', '.join(unique)} did not hold {where} either" if unique else ""
 
 
 def _clock_starts_s(fault: PlannedFault, recording: Recording) -> list[float]:
@@ -152,38 +243,29 @@ def _later_starts(fault: PlannedFault, start_s: float, recording: Recording) -> 
     return [max(start_s, other.start_s) for other in others if other.end_s > start_s]
 
 
-def _holding(
-    table: LoadTable, start_s: float, end_s: float, kept: Sequence[Objective]
-) -> list[bool]:
+def _holding(table: LoadTable, start_s: float, end_s: float, kept: Sequence[Watched]) -> list[bool]:
     """For each whole second from ``start_s`` on: whether all promises hold in the window there."""
     # The last second may be cut by the end of the view: only whole ones make a window.
     whole_end_s = float(math.floor(end_s + 1e-6))
     result: list[bool] = []
-    for objective in kept:
-        seconds = table.per_second(start_s, whole_end_s, objective.of)
-        windows = _windows(objective, seconds)
+    seen: dict[tuple[str, ...] | None, list[Slice]] = {}
+    for one in kept:
+        if one.names not in seen:
+            seen[one.names] = table.per_second(start_s, whole_end_s, one.names)
+        windows = _windows(one, seen[one.names])
         result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
     return result
 
 
-def _windows(objective: Objective, seconds: Sequence[Slice]) -> list[bool]:
-    """Whether ``objective`` holds in the window that begins at each second."""
+def _windows(one: Watched, seconds: Sequence[Slice]) -> list[bool]:
+    """Whether ``one`` holds in the window that begins at each second."""
     # What holds in every second of a window holds in the window: ratios, means and nearest-rank
     # quantiles of a union lie between those of its parts. Only the others need to be joined.
-    each = [_holds(objective, second) for second in seconds]
+    each = [one.holds(second) for second in seconds]
     return [
-        all(each[at : at + WINDOW_S]) or _holds(objective, joined(seconds[at : at + WINDOW_S]))
+        all(each[at : at + WINDOW_S]) or one.holds(joined(seconds[at : at + WINDOW_S]))
         for at in range(len(seconds) - WINDOW_S + 1)
     ]
-
-
-def _holds(objective: Objective, seen: Slice) -> bool:
-    bound = objective.bound
-    if bound.sli == "errors":
-        value = seen.error_ratio
-    else:
-        value = statistic_s(seen.latency_us, bound.statistic)
-    return value is not None and bound.holds(value)
 
 
 def first_lasting(holding: Sequence[bool], window_s: int = WINDOW_S) -> int | None:

@@ -230,8 +230,9 @@ class RecoveryFigure(Model):
         end_s: Offset at which the view ends.
         seconds: Time until they held again; None when that was not seen.
         window_s: Length of the windows that were judged.
-        holds: For each whole second from ``start_s`` on: whether all of them held in the window
-            that begins there.
+        step_s: Seconds from one of ``holds`` to the next: 1, or more of a long view.
+        holds: From ``start_s`` on: whether all of them held in the windows that begin in this step.
+            Of a long view only the beginning, as far as it tells when they held again.
         titles: The promises.
         reason: Why ``seconds`` is None, or what else is to be known.
     """
@@ -241,6 +242,7 @@ class RecoveryFigure(Model):
     end_s: float
     seconds: float | None = None
     window_s: float = 0.0
+    step_s: float = 1.0
     holds: Items[bool] = ()
     titles: Items[str] = ()
     reason: str = ""
@@ -342,9 +344,7 @@ class Evaluation(Model):
     score: ScoreFigures | None = None
 
 
-def overall(
-    findings: Iterable[Finding], by_score: Verdict | None = None
-) -> tuple[Verdict, bool]:
+def overall(findings: Iterable[Finding], by_score: Verdict | None = None) -> tuple[Verdict, bool]:
     """The verdict over ``findings``, and whether the run was valid. Answers do not count.
 
     Not valid is inconclusive whatever else was found; then fail, inconclusive, warn, pass. A run in

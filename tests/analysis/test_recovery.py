@@ -21,7 +21,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.analysis.recovery import Recovery, _holds, recovery_of
+from runner.analysis.recovery import Recovery, Watched, recovery_of, watched
 from runner.analysis.windows import LoadTable, Slice, joined
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.objective import Objective, promises
@@ -50,7 +50,7 @@ def recovery(
     if records is not None:
         recording = recording_of(plan, load=load, faults=records)
     table = LoadTable(recording.load, plan)
-    kept = promises(plan.experiment.objectives)
+    kept = watched(promises(plan.experiment.objectives), table, {})
     return recovery_of(plan.faults[0], recording, table, kept)
 
 
@@ -127,8 +127,9 @@ def test_windows_without_requests_are_not_well() -> None:
         return [*orders, row(second, endpoint=PRODUCTS)]
 
     recording = recording_of(plan, rows)
-    kept = promises(plan.experiment.objectives)
-    found = recovery_of(plan.faults[0], recording, LoadTable(recording.load, plan), kept)
+    table = LoadTable(recording.load, plan)
+    kept = watched(promises(plan.experiment.objectives), table, {})
+    found = recovery_of(plan.faults[0], recording, table, kept)
     assert found.seconds == 4.0  # the window from 34 s to 39 s is the first with an order
 
 
@@ -136,8 +137,9 @@ def test_slow_is_not_well() -> None:
     """Latency counts as errors do: 1 s instead of 20 ms until 35 s."""
     plan = plan_of("latency.p95 < 500ms", faults=[ABORT])
     recording = recording_of(plan, lambda s: [row(s, latency_ms=1000.0 if 20 <= s < 35 else 20.0)])
-    kept = promises(plan.experiment.objectives)
-    found = recovery_of(plan.faults[0], recording, LoadTable(recording.load, plan), kept)
+    table = LoadTable(recording.load, plan)
+    kept = watched(promises(plan.experiment.objectives), table, {})
+    found = recovery_of(plan.faults[0], recording, table, kept)
     assert found.seconds == pytest.approx(5.0)
 
 
@@ -189,9 +191,9 @@ def test_what_holds_in_each_second_holds_in_the_window(
     text = f"{statistic} {operator} {value}us"
     if statistic == "errors":
         text = f"errors {operator} {value * 100 / 30:.3f}%"
-    objective = Objective(objective=text)
-    if all(_holds(objective, second) for second in seconds):
-        assert _holds(objective, joined(seconds))
+    promise = Watched(text, Objective(objective=text).bound)
+    if all(promise.holds(second) for second in seconds):
+        assert promise.holds(joined(seconds))
 
 
 # -- kills, again and again ------------------------------------------------------------------------
