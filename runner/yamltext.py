@@ -6,6 +6,7 @@ YAML 1.2 is read, so that ``NO`` is text and ``12:30`` is text. A mistake is ans
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -51,18 +52,49 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:
-    """The plain data of ``text`` and the place of everything in it."""
+    """The plain data of ``text``, one document, and the place of everything in it.
+
+    Raises:
+        InvalidFileError: When it is not YAML, or too large; says where.
+    """
+    with _told(text, path):
+        constructor, _ = YAML(typ="safe", pure=True).get_constructor_parser(text)
+        node = constructor.composer.get_single_node()
+        if node is None:
+            return None, {}
+        places = _all_places([(node, ())], path)  # First: it is bounded, and construction is not.
+        return constructor.construct_document(node), places
+
+
+def parse_all(text: str, path: Path) -> tuple[list[Any], dict[Loc, Place]]:
+    """As :func:`parse`, of several documents; each place begins with its document's index.
+
+    Raises:
+        InvalidFileError: When it is not YAML, or too large; says where.
+    """
+    with _told(text, path):
+        nodes = enumerate(YAML(typ="rt", pure=True).compose_all(text))
+        places = _all_places([(node, (at,)) for at, node in nodes if node is not None], path)
+        return list(YAML(typ="safe", pure=True).load_all(text)), places
+
+
+def _all_places(nodes: Iterable[tuple[Node, Loc]], path: Path) -> dict[Loc, Place]:
+    places: dict[Loc, Place] = {}
+    for node, loc in nodes:
+        for loc_within, place in _places(node, loc, _start(node), 0):
+            if len(places) > MAX_NODES:
+                raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
+            places[loc_within] = place
+    return places
+
+
+@contextlib.contextmanager
+def _told(text: str, path: Path) -> Iterator[None]:
+    """Say of YAML's errors where in ``path`` they are."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it.
-            node = YAML(typ="rt", pure=True).compose(text)
-            places: dict[Loc, Place] = {}
-            if node is not None:
-                for count, (loc, place) in enumerate(_places(node, (), _start(node), 0)):
-                    if count > MAX_NODES:
-                        raise InvalidFileError(f"{path} has more than {MAX_NODES} values")
-                    places[loc] = place
-            return YAML(typ="safe", pure=True).load(text), places
+            yield
     except MarkedYAMLError as error:
         said = _yaml_mistake(error, text)
         raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
