@@ -21,7 +21,7 @@ from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
 from runner.ports import FaultInjector, HealReport, LoadEngine, Ports, SignalSource, Target
 from runner.process import SystemClock
-from runner.store import RunDir
+from runner.store import RunDir, Store
 
 if TYPE_CHECKING:
     from runner.targets.symptom import Symptom
@@ -235,3 +235,14 @@ def report_run(run: RunDir) -> Path:
     from runner.reports.write import write_reports
 
     return write_reports(run)
+
+
+def write_run_index(store: Store, now_s: float) -> Path:
+    """Write the page of all runs, as of the Unix time ``now_s``; returns it.
+
+    Raises:
+        RecordingError: When it cannot be written.
+    """
+    from runner.reports.runindex import write_index
+
+    return write_index(store, now_s)

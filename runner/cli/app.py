@@ -28,6 +28,10 @@ _COMMANDS = {
     "worker": ("crew:worker_command_line", "Make a share of the load of a run elsewhere."),
     "evaluate": ("judge:evaluate_command", "Judge a recorded run again."),
     "report": ("judge:report_command", "Render the report of a run again."),
+    "history": (
+        "history:history_command",
+        "List the recorded runs, and how an objective fared over them.",
+    ),
     "heal": ("healing:heal_command", "Remove faults that a run left behind."),
     "halt": ("halting:halt_command", "Stop every run in a namespace, and let none start."),
     "reaper": (

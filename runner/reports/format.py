@@ -70,6 +70,23 @@ def percent(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{_digits(ratio * 100)}{_SPACE}%"
 
 
+def points(ratio: float | None) -> str:
+    """A difference of two ratios, in percentage points."""
+    return NOTHING if ratio is None else f"{_digits(ratio * 100)}{_SPACE}pp"
+
+
+def times(factor: float | None) -> str:
+    """How many times as much."""
+    return NOTHING if factor is None else f"{_digits(factor)}×"
+
+
+def days(seconds_: float) -> str:
+    """A long time in days, a shorter one as :func:`span` has it."""
+    if seconds_ < 2 * 86400:
+        return span(seconds_)
+    return f"{_digits(seconds_ / 86400)}{_SPACE}days"
+
+
 def rate(per_second: float | None) -> str:
     """Events per second."""
     return NOTHING if per_second is None else f"{_digits(per_second)}/s"
@@ -98,3 +115,14 @@ def quantity(value: float | None, unit: Unit | str) -> str:
 def utc(wall_s: float) -> str:
     """A Unix time as UTC, to the second."""
     return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def day_minute(wall_s: float | None) -> str:
+    """A Unix time as UTC, to the minute; for columns that say so in their head."""
+    return NOTHING if wall_s is None else utc(wall_s)[:16]
+
+
+def signed(value: float, unit: Unit | str) -> str:
+    """A difference: with its sign, also when it is above 0."""
+    text = quantity(value, unit)
+    return f"+{text}" if value > 0 and text[:1].isdigit() else text
