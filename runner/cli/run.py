@@ -26,6 +26,7 @@ from runner.cli.confirmation import confirm_production as confirm
 from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import doubts_of, say_doubts
 from runner.cli.hearing import may_be_unheard
+from runner.cli.indexing import refresh_index
 from runner.cli.onward import LocustCommand, words_onward
 from runner.cli.options import (
     experiments_option,
@@ -141,7 +142,9 @@ def run_command(
             watch = _linking(store, run, view.watch)
             argv = command_line(click.get_current_context())
             end = _conduct(source, plan, ports, run, stop, view, watch=watch, argv=argv)
-            return _conclude(run, end, output)
+            code = _conclude(run, end, output)
+            refresh_index(results)
+            return code
         except Exception as bug:
             left = _left(run, plan)
             if not left:
