@@ -25,10 +25,9 @@ from runner.analysis.windows import LoadTable
 from runner.analysis.words import figure
 from runner.model.evaluation import Part, RecoveryFigure, Verdict
 from runner.model.experiment import Experiment
+from runner.model.faultname import faults_meant, named_faults, unknown_faults
 from runner.model.objective import Objective, promises
-from runner.model.plan import PlannedFault
 from runner.model.recording import Recording
-from runner.model.span import FAULT
 
 MOST_POINTS = 600
 """Most points of the series of one recovery: ten minutes by the second, or longer and thinned."""
@@ -73,24 +72,24 @@ def _kept(
 
 def recovery_parts(objective: Objective, evidence: Evidence) -> list[Judged]:
     """A part for each fault that ``objective`` is about, and one for the spike, if any."""
-    rules = evidence.rules
+    rules, plan = evidence.rules, evidence.recording.plan
     kept = _kept(objective, rules.objectives, evidence.table, rules)
-    about = _about(objective, evidence.recording.plan.faults)
-    return [
+    about = {fault.id for fault in faults_meant(objective, plan)}
+    if not named_faults(objective):
+        about.add(SPIKE)
+    unknown = [_unknown(objective, name) for name in unknown_faults(objective, plan)]
+    return unknown + [
         Judged(_part(objective, worst_recovery(found)))
         for found in evidence.recoveries.get(kept, ())
         if found[0].fault_id in about
     ]
 
 
-def _about(objective: Objective, faults: Sequence[PlannedFault]) -> set[str]:
-    """Ids of what ``objective`` is about: the faults that it names, or all and the spike."""
-    names = {span.removeprefix(FAULT) for span in objective.during if span.startswith(FAULT)}
-    if not names:
-        return {SPIKE, *(fault.id for fault in faults)}
-    return {
-        fault.id for fault in faults if {fault.id, fault.fault.name or fault.fault.kind} & names
-    }
+def _unknown(objective: Objective, name: str) -> Judged:
+    why = f"{name!r} is not the name of one fault of this run"
+    return Judged(
+        Part(label=f"after {name}", start_s=0.0, end_s=0.0, verdict=missing(objective), reason=why)
+    )
 
 
 def recovery_figures(recoveries: Recoveries) -> tuple[RecoveryFigure, ...]:

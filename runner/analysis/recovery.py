@@ -134,7 +134,7 @@ def recoveries_of(
 def all_recoveries(
     recording: Recording, table: LoadTable, kept: Sequence[Watched]
 ) -> tuple[tuple[Recovery, ...], ...]:
-    """The recoveries from each fault of the plan, and from the spike at the end, if there is one."""
+    """The recoveries from each fault of the plan, and at the end from the spike, if any."""
     plan = recording.plan
     found = [recoveries_of(fault, recording, table, kept) for fault in plan.faults]
     spike = spike_of(varied(plateaus(plan)))
