@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
+from runner.model.access import URL_PATTERN
 from runner.model.experiment import Experiment
 from runner.model.fault import NAME_PATTERN
 from runner.model.feasibility import Mistake
 from runner.model.shape import Model
-from runner.model.target import URL_PATTERN
 
 Detail = Any
 """One entry of ``ValidationError.errors()``."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -22,9 +23,12 @@ from runner.model.feasibility import Loc, Mistake, mistakes_in
 from runner.model.objectiveset import ObjectiveSet
 from runner.model.plan import GeneratorPlan, Plan, make_plan
 from runner.model.salvage import salvage
+from runner.model.shape import Model
 from runner.model.target import Config
 from runner.objectivesets import Expanded, expand, load_set, set_folder
 from runner.yamltext import Place, invalid, located, parse, read_text
+
+M = TypeVar("M", bound=Model)
 
 MOST_REASONS = 3
 """Reasons of one kind that are told; the others are counted."""
@@ -262,17 +266,21 @@ def _no_locustfile(name: str, path: Path) -> str:
 
 
 def load_config(path: Path) -> Config:
-    """Read ``seatrial.yaml``; an absent file names no targets beside the sandbox.
+    """Read ``seatrial.yaml`` as :func:`load_checked`; an absent file names no targets."""
+    return load_checked(path, Config) if path.exists() else Config()
+
+
+def load_checked(path: Path, model: type[M]) -> M:
+    """The settings in a YAML file.
 
     Raises:
         InvalidFileError: Lists every mistake with its position.
+        UsageError: When the file cannot be read at all.
     """
-    if not path.exists():
-        return Config()
     text = read_text(path)
     data, places = parse(text, path)
     try:
-        return Config.model_validate({} if data is None else data)
+        return model.model_validate({} if data is None else data)
     except ValidationError as error:
-        described = (describe(detail, data, Config) for detail in error.errors(include_url=False))
+        described = (describe(detail, data, model) for detail in error.errors(include_url=False))
         raise invalid(path, text, [m for m in described if m is not None], places) from None

@@ -38,6 +38,7 @@ from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines, left_
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
+from runner.model.access import without_userinfo
 from runner.model.evaluation import Evaluation
 from runner.model.faultmark import heal_command
 from runner.model.plan import Plan
@@ -315,7 +316,7 @@ def _manifest(source: Source, plan: Plan, run: RunDir, argv: Sequence[str]) -> M
         experiment_sha256=source.sha256,
         state="planned",
         created_at=now.isoformat(timespec="seconds"),
-        argv=tuple(argv),
+        argv=tuple(without_userinfo(word) for word in argv),
         git_revision=_git_revision(source.path.resolve().parent),
         versions=_versions(),
         host={

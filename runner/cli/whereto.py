@@ -13,7 +13,8 @@ import click
 from runner.catalog import TargetChoice, cluster_spec
 from runner.cli.options import config_option
 from runner.errors import UsageError
-from runner.model.target import SANDBOX, URL_PATTERN, ClusterSpec, Config
+from runner.model.access import URL_PATTERN, without_userinfo
+from runner.model.target import SANDBOX, ClusterSpec, Config
 from runner.source import load_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,7 +33,11 @@ _TARGET_OPTIONS = (
     click.option("--kubeconfig", help="Its kubeconfig; by default as kubectl finds it."),
     click.option("-n", "--namespace", help="Its namespace."),
     click.option("--ingress", metavar="URL", help="Where the load goes to."),
-    click.option("--prometheus", metavar="URL", help="Its Prometheus."),
+    click.option(
+        "--prometheus",
+        metavar="URL",
+        help="Its Prometheus. Credentials of another address in seatrial.yaml do not go with it.",
+    ),
     click.option("--host", help="Host header of requests to the ingress."),
     config_option,
 )
@@ -107,7 +112,8 @@ def target_choice(
     # What a heal does not need to find the namespace again is left out.
     other = {key: value for key, value in given.items() if str(base.get(key)) != str(value)}
     kept = {key: other[key] for key in other if not known or key in _PLACE}
-    told = shlex.join([word for key in kept for word in (f"--{key}", str(kept[key]))])
+    words = [word for key in kept for word in (f"--{key}", without_userinfo(str(kept[key])))]
+    told = shlex.join(words)
     name = (_named(named, config) or f"--target {shlex.quote(named)}") if known else ""
     flags = " ".join(filter(None, (name, told)))
     return TargetChoice(

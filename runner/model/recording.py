@@ -6,12 +6,13 @@ model. Offsets are seconds from the start of the load; a wall-clock anchor stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
 
+from runner.model.access import PrometheusAccess
 from runner.model.faultrecord import FaultRecord
 from runner.model.histogram import Counts
 from runner.model.plan import Plan
@@ -79,6 +80,8 @@ class TargetInfo(Model):
     """Where a run goes: addresses and identity, never a secret.
 
     Attributes:
+        prometheus_url: Address of Prometheus, as everybody may see it.
+        prometheus: How it is reached; not recorded, and None where the address is all there is.
         kubeconfig: Path of the kubeconfig; used by the children of the run, not recorded.
         identity: What tells this target from others: API server and context.
         bounds: How much may be broken at a time.
@@ -92,12 +95,18 @@ class TargetInfo(Model):
     ingress_url: str
     host: str = Field(description="Host header of requests to the ingress; empty for none.")
     prometheus_url: str
+    prometheus: PrometheusAccess | None = Field(exclude=True, default=None, repr=False)
     kubeconfig: str = Field(exclude=True, default="")
     context: str = ""
     identity: str = ""
     bounds: Bounds = Bounds()
     flags: str = ""
     require_opt_in: bool = True
+
+    @property
+    def access(self) -> PrometheusAccess:
+        """How its Prometheus is reached."""
+        return self.prometheus or PrometheusAccess.model_construct(url=self.prometheus_url)
 
 
 class ClockAnchor(Model):
@@ -255,7 +264,9 @@ class LoadRecord:
     """Everything the load generator wrote down.
 
     Attributes:
-        rows: One for each second, endpoint and outcome; several of the same key add up.
+        rows: One for each second, endpoint and outcome; several of the same key add up. As read
+            from a file they are ``runner.model.packedrows.PackedRows``: cheap to hold, and dear
+            to walk through row by row.
         users: Second to the number of running users at its end.
         failures: ``(endpoint, outcome, error text)`` to the number of times it was seen.
         dropped_failures: Failures whose text was not kept, because there were too many texts.
@@ -271,7 +282,7 @@ class LoadRecord:
         wanted: Second to the users that a locustfile's own shape wanted at its end.
     """
 
-    rows: tuple[LoadRow, ...]
+    rows: Sequence[LoadRow]
     users: Mapping[int, int]
     failures: Mapping[tuple[str, str, str], int]
     dropped_failures: int = 0

@@ -7,17 +7,16 @@ its bounds, and no experiment can widen them. Data only: ``model.bounds`` holds 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from runner.model.access import URL_PATTERN, PrometheusAccess
 from runner.model.fault import FAULT_KINDS, NAME_PATTERN
 from runner.model.shape import Items, Model
 from runner.model.units import Percent
 
 SANDBOX = "sandbox"
-URL_PATTERN = r"^https?://"
-
 OPT_IN_LABEL = "seatrial.dev/inject"
 OPT_IN_VALUE = "enabled"
 """A namespace with this label may be disturbed."""
@@ -115,6 +114,14 @@ class Rules(Model):
     )
 
 
+def _as_url_or_keys(schema: dict[str, Any]) -> None:
+    """Its short form stands beside the long one."""
+    reference = schema.pop("$ref", None)
+    if reference:
+        url = {"type": "string", "pattern": URL_PATTERN, "examples": ["https://prometheus"]}
+        schema["anyOf"] = [url, {"$ref": reference}]
+
+
 class ClusterSpec(Rules):
     """A cluster that experiments may be run against.
 
@@ -130,7 +137,11 @@ class ClusterSpec(Rules):
         pattern=URL_PATTERN, description="URL that the load goes to.", examples=["https://shop"]
     )
     host: str = Field(default="", description="Host header of requests to the ingress.")
-    prometheus: str = Field(pattern=URL_PATTERN, description="URL of Prometheus.")
+    prometheus: PrometheusAccess = Field(
+        description="Prometheus: its URL, or keys that say how it is reached.",
+        json_schema_extra=_as_url_or_keys,
+        repr=False,
+    )
     production: bool | None = Field(
         default=None,
         description="Whether each run must name the context again, with --confirm-production. "

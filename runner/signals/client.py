@@ -13,14 +13,16 @@ import gzip
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from runner.access import base_url, last_cause, obstacle, session_for
+from runner.credentials import credentials_for
 from runner.errors import SignalError
+from runner.model.access import PrometheusAccess
 from runner.ports import Clock
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _BACKOFF = 0.2
 _RETRY_ON_STATUS = (429, 502, 503, 504)
 _WRONG_QUESTION = (400, 422)
 _CONNECT_TIMEOUT_S = 3.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FORBIDDEN = 403
 
 
 class UnreachableError(SignalError):
@@ -81,27 +83,27 @@ class PromClient:
     """Questions to one Prometheus, with a deadline over all of them.
 
     Args:
-        url: Base URL.
+        access: Where it is, and in whose name it is asked; or its address alone.
         clock: For the deadline.
         timeout_s: Bound of one question.
         total_s: Bound of all questions together, counted from now.
         rawdir: Folder for the answers as they came (gzip) and an ``index.jsonl``; None keeps none.
-        session: Session to use, with its credentials; None makes a plain one.
         retries: How often a question is asked again that did not arrive, or came at a bad time.
+
+    Raises:
+        SignalError: When what it is to be asked with cannot be read.
     """
 
     def __init__(
         self,
-        url: str,
+        access: PrometheusAccess | str,
         clock: Clock,
         *,
         timeout_s: float,
         total_s: float,
         rawdir: Path | None = None,
-        session: requests.Session | None = None,
         retries: int = RETRIES,
     ) -> None:
-        import requests
         from prometheus_api_client.prometheus_connect import PrometheusConnect
         from urllib3.util.retry import Retry
 
@@ -114,13 +116,13 @@ class PromClient:
         self._dead = ""
         self._body = b""
         self._status = 0
-        self._url = url.rstrip("/")
-        self._own = session is None
-        self._session = requests.Session() if session is None else session
-        if self._own and urlsplit(url).hostname in _LOOPBACK:
-            self._session.trust_env = False  # A proxy would look for itself on its own loopback.
+        if isinstance(access, str):
+            access = PrometheusAccess.model_construct(url=access)
+        self._url = base_url(access)
+        self._held = credentials_for(access)
+        self._headers: Mapping[str, str] = {}
+        self._session = session_for(self._held)
         # Streamed, so that the hook reads the body: bounded in time and size.
-        self._streamed = self._session.stream
         self._session.stream = True
         self._session.hooks["response"].append(self._read)
         retry = Retry(
@@ -128,17 +130,15 @@ class PromClient:
             read=0,  # Who was too slow once will not be faster when asked again.
             backoff_factor=_BACKOFF,
             status_forcelist=_RETRY_ON_STATUS,
+            allowed_methods=None,  # A question is one also when it is long, and comes by POST.
             raise_on_status=False,
             respect_retry_after_header=False,
         )
         self._prometheus = PrometheusConnect(url=self._url, retry=retry, session=self._session)
 
     def close(self) -> None:
-        """Close the connections. A session that was given stays usable."""
-        self._session.hooks["response"].remove(self._read)
-        self._session.stream = self._streamed
-        if self._own:
-            self._session.close()
+        """Close the connections."""
+        self._session.close()
 
     def query(self, name: str, promql: str, at_s: float | None = None) -> Answer:
         """The value of ``promql`` at one instant.
@@ -203,22 +203,46 @@ class PromClient:
             raise UnreachableError(
                 f"Prometheus at {self._url} took more than {self._total_s:g} s for all answers"
             )
-        self._body, self._status = b"", 0
+        self._body, self._status, self._headers = b"", 0, {}
         timeout_s = min(self._timeout_s, left_s)
         try:
             return send(timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), timeout_s))
+        except SignalError as error:  # What it is to be asked with cannot be read.
+            raise self._end(error.message) from error
         except PrometheusApiClientException as error:
+            self._stop_at_an_obstacle()
             kind = RefusedError if self._status in _WRONG_QUESTION else SignalError
-            raise kind(f"Prometheus refused {promql}: {self._said()}") from error
+            raise kind(
+                self._held.redacted(f"Prometheus refused {promql}: {self._said()}")
+            ) from error
         except (KeyError, TypeError, ValueError) as error:
+            self._stop_at_an_obstacle()
             raise SignalError(
                 f"{self._url} answered {promql} with something that is not Prometheus' JSON"
             ) from error
         except (requests.RequestException, HTTPError) as error:
-            self._dead = f"Prometheus at {self._url} does not answer: {_last_cause(error)}"
-            raise UnreachableError(self._dead) from error
+            why = self._held.redacted(last_cause(error))
+            raise self._end(f"Prometheus at {self._url} does not answer: {why}") from error
         finally:
             self._keep(name, promql, params)
+
+    def _end(self, why: str) -> UnreachableError:
+        """There is no point in asking on; nobody asks again."""
+        self._dead = why
+        return UnreachableError(why)
+
+    def _stop_at_an_obstacle(self) -> None:
+        """Nothing if Prometheus itself answered.
+
+        Raises:
+            SignalError: When credentials were refused for this question, which others may pass.
+            UnreachableError: When there is a login in the way, or nobody knows who asks.
+        """
+        problem = obstacle(self._held, self._status, self._headers, self._body)
+        if problem and self._status == _FORBIDDEN:
+            raise SignalError(f"{problem}; it said: {self._said()}")
+        if problem:
+            raise self._end(problem)
 
     def _read(self, response: requests.Response, *_: Any, **__: Any) -> None:
         """Hook: read the whole body within the bounds, and put it back for the library."""
@@ -238,19 +262,21 @@ class PromClient:
                 raise requests.Timeout(f"the answer was not whole after {self._timeout_s:g} s")
         response.raw.release_conn()
         self._body, self._status = b"".join(chunks), response.status_code
+        self._headers = dict(response.headers)
         response.raw = io.BytesIO(self._body)
 
     def _said(self) -> str:
         """Prometheus' own words about its refusal, or the beginning of what came instead."""
         try:
-            return str(json.loads(self._body)["error"])
+            return self._held.redacted(str(json.loads(self._body)["error"]))
         except (ValueError, KeyError, TypeError):
-            text = " ".join(self._body[:200].decode("utf-8", "replace").split())
+            body = self._held.redacted_bytes(self._body)[:200]
+            text = " ".join(body.decode("utf-8", "replace").split())
             return f"status {self._status}{': ' if text else ''}{text}"
 
     def _warnings(self) -> tuple[str, ...]:
         record = json.loads(self._body)
-        return tuple(str(text) for text in record.get("warnings") or ())
+        return tuple(self._held.redacted(str(text)) for text in record.get("warnings") or ())
 
     def _keep(self, name: str, promql: str, params: dict[str, str]) -> None:
         self._asked += 1
@@ -258,7 +284,9 @@ class PromClient:
             return
         self._rawdir.mkdir(parents=True, exist_ok=True)
         file = f"{self._asked:04d}-{name}.json.gz"
-        (self._rawdir / file).write_bytes(gzip.compress(self._body, 6, mtime=0))
+        (self._rawdir / file).write_bytes(
+            gzip.compress(self._held.redacted_bytes(self._body), 6, mtime=0)
+        )
         record = {"file": file, "status": self._status, "query": promql, **params}
         with (self._rawdir / "index.jsonl").open("a", encoding="utf-8") as index:
             index.write(json.dumps(record) + "\n")
@@ -282,11 +310,3 @@ def _sampled(item: dict[str, Any]) -> Sampled:
     labels = {name: value for name, value in item["metric"].items() if name != "__name__"}
     # Python reads Prometheus' "NaN", "+Inf" and "-Inf" as they are meant.
     return Sampled(labels, tuple((float(at_s), float(value)) for at_s, value in points))
-
-
-def _last_cause(error: BaseException) -> str:
-    """The innermost reason: the outer ones only say that retries were exhausted."""
-    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-    if isinstance(reason, BaseException):
-        return _last_cause(reason)
-    return str(error).split(">: ")[-1] or type(error).__name__

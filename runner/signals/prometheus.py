@@ -8,7 +8,6 @@ after the load ended.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ from runner.signals.scope import FEWEST_SCRAPES, Scope
 from runner.signals.scrapes import interval_of, scrape_gaps
 
 if TYPE_CHECKING:
-    import requests
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +46,8 @@ QUESTION_TIMEOUT_S = 10.0
 COLLECTION_TIMEOUT_S = 60.0
 _SKEW_TIMEOUT_S = 3.0
 _SKEW_TRIES = 3
+_QUESTIONS = 6
+"""Where one question may take long, all may take as long as so many of them."""
 _DEFAULT_INTERVAL_S = 15.0
 _MOST_NAMED_INSTANCES = 50
 _UP_SPAN_S = 3600.0
@@ -85,7 +86,6 @@ class PrometheusSource:
         clock: For deadlines and the skew.
         timeout_s: Bound of one question.
         total_s: Bound of one collection.
-        session: Makes the HTTP session, with whatever credentials it takes; None for a plain one.
     """
 
     def __init__(
@@ -95,13 +95,11 @@ class PrometheusSource:
         clock: Clock | None = None,
         timeout_s: float = QUESTION_TIMEOUT_S,
         total_s: float = COLLECTION_TIMEOUT_S,
-        session: Callable[[], requests.Session] | None = None,
     ) -> None:
         self._dialect = dialect
         self._clock = clock or SystemClock()
         self._timeout_s = timeout_s
         self._total_s = total_s
-        self._session = session
         self._asker = Asker()
 
     def skew_s(self, target: TargetInfo) -> float | None:
@@ -144,8 +142,11 @@ class PrometheusSource:
         """
         found = _Found({name: set() for name in _planned_services(plan)})
         try:
-            client = self._client(target, total_s=self._total_s, rawdir=rawdir)
-        except (SignalError, ValueError) as error:
+            total_s = max(self._total_s, _QUESTIONS * (target.access.timeout or 0.0))
+            client = self._client(target, total_s=total_s, rawdir=rawdir)
+        except SignalError as error:
+            return found.signals(error.message)
+        except ValueError as error:
             return found.signals(f"the Prometheus at {target.prometheus_url!r}: {error}")
         try:
             scope = Scope(
@@ -174,14 +175,15 @@ class PrometheusSource:
         retries: int = RETRIES,
     ) -> PromClient:
         if not target.prometheus_url:
-            raise SignalError("no address is known", hint="name a Prometheus in the target")
+            raise SignalError(
+                "no address of a Prometheus is known", hint="name a Prometheus in the target"
+            )
         return PromClient(
-            target.prometheus_url,
+            target.access,
             self._clock,
-            timeout_s=min(self._timeout_s, total_s),
+            timeout_s=min(target.access.timeout or self._timeout_s, total_s),
             total_s=total_s,
             rawdir=rawdir,
-            session=None if self._session is None else self._session(),
             retries=retries,
         )
 

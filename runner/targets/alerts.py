@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from urllib.parse import quote
 
+from runner.errors import SignalError
 from runner.model.recording import TargetInfo
 from runner.model.target import Rules
-from runner.targets.reachability import get
+from runner.targets.reachability import prometheus_says
 
 SHOWN = 5
 
@@ -42,18 +41,17 @@ def query_for(namespace: str, selector: str) -> str:
 
 def firing(target: TargetInfo, selector: str) -> Firing:
     """The alerts that fire now. A Prometheus without alerts has none that fires."""
-    query = query_for(target.namespace, selector)
-    url = f"{target.prometheus_url.rstrip('/')}/api/v1/query?query={quote(query)}"
     try:
-        status, body = get(url)
-        answer = json.loads(body)
-        if status != 200 or answer.get("status") != "success":
-            return Firing(problem=f"HTTP {status}: {answer.get('error') or 'no reason given'}")
+        answer = prometheus_says(target, query_for(target.namespace, selector))
         series = [
             (str(one["metric"].get("alertname", "?")), int(float(one["value"][1])))
-            for one in answer["data"]["result"]
+            for one in answer["result"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except SignalError as error:
+        return Firing(problem=error.message)
+    except OSError as error:
+        return Firing(problem=str(error))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Firing(problem=f"{type(error).__name__}: {error}")
     return Firing(alerts=tuple(sorted(series)))
 

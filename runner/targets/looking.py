@@ -5,18 +5,17 @@ What was seen is judged elsewhere (``sighting``). Nothing here raises for what d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
+from runner.errors import SignalError
 from runner.model.recording import TargetInfo
 from runner.process import SystemClock
-from runner.targets.reachability import ask
+from runner.targets.reachability import ask, prometheus_says
 from runner.targets.sighting import Answered, Seen
 
 CLOCK = SystemClock()
-_UNUSABLE = (OSError, ValueError, KeyError, TypeError, IndexError)
+_UNUSABLE = (SignalError, OSError, ValueError, KeyError, TypeError, IndexError)
 """Nobody there, or an answer that is none."""
 
 _IN = 'destination_service_namespace="%s"'
@@ -37,7 +36,7 @@ def look(target: TargetInfo, host: str, paths: Sequence[str]) -> Seen:
         skew_s = _skew_s(target)
         ages = _by(target, _AGES % within, "destination_service_name", "reporter")
     except _UNUSABLE as error:
-        problem = f"Prometheus gave no answer about the mesh: {error}"
+        problem = f"Prometheus gave no answer about the mesh: {_said(error)}"
     return Seen(
         host=host,
         answers=answers,
@@ -58,7 +57,7 @@ def _calls(target: TargetInfo, within: str) -> dict[tuple[str, str], float]:
 
 def _by(target: TargetInfo, promql: str, first: str, second: str) -> dict[tuple[str, str], float]:
     """The values of an answer, by two labels that its series have."""
-    found: list[Any] = _answer(target, promql)["result"]
+    found: list[Any] = prometheus_says(target, promql)["result"]
     labelled = ((one["metric"], float(one["value"][1])) for one in found)
     return {
         (labels[first], labels[second]): value
@@ -78,15 +77,9 @@ def _asked(target: TargetInfo, host: str, path: str) -> Answered:
 
 def _skew_s(target: TargetInfo) -> float:
     began_s = CLOCK.wall_s()
-    told_s = float(_answer(target, "time()")["result"][1])
+    told_s = float(prometheus_says(target, "time()")["result"][1])
     return told_s - (began_s + CLOCK.wall_s()) / 2
 
 
-def _answer(target: TargetInfo, promql: str) -> dict[str, Any]:
-    query = urlencode({"query": promql})
-    url = f"{target.prometheus_url.rstrip('/')}/api/v1/query?{query}"
-    answer = ask(url, most_bytes=4_000_000)
-    if answer.status != 200:
-        raise OSError(f"HTTP {answer.status}")
-    data: dict[str, Any] = json.loads(answer.body)["data"]
-    return data
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, SignalError) else str(error)

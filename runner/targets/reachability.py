@@ -1,4 +1,4 @@
-"""Do the ingress and Prometheus of a target answer? Bounded, and over plain ``http.client``.
+"""Do the ingress and Prometheus of a target answer? Bounded questions, one at a time.
 
 Nothing here judges the answers beyond "somebody who speaks HTTP is there".
 """
@@ -10,12 +10,15 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from runner.errors import TargetError
+from runner.errors import SignalError, TargetError
 from runner.model.recording import TargetInfo
 
 BOUND_S = 5.0
+_OK = 200
+_NO_SIGNALS = "without it there are no signals, and so no verdict about the mesh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +80,40 @@ def check_ingress(target: TargetInfo, path: str = "") -> int:
         ) from error
 
 
+def prometheus_says(target: TargetInfo, promql: str, most_bytes: int = 4_000_000) -> dict[str, Any]:
+    """The data of Prometheus' answer to ``promql`` now.
+
+    Raises:
+        OSError: When there is no answer in time, or one with another status than 200.
+        SignalError: When credentials are missing or refused, or a login is in the way.
+    """
+    from runner.access import get as ask_prometheus
+
+    params = {"query": promql}
+    reply = ask_prometheus(target.access, "/api/v1/query", params, most_bytes=most_bytes)
+    try:
+        said = json.loads(reply.body)
+    except ValueError:
+        said = None
+    if reply.status != _OK or not isinstance(said, dict) or said.get("status") != "success":
+        why = said.get("error") if isinstance(said, dict) else None
+        raise OSError(f"HTTP {reply.status}: {why or 'no reason given'}")
+    data: dict[str, Any] = said.get("data") or {}
+    return data
+
+
 def check_prometheus(target: TargetInfo) -> None:
     """Prometheus answers a query.
 
     Raises:
-        TargetError: When it does not, or is something else.
+        TargetError: When it does not, or is something else, or wants to know who asks.
     """
-    url = f"{target.prometheus_url.rstrip('/')}/api/v1/query?query=vector(1)"
     try:
-        status, body = get(url)
-        answered = status == 200 and json.loads(body).get("status") == "success"
-    except (OSError, ValueError) as error:
+        prometheus_says(target, "vector(1)")
+    except SignalError as error:
+        raise TargetError(error.message, hint=error.hint or _NO_SIGNALS) from None
+    except OSError as error:
         raise TargetError(
             f"Prometheus of {target.name} at {target.prometheus_url} does not answer: {error}",
-            hint="without it there are no signals, and so no verdict about the mesh",
-        ) from error
-    if not answered:
-        raise TargetError(
-            f"{target.prometheus_url} answered a query with HTTP {status}: not a Prometheus?"
-        )
+            hint=_NO_SIGNALS,
+        ) from None

@@ -114,7 +114,7 @@ def test_calls_that_are_too_much_to_ask_are_not_known(target: TargetInfo) -> Non
     assert (seen.calls, seen.data_problem) == ({}, "")
     Place.ages = None
     assert look(target, HOST, []).data_problem == (
-        "Prometheus gave no answer about the mesh: HTTP 422"
+        "Prometheus gave no answer about the mesh: HTTP 422: no reason given"
     )
 
 
