@@ -16,6 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from runner.errors import InvalidFileError, Located, UsageError
 from runner.model.feasibility import Loc, Mistake
@@ -97,6 +98,11 @@ def _told(text: str, path: Path) -> Iterator[None]:
             yield
     except MarkedYAMLError as error:
         said = _yaml_mistake(error, text)
+        raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
+    except ReaderError as error:
+        at = max(0, text.find(chr(error.character)))
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        said = Located(line, column, f"{chr(error.character)!r} has no place in a text")
         raise InvalidFileError(_excerpt(path, text, said), mistakes=(said,)) from None
     except (YAMLError, ValueError) as error:
         raise InvalidFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
