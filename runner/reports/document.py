@@ -16,10 +16,16 @@ from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.charts import ChartGroup, chart_groups
+from runner.reports.bounds import bounds_of, load_marks
+from runner.reports.budget import BudgetStory, budget_story
+from runner.reports.charts import Chart, ChartGroup, chart_groups, failures_chart
+from runner.reports.distribution import Distribution, distribution_of
 from runner.reports.faults import FaultStory, fault_stories
 from runner.reports.grid import Grid, grid_of
+from runner.reports.loadseen import load_seen
+from runner.reports.moments import AlertStory, alert_story
 from runner.reports.openmodel import OpenModel, open_model
+from runner.reports.recoveries import RecoveryRow, recovery_rows
 from runner.reports.rows import (
     WORDS,
     AnswerRow,
@@ -28,13 +34,16 @@ from runner.reports.rows import (
     LoadRow,
     answer_row,
     endpoint_rows,
+    failed_rows,
     failure_rows,
     finding_row,
     load_row,
 )
+from runner.reports.score import ScoreStory, score_story
 from runner.reports.search import SearchStory, search_story
 from runner.reports.text import Printable, Shown
 from runner.reports.timeline import Timeline, ended_early_s, timeline_of
+from runner.reports.views import ViewGroup, view_groups
 
 DOCUMENT_SCHEMA = 1
 MOST_NOTES = 20
@@ -82,7 +91,16 @@ class Document(Model):
     endpoints_left_out: str = ""
     failures: Items[FailureRow]
     failures_left_out: str = ""
+    failed: Items[LoadRow] = ()
+    failed_left_out: str = ""
+    failures_chart: Chart | None = None
     faults: Items[FaultStory]
+    distribution: Distribution | None = None
+    recoveries: Items[RecoveryRow] = ()
+    budget: BudgetStory | None = None
+    score: ScoreStory | None = None
+    views: Items[ViewGroup] = ()
+    alerts: AlertStory | None = None
     environment: Items[Fact]
     command: Printable
     plan: Printable
@@ -93,6 +111,9 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
     recording = carried_out(recording)
     plan = recording.plan
     grid = grid_of(plan, recording.signals)
+    seen = load_seen(recording, grid)
+    failed, failed_left_out = failed_rows(evaluation.endpoints)
+    latency_bounds = load_marks(bounds_of(evaluation.findings), "latency")
     endpoints, endpoints_left_out = endpoint_rows(evaluation.endpoints)
     failures, failures_left_out = failure_rows(evaluation.failures)
     findings = [(finding.kind, finding_row(finding)) for finding in evaluation.findings]
@@ -122,14 +143,23 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         timeline=timeline_of(recording, evaluation, grid),
         grid=grid,
         at_s=grid.centers_s,
-        charts=chart_groups(recording, evaluation, grid),
+        charts=chart_groups(recording, evaluation, grid, seen),
         signals_missing=_signals_missing(recording),
         phases=tuple(load_row(figures) for figures in evaluation.phases),
         endpoints=endpoints,
         endpoints_left_out=endpoints_left_out,
         failures=failures,
         failures_left_out=failures_left_out,
+        failed=failed,
+        failed_left_out=failed_left_out,
+        failures_chart=failures_chart(seen, grid),
         faults=fault_stories(recording, evaluation),
+        distribution=distribution_of(seen, grid, latency_bounds),
+        recoveries=recovery_rows(evaluation),
+        budget=None if evaluation.budget is None else budget_story(evaluation.budget),
+        score=None if evaluation.score is None else score_story(evaluation.score),
+        views=view_groups(evaluation),
+        alerts=alert_story(recording),
         environment=_environment(recording),
         command=shlex.join(recording.manifest.argv),
         plan=json.dumps(plan.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False),

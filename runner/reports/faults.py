@@ -9,6 +9,7 @@ from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.deeds import deeds
+from runner.reports.tale import tale_of
 from runner.reports.text import Shown
 
 MOST_EFFECTS = 30
@@ -46,7 +47,11 @@ class Impact(Model):
 
 
 class FaultStory(Model):
-    """One fault from plan to recovery."""
+    """One fault from plan to recovery.
+
+    Attributes:
+        told: What happened, in sentences, in order.
+    """
 
     number: int
     id: Shown
@@ -63,6 +68,7 @@ class FaultStory(Model):
     hit: str = "Hit"
     flagged: str
     kills: str = ""
+    told: Items[Shown] = ()
     subjects: Items[Shown]
     detail: Shown
     evidence: Items[Evidence]
@@ -99,6 +105,7 @@ def _story(
         hit=_HIT.get(figure.kind, "Hit"),
         kills=_kills(figure, recording),
         flagged="" if unflagged and figure.flagged is None else _flagged(figure),
+        told=tale_of(figure, recording, evaluation),
         subjects=figure.subjects,
         detail=figure.detail,
         evidence=tuple(

@@ -67,13 +67,11 @@ _RC: dict[Any, Any] = {
 
 def render_charts(document: Document) -> dict[str, str]:
     """Chart id to inline SVG, for every chart over time that has something to show."""
+    known = [chart for group in document.charts for chart in group.charts]
+    if document.failures_chart is not None:
+        known.append(document.failures_chart)
     with settings():
-        return {
-            chart.id: render(chart, document)
-            for group in document.charts
-            for chart in group.charts
-            if not chart.missing
-        }
+        return {chart.id: render(chart, document) for chart in known if not chart.missing}
 
 
 def render(chart: Chart, document: Document) -> str:

@@ -15,10 +15,12 @@ from runner.model.evaluation import (
 )
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
+from runner.reports.bounds import bound_in
 from runner.reports.text import Shown
 
 MOST_ENDPOINTS = 40
 MOST_FAILURES = 50
+MOST_FAILED = 24
 
 WORDS = {
     Verdict.PASS: "Pass",
@@ -58,7 +60,16 @@ class PartRow(Model):
 
 
 class FindingRow(Model):
-    """A line of the tables of objectives and of validity."""
+    """A line of the tables of objectives and of validity.
+
+    Attributes:
+        phase: Name of the phase that decided, where one did.
+        samples: Requests or scrapes that the figure rests on.
+        weight: Its part in the score, where there is one.
+        key: Whether missing it fails the run whatever the score is.
+        reference: Of a relative objective: how its bound came about, such as "baseline 100 ms +
+            10 % = 110 ms".
+    """
 
     title: Shown
     check: Shown
@@ -73,6 +84,11 @@ class FindingRow(Model):
     warn_text: str
     margin: Number
     reason: Shown
+    phase: str = ""
+    samples: Number
+    weight: Number
+    key: bool = False
+    reference: Shown = ""
     parts: Items[PartRow] = ()
 
 
@@ -174,8 +190,8 @@ def window(start_s: float, end_s: float) -> str:
 def finding_row(finding: Finding) -> FindingRow:
     """The row of ``finding``, with a row for each window that it looked at."""
     operator = _OPERATORS.get(finding.operator, finding.operator)
-    bound = number(finding.bound, finding.unit)
-    warn = number(finding.warn, finding.unit)
+    bound = _figure(finding.bound, finding)
+    warn = _figure(finding.warn, finding)
     return FindingRow(
         title=finding.title,
         check=finding.check,
@@ -183,15 +199,49 @@ def finding_row(finding: Finding) -> FindingRow:
         source={"client": "load", "mesh": "mesh"}.get(finding.source, finding.source),
         verdict=finding.verdict,
         word=WORDS[finding.verdict] if finding.verdict is not Verdict.WARN else "Warning",
-        observed=number(finding.observed, finding.unit),
+        observed=_figure(finding.observed, finding),
         bound=bound,
         warn=warn,
         bound_text="" if finding.bound is None else f"{operator} {bound.text}".strip(),
         warn_text="" if finding.warn is None else f"{operator} {warn.text}".strip(),
         margin=number(finding.margin_ratio, "ratio"),
         reason=finding.reason,
+        phase=finding.phase,
+        samples=number(finding.samples, "count"),
+        weight=Number(value=finding.weight, unit="count", text=f"{finding.weight:g}"),
+        key=finding.key,
+        reference=reference_text(finding),
         parts=tuple(_part(part, finding) for part in finding.parts),
     )
+
+
+def _figure(value: float | None, finding: Finding) -> Number:
+    """A figure of ``finding``; a count may be a gauge or a factor, and keeps its digits."""
+    unit = finding.unit
+    return Number(value=value, unit=unit, text=fmt.quantity(value, "" if unit == "count" else unit))
+
+
+def reference_text(finding: Finding) -> str:
+    """How the bound of a relative objective came about; empty for an absolute one."""
+    reference = finding.reference
+    if reference is None:
+        return ""
+    unit = "" if finding.unit == "count" else finding.unit
+    if reference.observed is None:
+        return f"{reference.name}: {reference.reason}" if reference.reason else reference.name
+    text = f"{reference.name} {fmt.quantity(reference.observed, unit)}"
+    bound, _ = bound_in(finding.title)
+    slack = None if bound is None else bound.reference
+    if slack is not None and (slack.slack or slack.slack_ratio):
+        sign = fmt.MINUS if min(slack.slack, slack.slack_ratio) < 0 else "+"
+        if slack.slack_ratio:
+            amount = fmt.percent(abs(slack.slack_ratio))
+        elif unit == "ratio":
+            amount = fmt.points(abs(slack.slack))
+        else:
+            amount = fmt.quantity(abs(slack.slack), unit)
+        text += f" {sign} {amount} = {fmt.quantity(finding.bound, unit)}"
+    return f"{text} ({reference.reason})" if reference.reason else text
 
 
 def answer_row(finding: Finding) -> AnswerRow:
@@ -212,7 +262,7 @@ def _part(part: Part, finding: Finding) -> PartRow:
         label=part.label,
         window=window(part.start_s, part.end_s),
         verdict=part.verdict,
-        observed=number(part.observed, finding.unit),
+        observed=_figure(part.observed, finding),
         samples=number(part.samples, "count"),
         reason=part.reason,
     )
@@ -279,6 +329,13 @@ def failure_rows(figures: Sequence[FailureFigure]) -> tuple[tuple[FailureRow, ..
         for failure in figures[:MOST_FAILURES]
     )
     return rows, _left_out(len(figures) - len(rows), "kinds of failure")
+
+
+def failed_rows(figures: Iterable[LoadFigures]) -> tuple[tuple[LoadRow, ...], str]:
+    """Where requests failed: endpoint and phase, the most failures first, and what was left out."""
+    failed = sorted((one for one in figures if one.failures), key=lambda one: -one.failures)
+    rows = tuple(load_row(one) for one in failed[:MOST_FAILED])
+    return rows, _left_out(len(failed) - len(rows), "endpoints and phases with fewer failures")
 
 
 def _left_out(rest: int, what: str) -> str:

@@ -12,6 +12,7 @@ from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.grid import Grid, Line
 from runner.reports.loadlines import LoadKind, load_kind, load_lines
+from runner.reports.moments import MOST_LANES, AlertLane, Moment, alert_lanes, moments_of
 from runner.reports.rows import Number, number, window
 from runner.reports.text import Shown
 
@@ -63,6 +64,8 @@ class Timeline(Model):
         load: The load as planned, as it was, and what was dropped of it.
         highest: The highest value of the line of what was.
         scale: The highest value of all lines.
+        alerts: Lanes of alerts that fired or were pending.
+        moments: What happened to the run itself.
         ended_percent: Where the load ended, if before its planned end; else None.
     """
 
@@ -77,6 +80,8 @@ class Timeline(Model):
     ticks: Items[tuple[float, str]]
     ended_percent: float | None = None
     ended_text: Shown = ""
+    alerts: Items[AlertLane] = ()
+    moments: Items[Moment] = ()
 
 
 def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Timeline:
@@ -87,6 +92,8 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     ended_s = ended_early_s(recording)
     return Timeline(
         ended_percent=None if ended_s is None else _percent(ended_s, plan),
+        alerts=alert_lanes(recording)[:MOST_LANES],
+        moments=moments_of(recording),
         ended_text="" if ended_s is None else f"the load ended at {fmt.clock_offset(ended_s)}",
         duration_s=plan.duration_s,
         duration=fmt.span(plan.duration_s),

@@ -20,12 +20,16 @@ def write_reports(run: RunDir) -> Path:
     Raises:
         RecordingError: When the run folder is torn, foreign, or was never evaluated.
     """
+    from runner.reports.distributionplot import render_distribution
     from runner.reports.plots import render_charts
     from runner.reports.searchplot import render_search
     from runner.reports.svg import standalone
 
     document = build_document(run.recording(), run.read_evaluation())
     plots = render_charts(document)
+    if document.distribution is not None:
+        spans = document.timeline.faults
+        plots |= render_distribution(document.distribution, document.grid, spans)
     if document.search is not None and not document.search.chart.missing:
         plots[document.search.chart.id] = render_search(document.search.chart)
     folder = run.report_dir

@@ -1,0 +1,189 @@
+"""Alerts and events of a run, on the timeline and in words. Pure; no markup.
+
+An alert is a lane with the times in which it was pending or firing. An event is what happened to
+the run itself: a guard that stopped it, a worker that was lost, an effect that did not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.model.plan import Plan
+from runner.model.recording import AlertSpan, Event, Recording, worker_sentence
+from runner.model.shape import Items, Model
+from runner.reports import format as fmt
+from runner.reports.rows import window
+from runner.reports.text import Shown
+
+MOST_LANES = 20
+MOST_EVENTS = 30
+_NOT_ASKED = "alerts were not asked for"
+
+
+class AlertTime(Model):
+    """A time in which an alert was pending or firing; positions as percentages of the run."""
+
+    state: str
+    window: str
+    length: str
+    start_s: float
+    end_s: float
+    left_percent: float
+    width_percent: float
+
+
+class AlertLane(Model):
+    """One alert, told from others of its name by its labels.
+
+    Attributes:
+        text: All its times in words.
+        during: Faults that were in effect while it fired.
+    """
+
+    name: Shown
+    severity: Shown
+    labels: Shown
+    fired: bool
+    times: Items[AlertTime]
+    during: Shown
+    text: Shown
+
+
+class AlertStory(Model):
+    """What is known of alerts.
+
+    Attributes:
+        more: Alerts that are not shown.
+        watched: How many rules there are.
+        missing: Why nothing is known.
+    """
+
+    lanes: Items[AlertLane]
+    more: int = 0
+    watched: str = ""
+    missing: Shown = ""
+
+
+class Moment(Model):
+    """An event, at its place on the timeline."""
+
+    at: str
+    at_s: float
+    left_percent: float
+    kind: str
+    text: Shown
+
+
+def alert_lanes(recording: Recording) -> tuple[AlertLane, ...]:
+    """A lane for each alert, those that fired first, then in order of time."""
+    if recording.signals is None:
+        return ()
+    plan = recording.plan
+    by_labels: dict[tuple[str, str, str], list[AlertSpan]] = {}
+    for span in sorted(recording.signals.alerts, key=lambda one: one.start_s):
+        if span.end_s >= 0 and span.start_s <= plan.duration_s:
+            key = (span.name, span.severity, _labels(span))
+            by_labels.setdefault(key, []).append(span)
+    lanes = [_lane(*key, spans, plan) for key, spans in by_labels.items()]
+    return tuple(sorted(lanes, key=lambda lane: (not lane.fired, lane.times[0].start_s)))
+
+
+def _labels(span: AlertSpan) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(span.labels.items()))
+
+
+def _lane(name: str, severity: str, labels: str, spans: list[AlertSpan], plan: Plan) -> AlertLane:
+    times = tuple(_time(span, plan) for span in spans)
+    fired = [span for span in spans if span.state == "firing"]
+    during = [
+        fault.id
+        for fault in plan.faults
+        if any(s.start_s < fault.undo_by_s and s.end_s > fault.start_s for s in fired)
+    ]
+    told = "; ".join(f"{one.state} from {one.window}" for one in times)
+    kind = f"{severity} alert" if severity else "alert"
+    return AlertLane(
+        name=name,
+        severity=severity,
+        labels=labels,
+        fired=bool(fired),
+        times=times,
+        during=", ".join(during),
+        text=f"{kind} {name}: {told}",
+    )
+
+
+def _time(span: AlertSpan, plan: Plan) -> AlertTime:
+    start_s, end_s = max(0.0, span.start_s), min(plan.duration_s, max(0.0, span.end_s))
+    return AlertTime(
+        state=span.state,
+        window=window(start_s, end_s),
+        length=fmt.span(end_s - start_s),
+        start_s=start_s,
+        end_s=end_s,
+        left_percent=_percent(start_s, plan),
+        width_percent=_percent(end_s - start_s, plan),
+    )
+
+
+def alert_story(recording: Recording) -> AlertStory | None:
+    """What is known of alerts; None where no signal was collected, or nobody asked for alerts."""
+    signals = recording.signals
+    if signals is None or (signals.alerts_missing and not signals.alerts and signals.rules is None):
+        missing = "" if signals is None else signals.alerts_missing
+        return AlertStory(lanes=(), missing=missing) if missing not in ("", _NOT_ASKED) else None
+    lanes = alert_lanes(recording)
+    rules = signals.rules
+    watched = "" if rules is None else f"Prometheus has {_rules(len(rules))}."
+    return AlertStory(
+        lanes=lanes[:MOST_LANES],
+        more=max(0, len(lanes) - MOST_LANES),
+        watched=watched,
+        missing=signals.alerts_missing,
+    )
+
+
+def _rules(number: int) -> str:
+    return {0: "no alerting rules", 1: "1 alerting rule"}.get(number, f"{number} alerting rules")
+
+
+def moments_of(recording: Recording) -> tuple[Moment, ...]:
+    """The events of the run in order, the first ones only where there are very many."""
+    plan = recording.plan
+    known = sorted([*_of_journal(recording), *_of_workers(recording)], key=lambda one: one[0])
+    return tuple(
+        Moment(
+            at=fmt.clock_offset(max(0.0, at_s)),
+            at_s=at_s,
+            left_percent=_percent(min(max(0.0, at_s), plan.duration_s), plan),
+            kind=kind,
+            text=text,
+        )
+        for at_s, kind, text in known[:MOST_EVENTS]
+    )
+
+
+def _of_journal(recording: Recording) -> Iterator[tuple[float, str, str]]:
+    for event in recording.events:
+        if event.offset_s is None:
+            continue
+        if event.kind == "note" and event.source in ("guard", "guardian"):
+            yield event.offset_s, "guard", _sentence(event)
+        elif event.kind in ("failed", "unknown"):
+            yield event.offset_s, "trouble", _sentence(event)
+
+
+def _of_workers(recording: Recording) -> Iterator[tuple[float, str, str]]:
+    for worker in recording.load.workers:
+        if worker.what != "joined":
+            yield float(worker.second), "worker", worker_sentence(worker)
+
+
+def _sentence(event: Event) -> str:
+    how = {"failed": " failed", "unknown": " has an unknown outcome"}.get(event.kind, "")
+    head = f"{event.source}: {event.action}{how}"
+    return f"{head}: {event.detail}" if event.detail else head
+
+
+def _percent(seconds: float, plan: Plan) -> float:
+    return round(100 * seconds / plan.duration_s, 3)

@@ -1,0 +1,58 @@
+"""The same figures as the load and as the mesh saw them, side by side. Pure; no markup."""
+
+from __future__ import annotations
+
+from runner.model.evaluation import Evaluation, ViewFigures
+from runner.model.shape import Items, Model
+from runner.reports import format as fmt
+from runner.reports.rows import Number, number
+from runner.reports.text import Shown
+
+_TITLES = {"traffic": "Rate", "errors": "Errors"}
+
+
+class ViewRow(Model):
+    """One figure in one phase.
+
+    Attributes:
+        within: Whether the gap is as expected; None where nothing is expected or known.
+    """
+
+    title: str
+    client: Number
+    mesh: Number
+    gap: Number
+    tolerance: Number
+    within: bool | None
+    reason: Shown
+
+
+class ViewGroup(Model):
+    """All figures of one phase."""
+
+    label: Shown
+    rows: Items[ViewRow]
+
+
+def view_groups(evaluation: Evaluation) -> tuple[ViewGroup, ...]:
+    """The views, phase by phase."""
+    by_phase: dict[str, list[ViewRow]] = {}
+    for figures in evaluation.views:
+        by_phase.setdefault(figures.label, []).append(_row(figures))
+    return tuple(ViewGroup(label=label, rows=tuple(rows)) for label, rows in by_phase.items())
+
+
+def _row(figures: ViewFigures) -> ViewRow:
+    gap, tolerance = figures.gap_ratio, figures.tolerance_ratio
+    known = gap is not None and tolerance is not None
+    say = fmt.points if figures.sli == "errors" else fmt.percent
+    name = figures.sli.removeprefix("latency.")
+    return ViewRow(
+        title=_TITLES.get(figures.sli, name),
+        client=number(figures.client, figures.unit),
+        mesh=number(figures.mesh, figures.unit),
+        gap=Number(value=gap, unit="ratio", text=say(gap)),
+        tolerance=Number(value=tolerance, unit="ratio", text=say(tolerance)),
+        within=gap <= tolerance if known else None,  # type: ignore[operator]
+        reason=figures.reason,
+    )
