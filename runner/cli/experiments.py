@@ -10,6 +10,7 @@ import click
 from runner.analysis.words import load_size
 from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import as_records, doubts_of, say_doubts
+from runner.cli.github import annotate_files, ci_option
 from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.cli.whereto import split_target, target_choice, target_options
@@ -73,8 +74,9 @@ def _entry(path: Path) -> dict[str, Any]:
 @click.command("validate")
 @click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
 @experiments_option
+@ci_option
 @output_option
-def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> int:
+def validate_command(names: tuple[str, ...], experiments: Path, ci: str, output: str) -> int:
     """Check experiment files; without names, all of them. All mistakes are shown at once.
 
     Warnings tell what an experiment cannot answer, such as a phase that is too short to be judged;
@@ -91,6 +93,7 @@ def validate_command(names: tuple[str, ...], experiments: Path, output: str) -> 
     if not paths:
         raise InvalidFileError(f"there are no experiments in {experiments}/")
     results = [_validated(path, talk=output != "json") for path in paths]
+    annotate_files(ci, [(r["path"], r["mistakes"], r["warnings"]) for r in results])
     if output == "json":
         print_json([{key: result[key] for key in _VALIDATED} for result in results])
         return ExitCode.PASS if all(result["valid"] for result in results) else ExitCode.USAGE

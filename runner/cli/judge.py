@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from runner.catalog import evaluate_run, report_run
+from runner.cli.github import ci_option, commands_off, is_github, source_of, tell_github
 from runner.cli.hearing import may_be_unheard
+from runner.cli.indexing import refresh_index
 from runner.cli.options import experiments_option, output_option, results_option, under
 from runner.cli.outcome import of_verdict
+from runner.model.evaluation import Evaluation
 from runner.model.recording import unhealed
 from runner.source import find_experiment, load_experiment
-from runner.store import Store
+from runner.store import RunDir, Store
 
 
 @click.command("evaluate")
@@ -30,9 +33,16 @@ from runner.store import Store
 )
 @results_option
 @experiments_option
+@ci_option
 @output_option
 def evaluate_command(
-    run: str, objectives: str | None, save: bool, results: Path, experiments: Path, output: str
+    run: str,
+    objectives: str | None,
+    save: bool,
+    results: Path,
+    experiments: Path,
+    ci: str,
+    output: str,
 ) -> int:
     """Judge a recorded run again, with its own objectives or with others.
 
@@ -45,12 +55,27 @@ def evaluate_command(
       seatrial evaluate latest --objectives normal
     """
     folder = Store(results).find(run)
-    others, judged_by = None, ""
+    others, judged_by, source = None, "", None
     if objectives is not None:
-        other = load_experiment(find_experiment(objectives, experiments)).experiment
-        others, judged_by = other.objectives, other.name
+        source = load_experiment(find_experiment(objectives, experiments))
+        others, judged_by = source.experiment.objectives, source.experiment.name
     keep = save or others is None
     evaluation = evaluate_run(folder, others, judged_by=judged_by, save=keep)
+    with commands_off(ci):
+        _say_judged(folder, evaluation, results, output)
+        if keep and folder.report_dir.exists():  # It would tell of another judgement.
+            page = report_run(folder)
+            with may_be_unheard():
+                click.echo(f"report: {under(results, page)}", err=True)
+        if keep:
+            refresh_index(results)
+        _say_left(folder)
+    source = source or source_of(folder.read_manifest(), experiments)
+    tell_github(ci, folder, source, evaluation=evaluation, with_report=keep)
+    return of_verdict(evaluation.verdict)
+
+
+def _say_judged(folder: RunDir, evaluation: Evaluation, results: Path, output: str) -> None:
     from runner.cli.tables import print_evaluation
 
     with may_be_unheard():
@@ -61,10 +86,9 @@ def evaluate_command(
             click.echo(evaluation.model_dump_json(indent=2))
         else:
             print_evaluation(evaluation)
-    if keep and folder.report_dir.exists():  # It would tell of another judgement.
-        page = report_run(folder)
-        with may_be_unheard():
-            click.echo(f"report: {under(results, page)}", err=True)
+
+
+def _say_left(folder: RunDir) -> None:
     left = unhealed(folder.read_events())
     if left:
         click.echo(
@@ -72,14 +96,25 @@ def evaluate_command(
             f"seatrial heal {folder.run_id}",
             err=True,
         )
-    return of_verdict(evaluation.verdict)
 
 
 @click.command("report")
 @click.argument("run", default="latest", metavar="[RUN]")
 @results_option
-@output_option
-def report_command(run: str, results: Path, output: str) -> int:
+@experiments_option
+@ci_option
+@click.option("--markdown", is_flag=True, help="Print the Markdown, as -o markdown does.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="What is printed on standard output: the page's path, that as JSON, or the Markdown.",
+)
+def report_command(
+    run: str, results: Path, experiments: Path, ci: str, markdown: bool, output: str
+) -> int:
     """Render the report of a run again: a page, JSON, JUnit and Markdown.
 
     A run that was never evaluated is evaluated first.
@@ -87,13 +122,20 @@ def report_command(run: str, results: Path, output: str) -> int:
     \b
     Example:
       seatrial report latest
+      seatrial report latest --markdown > comment.md
     """
     folder = Store(results).find(run)
     if not folder.evaluation_path.exists():
         evaluate_run(folder)
     page = report_run(folder)
-    if output == "json":
+    refresh_index(results)
+    if markdown or output == "markdown":
+        click.echo((folder.report_dir / "summary.md").read_text(encoding="utf-8"), nl=False)
+    elif output == "json":
         click.echo(json.dumps({"run": folder.run_id, "report": under(results, page)}))
     else:
         click.echo(under(results, page))
+    if is_github(ci):
+        source = source_of(folder.read_manifest(), experiments)
+        tell_github(ci, folder, source, evaluation=folder.read_evaluation())
     return 0

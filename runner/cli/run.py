@@ -25,6 +25,7 @@ from runner.cli.confirmation import confirm_option
 from runner.cli.confirmation import confirm_production as confirm
 from runner.cli.crew import crew_options, generator_of
 from runner.cli.doubts import doubts_of, say_doubts
+from runner.cli.github import ci_option, commands_off, mistakes_annotated
 from runner.cli.hearing import may_be_unheard
 from runner.cli.indexing import refresh_index
 from runner.cli.onward import LocustCommand, words_onward
@@ -35,12 +36,13 @@ from runner.cli.options import (
     time_scale_option,
 )
 from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines, left_to_guardian
+from runner.cli.telling import audience_of, heal_line, notify_option, tell
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.model.access import without_userinfo
 from runner.model.evaluation import Evaluation
-from runner.model.faultmark import heal_command
+from runner.model.notice import Occasion
 from runner.model.plan import Plan
 from runner.model.recording import Manifest, unhealed
 from runner.ports import Ports
@@ -90,6 +92,8 @@ _RECORDED_PACKAGES = (
 )
 @experiments_option
 @results_option
+@ci_option
+@notify_option
 @output_option
 def run_command(
     name: str,
@@ -100,6 +104,8 @@ def run_command(
     dry_run: bool,
     experiments: Path,
     results: Path,
+    ci: str,
+    notify_on: Occasion | None,
     output: str,
     arguments: tuple[str, ...],
     **more: Any,
@@ -116,7 +122,9 @@ def run_command(
       seatrial run payment-abort --time-scale 0.1
       seatrial run normal -- --tags checkout --exclude-tags slow
     """
-    source = load_experiment(find_experiment(name, experiments))
+    path = find_experiment(name, experiments)
+    with mistakes_annotated(ci, path):
+        source = load_experiment(path)
     address, crew = split_target(more)
     plan = plan_of(source, time_scale, generator_of(source, arguments, **crew))
     choice = replace(target_choice(**address), ignore_alerts=ignore_alerts)
@@ -126,6 +134,7 @@ def run_command(
         return show_preview(source, plan, choice, output)
     say_doubts(source.path, doubts_of(source, plan))
     confirm(choice, confirm_production)
+    audience = audience_of(ci, notify_on, choice.config.notify)
     choice = replace(
         choice,
         keep=keep,
@@ -138,21 +147,25 @@ def run_command(
     from runner.cli.live import View
 
     view = View(run, ports.clock)
+    end = RunEnd()
     with _signals_set(view) as stop:
         try:
-            watch = _linking(store, run, view.watch)
-            argv = command_line(click.get_current_context())
-            end = _conduct(source, plan, ports, run, stop, view, watch=watch, argv=argv)
-            code = _conclude(run, end, output)
-            refresh_index(results)
-            return code
+            with commands_off(ci):
+                watch = _linking(store, run, view.watch)
+                argv = command_line(click.get_current_context())
+                end = _conduct(source, plan, ports, run, stop, view, watch=watch, argv=argv)
+                code = _conclude(run, end, output)
+                refresh_index(results)
         except Exception as bug:
-            left = _left(run, plan)
-            if not left:
+            end = replace(end, left=_left(run, plan))
+            if not end.left:
+                tell(audience, run, ExitCode.BUG, end, source)
                 raise
             with may_be_unheard():
                 say_bug(bug)
-            return _say_left(run, left)
+            code = _say_left(run, end.left)
+        tell(audience, run, code, end, source)
+    return code
 
 
 def command_line(context: click.Context) -> tuple[str, ...]:
@@ -258,15 +271,12 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
 def _say_left(run: RunDir, left: Sequence[str]) -> int:
     why: list[str] = []
     more: list[str] = []
-    command = f"seatrial heal {run.run_id}"
     with contextlib.suppress(RecordingError):  # What can be told beside the ids.
         events = run.read_events()
         why, more = left_lines(events, left), left_to_guardian(events, run.log_path("guardian"))
-        if (target := run.read_manifest().target) is not None:
-            command = heal_command(run.run_id, target.kind, target.name, target.flags)
     with may_be_unheard():
         said = [f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}", *why]
-        said += [f"to finish the work: {command}", *more]
+        said += [f"to finish the work: {heal_line(run)}", *more]
         click.secho("\n".join(said), fg="red", bold=True, err=True)
     return ExitCode.LEFT_BROKEN
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from runner.model.access import URL_PATTERN, PrometheusAccess
 from runner.model.fault import FAULT_KINDS, NAME_PATTERN
+from runner.model.notice import Notify
 from runner.model.shape import Items, Model
 from runner.model.units import Percent
 
@@ -169,3 +170,4 @@ class Config(Model):
         default_factory=dict, description="Name to cluster; 'sandbox' is built in."
     )
     sandbox: Rules = Field(default=Rules(), description="Rules for the sandbox.")
+    notify: Notify = Field(default=Notify(), description="Who is told when a run has ended.")
