@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from importlib.resources import files
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
-from runner.reports.rows import worst_first
+from runner.reports.pagedata import chart_data, placed, seen_by_phase
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
+_ASKS_SERVER = "; connect-src 'self'"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms|s)(?!\w))")
 
 
 def render_page(document: Document, plots: Mapping[str, str]) -> str:
     """``document`` as a page, with the inline SVG of each chart by its id."""
+    from markupsafe import Markup
+
+    charts = [chart for group in document.charts for chart in group.charts if not chart.missing]
+    return render_template(
+        "report.html.j2",
+        css=stylesheet("report.css", "sections.css"),
+        scripts=("page.js", "charts.js"),
+        doc=document,
+        objectives=placed(document.objectives),
+        validity=placed(document.validity),
+        seen={chart.id: seen_by_phase(chart, document) for chart in charts},
+        chart_data=Markup(chart_data(document)),  # noqa: S704 - escaped there
+        plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
+    )
+
+
+def render_template(
+    name: str,
+    *,
+    css: str = "",
+    scripts: Sequence[str] = ("page.js",),
+    served: bool = False,
+    **values: object,
+) -> str:
+    """The page that the template ``name`` makes of ``values``.
+
+    It stands on its own: style and scripts are inside of it, and its policy allows these and
+    nothing else; where it is ``served``, they may ask that server. ``_frame.html.j2`` is the frame
+    of every page.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -29,13 +62,23 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["unbroken"] = _unbroken
-    return environment.get_template("report.html.j2").render(
-        doc=document,
-        objectives=worst_first(document.objectives),
-        validity=worst_first(document.validity),
+    sources = [_resource(script) for script in scripts]
+    return environment.get_template(name).render(
         marks=MARKS,
-        css=Markup(stylesheet("report.css")),  # noqa: S704 - our own file
-        plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
+        css=Markup(css or stylesheet()),  # noqa: S704 - our own files
+        scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
+        policy=Markup(policy(sources, served=served)),  # noqa: S704 - hashes and our own words
+        **values,
+    )
+
+
+def policy(scripts: Sequence[str], *, served: bool = False) -> str:
+    """The Content-Security-Policy of a page that holds ``scripts``; it asks nobody, or its server."""
+    hashes = (b64encode(sha256(source.encode()).digest()).decode() for source in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        f"base-uri 'none'; form-action 'none'{_ASKS_SERVER * served}"
     )
 
 

@@ -31,7 +31,8 @@ def test_every_form_is_written_and_the_page_is_returned(tmp_path: Path) -> None:
     run = write_run(tmp_path, Voyage(length_s=60, services=("order-api",)))
     page = write_reports(run)
     assert page == run.report_dir / "index.html"
-    charts = ["load-errors", "load-generator", "load-latency", "load-traffic"]
+    charts = ["load-errors", "load-failures", "load-generator", "load-heat", "load-latency"]
+    charts += ["load-percentiles", "load-traffic"]
     charts += ["s01-errors", "s01-latency", "s01-saturation", "s01-traffic"]
     assert list(contents(run)) == [
         *("index.html", "junit.xml"),
@@ -98,7 +99,7 @@ def test_templates_travel_in_the_wheel(tmp_path: Path) -> None:
     from hatchling.builders.wheel import WheelBuilder
 
     names = [path.name for path in files("runner.reports").joinpath("templates").iterdir()]
-    assert sorted(names) == ["palette.css", "report.css", "report.html.j2"]
+    assert {"palette.css", "page.css", "page.js", "charts.js", "report.html.j2"} <= set(names)
     (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(built) as wheel:
         assert {f"runner/reports/templates/{name}" for name in names} <= set(wheel.namelist())
