@@ -76,7 +76,12 @@ class Burned:
 
 def burn_rate(error_ratio: float, budget: ErrorBudget) -> float:
     """How many times as fast as allowed requests failed."""
-    return round(error_ratio / budget.allowed_ratio, _DIGITS)
+    return round(error_ratio / allowed_ratio(budget), _DIGITS)
+
+
+def allowed_ratio(budget: ErrorBudget) -> float:
+    """Share of requests that may fail."""
+    return round(budget.allowed_ratio, _DIGITS)
 
 
 # -- objectives ------------------------------------------------------------------------------------
@@ -176,7 +181,7 @@ def _burned(objective: Objective, service: str, evidence: Evidence) -> Burned:
         traffic = _share(baseline, all_of_it, budget.traffic)
     if not traffic:
         return Burned(failed, requests, missing="how many requests a period has is not known")
-    return Burned(failed, requests, round(traffic * budget.allowed_ratio, _DIGITS))
+    return Burned(failed, requests, traffic * allowed_ratio(budget))
 
 
 def _traffic(budget: ErrorBudget, baseline: Iterable[Counted]) -> float | None:
@@ -253,7 +258,7 @@ def budget_figures(evidence: Evidence) -> BudgetFigures | None:
     burned = _burned(Objective(objective="budget < 100%"), ALL_SERVICES, evidence)
     reached = (one for one in _judged(plan) if one.start_s < evidence.table.recorded_s)
     return BudgetFigures(
-        slo_ratio=budget.slo / 100.0,
+        slo_ratio=round(1.0 - allowed_ratio(budget), _DIGITS),
         period_s=budget.period,
         allowed=burned.allowed,
         failed=round(burned.failed),

@@ -311,8 +311,9 @@ def _agreement(known: Iterable[ViewFigures], plan: Plan) -> str:
     traffic = max((one.gap_ratio or 0.0 for one in known if one.sli == "traffic"), default=0.0)
     errors = max((one.gap_ratio or 0.0 for one in known if one.sli == "errors"), default=0.0)
     where = "in each phase" if len(plan.phases) > 1 else "in the run"
+    points = figure(errors * 100, "count")
     return (
         f"The mesh's gateway saw the load's requests {where}, up to a gap of "
-        f"{figure(traffic, 'ratio')}, and its errors, up to {figure(errors * 100, 'count')} "
-        "percentage points."
+        f"{figure(traffic, 'ratio')}, and its errors, up to {points} percentage "
+        f"{'point' if points == '1' else 'points'}."
     )
