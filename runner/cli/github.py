@@ -125,11 +125,11 @@ def tell_github(
     annotate(ci, found)
     written = run.report_dir / "summary.md" if with_report else None
     _append("GITHUB_STEP_SUMMARY", _summary(run, written, found, evaluation))
-    values = {"run": run.run_id, "folder": str(run.path), **(outputs or {})}
+    values = {"run": run.run_id, "folder": str(run.path.resolve()), **(outputs or {})}
     if evaluation is not None:
         values |= {"verdict": evaluation.verdict.value, "valid": str(evaluation.valid).lower()}
     page = run.report_dir / "index.html"
-    values |= {"report": str(page)} if with_report and page.exists() else {}
+    values |= {"report": str(page.resolve())} if with_report and page.exists() else {}
     _append("GITHUB_OUTPUT", step_outputs(values, f"seatrial-{secrets.token_hex(16)}"))
 
 
