@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from runner.model.access import PrometheusAccess
+from runner.model.alertspan import AlertSpan
 from runner.model.faultrecord import FaultRecord
 from runner.model.histogram import Counts
 from runner.model.plan import Plan
@@ -343,25 +344,6 @@ class PhaseSignal(Model):
     warnings: Items[str] = ()
 
 
-class AlertSpan(Model):
-    """A time in which one alert was pending or firing, as Prometheus' series ``ALERTS`` has it.
-
-    Attributes:
-        name: Its ``alertname``.
-        severity: Its label ``severity``; empty without one.
-        labels: Its other labels.
-        start_s: Offset at which it was first seen so; negative when it was so before the load.
-        end_s: Offset at which it was last seen so.
-    """
-
-    name: str
-    severity: str = ""
-    state: Literal["pending", "firing"]
-    labels: dict[str, str] = Field(default_factory=dict)
-    start_s: float
-    end_s: float
-
-
 class Signals(Model):
     """All that was collected from the signal source, and how complete it is.
 
@@ -373,6 +355,8 @@ class Signals(Model):
         alerts: Times in which alerts were pending or firing, of the target's namespace or of none.
         alerts_missing: Why nobody knows about alerts; empty when Prometheus was asked and answered.
         rules: Names of the alerts that Prometheus has rules for; None when that is not known.
+        rule_severities: Name of such an alert to the severities that its rules give it.
+        broken_rules: Name of such an alert to why Prometheus cannot evaluate its rule.
         scrape_gaps: Sentences, one for each scrape target that was down or silent in the run.
         fault_flags: Fault id to the number of requests that the mesh flagged as hit by it while it
             was planned to be in effect (FI, DI); absent where flags say nothing.
@@ -386,6 +370,8 @@ class Signals(Model):
     alerts: Items[AlertSpan] = ()
     alerts_missing: str = "alerts were not asked for"
     rules: Items[str] | None = None
+    rule_severities: dict[str, Items[str]] = Field(default_factory=dict)
+    broken_rules: dict[str, str] = Field(default_factory=dict)
     scrape_gaps: Items[str] = ()
     fault_flags: dict[str, float | None] = Field(default_factory=dict)
     late_flags: dict[str, float | None] = Field(default_factory=dict)

@@ -29,7 +29,16 @@ def chart_series(scope: Scope, workloads: Mapping[str, set[str]]) -> Iterator[Si
         answer = _ask(scope, chart, query)
         for service in workloads:
             wanted = {scope.dialect.service_label: service}
-            yield _series(scope, chart, query, _only(answer, wanted), service)
+            one = _only(answer, wanted)
+            yield series_of(
+                scope,
+                one,
+                sli=chart.sli,
+                unit=chart.unit,
+                query=query,
+                service=service,
+                factor=chart.factor,
+            )
     for chart in scope.dialect.service_charts:
         for service, names in workloads.items():
             if has_pods(service):
@@ -40,7 +49,16 @@ def chart_series(scope: Scope, workloads: Mapping[str, set[str]]) -> Iterator[Si
                     service=literal(service),
                     window=window,
                 )
-                yield _series(scope, chart, query, _ask(scope, chart, query), service)
+                answer = _ask(scope, chart, query)
+                yield series_of(
+                    scope,
+                    answer,
+                    sli=chart.sli,
+                    unit=chart.unit,
+                    query=query,
+                    service=service,
+                    factor=chart.factor,
+                )
 
 
 def _ask(scope: Scope, chart: Chart, query: str) -> Answer | SignalError:
@@ -56,22 +74,40 @@ def _only(answer: Answer | SignalError, wanted: Mapping[str, str]) -> Answer | S
     return Answer(series, answer.warnings)
 
 
-def _series(
-    scope: Scope, chart: Chart, query: str, answer: Answer | SignalError, service: str
+def series_of(
+    scope: Scope,
+    answer: Answer | SignalError,
+    *,
+    sli: str,
+    unit: str,
+    query: str,
+    service: str = "",
+    factor: float = 1.0,
 ) -> SignalSeries:
+    """What was answered over the whole run, as a series on one grid.
+
+    Args:
+        scope: The collection.
+        answer: To ``query``, or why there is none.
+        sli: Name of the indicator.
+        unit: Unit after ``factor``.
+        query: What was asked.
+        service: Whom it is about.
+        factor: What each value is multiplied with.
+    """
     points: tuple[tuple[float, float | None], ...] = ()
     warnings: tuple[str, ...] = ()
     if isinstance(answer, SignalError):
         state: SignalState = "error"
         message = answer.message
     else:
-        points = _grid(scope, answer.series, chart.factor) if answer.series else ()
+        points = _grid(scope, answer.series, factor) if answer.series else ()
         state, message = _state(value for _, value in points)
         warnings = answer.warnings
     return SignalSeries(
-        sli=chart.sli,
+        sli=sli,
         service=service,
-        unit=chart.unit,
+        unit=unit,
         query=query,
         step_s=float(scope.chart_step_s),
         points=points,

@@ -40,6 +40,7 @@ _BACKOFF = 0.2
 _RETRY_ON_STATUS = (429, 502, 503, 504)
 _WRONG_QUESTION = (400, 422)
 _CONNECT_TIMEOUT_S = 3.0
+_OK = 200
 _FORBIDDEN = 403
 
 
@@ -188,6 +189,29 @@ class PromClient:
             warnings += [text for text in self._warnings() if text not in warnings]
         series = tuple(Sampled(dict(key), tuple(points)) for key, points in merged.items())
         return Answer(series, tuple(warnings))
+
+    def data(self, name: str, path: str, params: Mapping[str, str]) -> Any:
+        """What Prometheus answers at ``path``, other than queries: its ``data``.
+
+        Raises:
+            SignalError: When there is no usable answer.
+        """
+        from prometheus_api_client.exceptions import PrometheusApiClientException
+
+        def send(timeout: tuple[float, float]) -> Any:
+            answer = self._session.request(
+                "GET",
+                f"{self._url}{path}",
+                params=dict(params),
+                timeout=timeout,
+                verify=self._session.verify,
+                cert=self._session.cert,
+            )
+            if answer.status_code != _OK:
+                raise PrometheusApiClientException(f"HTTP {answer.status_code}")
+            return json.loads(self._body)["data"]
+
+        return self._ask(name, path, dict(params), send)
 
     # -- asking ------------------------------------------------------------------------------------
 

@@ -49,8 +49,17 @@ class Figure:
     message: str = ""
     warnings: tuple[str, ...] = ()
 
-    def of(self, window: PhaseWindow, sli: str, service: str) -> PhaseSignal:
-        """The figure as a signal; a value that is no number is none."""
+    def of(
+        self, window: PhaseWindow, sli: str, service: str, unit: Unit | None = None
+    ) -> PhaseSignal:
+        """The figure as a signal; a value that is no number is none.
+
+        Args:
+            window: Where.
+            sli: Name of the indicator.
+            service: Whom it is about.
+            unit: Its unit; None for that of ``sli``.
+        """
         value, state, message = self.value, self.state, self.message
         if value is not None and not math.isfinite(value):
             value, state, message = None, "gaps", "the figure is not a number"
@@ -58,7 +67,7 @@ class Figure:
             phase=window.phase.index,
             sli=sli,
             service=service,
-            unit=UNITS.get(sli, "s"),
+            unit=unit or UNITS.get(sli, "s"),
             query=self.query,
             value=value,
             samples=self.samples,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from runner.analysis.checks import has_pods
 from runner.errors import SignalError
@@ -25,20 +25,19 @@ from runner.model.recording import (
 )
 from runner.ports import Clock
 from runner.process import SystemClock
+from runner.signals.alerts import Alerts, alerts_of
 from runner.signals.asking import Asker, asked
 from runner.signals.charts import chart_series
 from runner.signals.client import RETRIES, PromClient, Sampled
 from runner.signals.figures import PhaseWindow
 from runner.signals.flags import fault_flags
 from runner.signals.growth import LOOKBACK_S
+from runner.signals.own import own_figures, own_series
 from runner.signals.phases import QUANTILES, Counted, counted, mesh_signals, workloads_seen
 from runner.signals.queries import ISTIO, Dialect, escaped, literal, seconds
 from runner.signals.saturation import saturation_signals
 from runner.signals.scope import FEWEST_SCRAPES, Scope
 from runner.signals.scrapes import interval_of, scrape_gaps
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,7 @@ class _Found:
     gaps: tuple[str, ...] = ()
     flags: dict[str, float | None] = field(default_factory=dict)
     late: dict[str, float | None] = field(default_factory=dict)
+    alerts: Alerts | None = None
 
     def signals(self, error: str = "") -> Signals:
         return Signals(
@@ -75,7 +75,18 @@ class _Found:
             fault_flags=self.flags,
             late_flags=self.late,
             error=error,
+            **_as_recorded(self.alerts or Alerts(missing=error or "they were not asked for")),
         )
+
+
+def _as_recorded(alerts: Alerts) -> dict[str, Any]:
+    return {
+        "alerts": alerts.spans,
+        "alerts_missing": alerts.missing,
+        "rules": alerts.rules,
+        "rule_severities": dict(alerts.severities or {}),
+        "broken_rules": dict(alerts.broken or {}),
+    }
 
 
 class PrometheusSource:
@@ -214,7 +225,9 @@ def _collect(scope: Scope, found: _Found) -> None:
     scope = replace(scope, interval_s=interval_of(up) or _DEFAULT_INTERVAL_S)
     times = (scope.zero_s, scope.zero_s + scope.end_s, scope.zero_s)
     found.gaps = scrape_gaps(up, *times, scope.interval_s)
-    phases = [counted(scope, PhaseWindow(*window)) for window in scope.phases()]
+    phases = [
+        counted(scope, PhaseWindow(*window)) for window in (*scope.phases(), *scope.windows())
+    ]
     seen = workloads_seen(scope.dialect, phases)
     for service in found.services.keys() | seen.keys():
         found.services[service] = seen.get(service) or {service}
@@ -233,9 +246,12 @@ def _collect(scope: Scope, found: _Found) -> None:
             [
                 *mesh_signals(scope.dialect, one, ordered, statistics),
                 *saturation_signals(scope, one.window, with_pods),
+                *own_figures(scope, one.window),
             ],
         )
     found.series.extend(chart_series(scope, ordered))
+    found.series.extend(own_series(scope))
+    found.alerts = alerts_of(scope)
     for window in scope.plateaus():
         stage = counted(scope, PhaseWindow(*window), "stage")
         signals = [*mesh_signals(scope.dialect, stage, ordered, ("p95",))]

@@ -60,6 +60,13 @@ class Scope:
             yield phase, self.zero_s + start_s, self.zero_s + end_s
             start_s = end_s
 
+    def windows(self) -> Iterator[tuple[Phase, float, float]]:
+        """Each window that objectives ask for beside the phases, as far as it was reached."""
+        for window in self.plan.windows:
+            end_s = min(window.end_s, self.end_s)
+            if window.start_s < end_s:
+                yield window, self.zero_s + window.start_s, self.zero_s + end_s
+
     def plateaus(self) -> Iterator[tuple[Phase, float, float]]:
         """Each plateau of an uneven load with the way to it, and its Prometheus times.
 
