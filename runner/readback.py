@@ -18,6 +18,7 @@ from typing import Any
 from runner.errors import RecordingError
 from runner.model.histogram import Counts, merged
 from runner.model.packed import PackedCounts, pack
+from runner.model.packedrows import PackedRows
 from runner.model.recording import (
     ArrivalSecond,
     GeneratorSecond,
@@ -38,7 +39,7 @@ class _Reading:
     """A record of the load as far as its lines were read."""
 
     def __init__(self) -> None:
-        self.rows: list[LoadRow] = []
+        self.rows = PackedRows()
         self.users: dict[int, int] = {}
         self.failures: dict[tuple[str, str, str], int] = {}
         self.generator: dict[int, GeneratorSecond] = {}
@@ -60,11 +61,18 @@ class _Reading:
         """
         match record["kind"]:
             case "rows":
-                late = _whole(record["second"]) < self._decided_s
-                self.rows.extend(
-                    replace(row, late=late) if late else row for row in load_rows(record)
-                )
-                self.users[_whole(record["second"])] = _whole(record["users"])
+                second = _whole(record["second"])
+                late = second < self._decided_s
+                for endpoint, outcome, latency, *service in record["rows"]:
+                    self.rows.add(
+                        second,
+                        _name(endpoint),
+                        _name(outcome),
+                        _numbers(latency),
+                        _numbers(service[0]) if service else None,
+                        late=late,
+                    )
+                self.users[second] = _whole(record["users"])
             case "failures":
                 for endpoint, outcome, text, count in record["failures"]:
                     key = (writable(endpoint), outcome, writable(text))
@@ -102,10 +110,10 @@ def read_load_record(folder: Path) -> LoadRecord:
     for record in json_lines(path):
         try:
             reading.take(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise RecordingError(f"{path} holds a line that is not the generator's") from error
     return LoadRecord(
-        rows=tuple(reading.rows),
+        rows=reading.rows,
         users=reading.users,
         failures=reading.failures,
         dropped_failures=reading.dropped,
@@ -188,10 +196,15 @@ def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
 
 
 def _counts(numbers: Any) -> Counts:
-    """Packed counts, or pairs as older records have them. A long run has many: they stay packed."""
-    if numbers and isinstance(numbers[0], list):
-        numbers = pack(dict(numbers))
-    return PackedCounts(numbers)
+    """Counts that stay packed until they are looked at."""
+    return PackedCounts(_numbers(numbers))
+
+
+def _numbers(numbers: Any) -> list[int]:
+    """Packed counts as they are, also where an older record has pairs."""
+    if type(numbers) is not list:
+        raise TypeError(f"{numbers!r} are no counts")
+    return pack(dict(numbers)) if numbers and isinstance(numbers[0], list) else numbers
 
 
 @lru_cache(maxsize=2000)
@@ -213,6 +226,10 @@ def _whole(value: Any) -> int:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+"""Of lines: ``json.loads`` would make a new one for each."""
 
 
 def json_file(path: Path) -> Any:
@@ -238,7 +255,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             if line == b"\n":
                 continue
             try:
-                record = json.loads(line, parse_constant=_no_constant)
+                record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
             except ValueError as error:
                 if not line.endswith(b"\n"):
                     return

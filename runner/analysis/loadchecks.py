@@ -101,7 +101,7 @@ def load_delivered(recording: Recording, table: LoadTable) -> Finding:
 
 def _record_problem(recording: Recording, table: LoadTable) -> str:
     plan = recording.plan
-    if table.frame.empty or not table.slice(0.0, plan.duration_s).requests:
+    if not table.slice(0.0, plan.duration_s).requests:
         if recording.load.interrupted:
             waited = count(recording.load.interrupted, "user")
             return (

@@ -20,6 +20,7 @@ from runner.analysis.words import count, figure
 from runner.model import experiment
 from runner.model.bound import parse_bound
 from runner.model.histogram import merge_into, quantile_us
+from runner.model.packedrows import rows_within
 from runner.model.plan import Plan
 from runner.model.recording import ArrivalSecond, LoadRecord, Recording, SearchStep
 
@@ -159,8 +160,8 @@ def step_result(
     arrivals = [load.arrivals.get(second, ArrivalSecond()) for second in seconds]
     failed = [0] * len(seconds)
     latency_us: list[dict[int, int]] = [{} for _ in seconds]
-    for row in load.rows:
-        if row.second not in seconds or row.late:
+    for row in rows_within(load.rows, seconds):
+        if row.late:
             continue  # what came later was not known when the search went on, or ended
         at = row.second - seconds.start
         if row.outcome == "success":

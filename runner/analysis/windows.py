@@ -10,22 +10,33 @@ judged here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from runner.analysis.arrivalfigures import arrival_figures, in_flight
+from runner.analysis.loadcolumns import Sums, columns_of
+from runner.analysis.seconds import Seconds, Slice, joined, slices_between
 from runner.analysis.stats import statistic_s
 from runner.model.evaluation import ArrivalFigures, LoadFigures, ServiceTimes
-from runner.model.histogram import Counts, merge_into, merged
+from runner.model.histogram import Counts
 from runner.model.plan import Phase, Plan
 from runner.model.recording import LoadRecord
 from runner.model.units import format_duration
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = [
+    "LoadTable",
+    "Slice",
+    "endpoint_figures",
+    "first_second",
+    "joined",
+    "phase_figures",
+    "phase_label",
+    "seconds_of",
+]
 
 _EDGE_TOLERANCE_S = 1e-6
+
+_MOST_KNOWN = 1000
+"""Windows whose sums are kept."""
 
 
 def first_second(edge_s: float) -> int:
@@ -49,103 +60,57 @@ def phase_label(plan: Plan, phase: Phase) -> str:
     return phase.name if len(alike) == 1 else f"{phase.name} {alike.index(phase.index) + 1}"
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What the load saw in one window, of one endpoint or of all.
-
-    Attributes:
-        seconds: Length that the requests are spread over.
-        outcomes: Outcome to number of requests.
-        latency_us: Histogram of the successful requests.
-    """
-
-    seconds: float
-    outcomes: Mapping[str, int]
-    latency_us: Counts
-
-    @property
-    def requests(self) -> int:
-        return sum(self.outcomes.values())
-
-    @property
-    def successes(self) -> int:
-        return self.outcomes.get("success", 0)
-
-    @property
-    def failures(self) -> int:
-        return self.requests - self.successes
-
-    @property
-    def error_ratio(self) -> float | None:
-        return self.failures / self.requests if self.requests else None
-
-    @property
-    def rate_per_s(self) -> float:
-        return self.requests / self.seconds if self.seconds > 0 else 0.0
+Endpoints = str | tuple[str, ...] | None
+"""Whose requests: of one endpoint, of several together, or of all."""
 
 
 class LoadTable:
-    """The record in memory: a row for each second, endpoint and outcome, in order of time.
+    """The record in memory, and sums over windows of it.
 
     Args:
         record: What the load generator wrote.
         plan: Cuts off what was sent after the planned end, and says when faults start.
 
     Attributes:
-        frame: Columns ``second``, ``endpoint``, ``outcome``, ``requests`` and ``latency_us`` (the
-            histogram), in the open model also ``service_us``; rows of one key are not merged,
-            they add up.
+        columns: The rows.
         users: Second to running users.
         recorded_s: Offset up to which there is a record, at most the planned end.
     """
 
     def __init__(self, record: LoadRecord, plan: Plan) -> None:
         self.is_open = plan.experiment.load.is_open
-        self.frame = _frame(record, with_service=self.is_open)
+        self.columns = columns_of(record.rows)
         self.users = record.users
-        last = max((row.second for row in record.rows), default=-1)
+        last = int(self.columns.seconds[-1]) if len(self.columns.seconds) else -1
         last = max(last, max(record.users, default=-1))
         self.recorded_s = min(float(last + 1), plan.duration_s)
         self._fault_starts = frozenset(fault.start_s for fault in plan.faults)
-        self._known: dict[tuple[int, int, str | tuple[str, ...] | None], Slice] = {}
-        self._service: dict[tuple[int, int, str], Counts] = {}
+        self._known: dict[tuple[int, int, bool], Sums] = {}
         self._arrivals = record.arrivals
         self._in_flight = in_flight(record.arrivals)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Names of all endpoints that were called, sorted."""
-        return tuple(sorted(self.frame["endpoint"].cat.categories))
+        return self.columns.endpoints
 
-    def slice(
-        self, start_s: float, end_s: float, endpoint: str | tuple[str, ...] | None = None
-    ) -> Slice:
+    def slice(self, start_s: float, end_s: float, endpoint: Endpoints = None) -> Slice:
         """What was seen in ``[start_s, end_s)``, of ``endpoint`` or of all; a tuple is a union."""
         seconds = self._seconds(start_s, end_s)
-        key = (seconds.start, seconds.stop, endpoint)
-        if key not in self._known:
-            length_s = min(seconds.stop, max(self.recorded_s, seconds.start)) - seconds.start
-            rows = self._rows(seconds)
-            if endpoint is not None:
-                rows = rows[rows["endpoint"].isin(_several(endpoint))]
-            self._known[key] = _slice(rows, max(0.0, length_s))
-        return self._known[key]
+        length_s = min(seconds.stop, max(self.recorded_s, seconds.start)) - seconds.start
+        sums, codes = self._sums(seconds), self._codes(endpoint)
+        requests = (sums.requests if codes is None else sums.requests[codes]).sum(axis=0).tolist()
+        known = zip(self.columns.outcomes, requests, strict=True)
+        outcomes = {name: number for name, number in known if number}
+        return Slice(max(0.0, length_s), outcomes, sums.histogram(codes))
 
-    def service(self, start_s: float, end_s: float, endpoint: str | None = None) -> Counts:
+    def service(self, start_s: float, end_s: float, endpoint: Endpoints = None) -> Counts:
         """Histogram of microseconds from the send, of successes in ``[start_s, end_s)``.
 
-        Open model only. Of all endpoints it is the sum of those of each, so that no row is added
-        up twice.
+        Open model only.
         """
-        if endpoint is None:
-            return merged(self.service(start_s, end_s, one) for one in self.endpoints)
-        seconds = self._seconds(start_s, end_s)
-        key = (seconds.start, seconds.stop, endpoint)
-        if key not in self._service:
-            rows = self._rows(seconds)
-            wanted = (rows["endpoint"] == endpoint) & (rows["outcome"] == "success")
-            self._service[key] = merged(rows.loc[wanted, "service_us"])
-        return self._service[key]
+        sums = self._sums(self._seconds(start_s, end_s), service=True)
+        return sums.histogram(self._codes(endpoint))
 
     def arrivals(self, start_s: float, end_s: float) -> ArrivalFigures:
         """What became of the arrivals of ``[start_s, end_s)``; open model only.
@@ -163,23 +128,41 @@ class LoadTable:
         known = [self.users[second] for second in seconds if second in self.users]
         return sum(known) / len(known) if known else None
 
-    def per_second(
-        self, start_s: float, end_s: float, endpoint: str | tuple[str, ...] | None
+    def per_second(self, start_s: float, end_s: float, endpoint: Endpoints = None) -> Seconds:
+        """The seconds of a window, one by one; a second without requests is an empty slice.
+
+        A slice is made when it is looked at. Of a long window, take
+        :func:`~runner.analysis.seconds.rolling` instead: it has the figure of every second, or of
+        every few seconds on end, and makes none.
+        """
+        return Seconds(self.columns, self._seconds(start_s, end_s), self._codes(endpoint))
+
+    def merged_bins(
+        self, edges_s: Sequence[float], endpoint: Endpoints = None, *, service: bool = False
     ) -> list[Slice]:
-        """The seconds of a window, one by one; a second without requests is an empty slice."""
-        seconds = self._seconds(start_s, end_s)
-        rows = self._rows(seconds)
-        if endpoint is not None:
-            rows = rows[rows["endpoint"].isin(_several(endpoint))]
-        outcomes: list[dict[str, int]] = [{} for _ in seconds]
-        latency_us: list[dict[int, int]] = [{} for _ in seconds]
-        columns = (rows["second"], rows["outcome"], rows["requests"], rows["latency_us"])
-        for second, outcome, requests, counts in zip(*columns, strict=True):
-            at = second - seconds.start
-            outcomes[at][outcome] = outcomes[at].get(outcome, 0) + requests
-            if outcome == "success":
-                merge_into(latency_us[at], counts)
-        return [Slice(1.0, *pair) for pair in zip(outcomes, latency_us, strict=True)]
+        """A slice for each pair of edges, in one pass over the record: for charts and heat maps.
+
+        Args:
+            edges_s: Offsets that rise. A second belongs to the bin that holds its start, also where
+                a fault starts in it: bins are no phases.
+            endpoint: As everywhere here.
+            service: Whether the histograms are of times from the send.
+        """
+        edges = [first_second(edge_s) for edge_s in edges_s]
+        return slices_between(self.columns, edges, self._codes(endpoint), service=service)
+
+    def _codes(self, endpoint: Endpoints) -> list[int] | None:
+        if endpoint is None:
+            return None
+        return self.columns.codes((endpoint,) if isinstance(endpoint, str) else endpoint)
+
+    def _sums(self, seconds: range, *, service: bool = False) -> Sums:
+        key = (seconds.start, seconds.stop, service and self.columns.apart > 0)
+        if key not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = self.columns.sums(seconds, service=key[2])
+        return self._known[key]
 
     def _seconds(self, start_s: float, end_s: float) -> range:
         return range(self._first(start_s), self._first(end_s))
@@ -187,26 +170,6 @@ class LoadTable:
     def _first(self, edge_s: float) -> int:
         starts = edge_s in self._fault_starts
         return math.floor(edge_s + _EDGE_TOLERANCE_S) if starts else first_second(edge_s)
-
-    def _rows(self, seconds: range) -> pd.DataFrame:
-        low, high = self.frame["second"].searchsorted([seconds.start, seconds.stop])
-        return self.frame.iloc[low:high]
-
-
-def _several(endpoint: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (endpoint,) if isinstance(endpoint, str) else endpoint
-
-
-def joined(slices: Iterable[Slice]) -> Slice:
-    """Several windows as one: lengths, requests and histograms add up."""
-    parts = tuple(slices)
-    outcomes: dict[str, int] = {}
-    for part in parts:
-        for outcome, requests in part.outcomes.items():
-            outcomes[outcome] = outcomes.get(outcome, 0) + requests
-    return Slice(
-        sum(part.seconds for part in parts), outcomes, merged(part.latency_us for part in parts)
-    )
 
 
 def phase_figures(table: LoadTable, plan: Plan) -> tuple[LoadFigures, ...]:
@@ -262,27 +225,3 @@ def _service_times(table: LoadTable, phase: Phase, endpoint: str) -> ServiceTime
         p95_s=statistic_s(counts, "p95"),
         p99_s=statistic_s(counts, "p99"),
     )
-
-
-def _frame(record: LoadRecord, *, with_service: bool) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = sorted(record.rows, key=lambda row: row.second)
-    columns = {
-        "second": pd.Series([row.second for row in rows], dtype="int64"),
-        "endpoint": pd.Categorical([row.endpoint for row in rows]),
-        "outcome": pd.Categorical([row.outcome for row in rows]),
-        "requests": pd.Series([row.count for row in rows], dtype="int64"),
-        "latency_us": pd.Series([row.latency_us for row in rows], dtype="object"),
-    }
-    if with_service:  # No copies: where both are the same, it is the same histogram.
-        times = [row.latency_us if row.service_us is None else row.service_us for row in rows]
-        columns["service_us"] = pd.Series(times, dtype="object")
-    return pd.DataFrame(columns)
-
-
-def _slice(rows: pd.DataFrame, length_s: float) -> Slice:
-    sums = rows.groupby("outcome", observed=True)["requests"].sum()
-    outcomes = {str(outcome): int(requests) for outcome, requests in sums.items() if requests}
-    successes: Iterable[Counts] = rows.loc[rows["outcome"] == "success", "latency_us"]
-    return Slice(length_s, outcomes, merged(successes))
