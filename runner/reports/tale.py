@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from runner.model.alertspan import AlertSpan
 from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, RecoveryFigure
-from runner.model.recording import AlertSpan, Recording
+from runner.model.recording import Recording
 from runner.reports import format as fmt
 from runner.reports.rows import KINDS
 
-_BEGINS = {"pod-kill": "The first pod was killed", "rollout-restart": "The restart began"}
 _OF_PODS = ("pod-kill", "rollout-restart")
 _MOST_SUBJECTS, _MOST_ALERTS, _MOST_ENDPOINTS = 3, 4, 2
 
@@ -39,7 +39,12 @@ def _begun(figure: FaultFigure) -> str:
     planned = fmt.clock_offset(figure.start_s)
     if figure.injected_s is None:
         return f"It was planned for {planned} and was never seen in place."
-    begins = _BEGINS.get(figure.kind, "It was in place")
+    if figure.kind == "pod-kill":
+        many = len(figure.kills_s) > 1
+        begins = f"The first of {len(figure.kills_s)} kills was" if many else "The kill was"
+    else:
+        restart = figure.kind == "rollout-restart"
+        begins = "The restart began" if restart else "It was seen in place"
     late_s = figure.injected_s - figure.start_s
     late = f", {fmt.seconds(late_s)} after its planned time" if late_s >= 0.05 else ", on time"
     return f"{begins} at {fmt.clock_offset(figure.injected_s)}{late}."
@@ -68,7 +73,7 @@ def _errors(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -
         said = f"While it lasted, {share} failed ({fmt.percent(failures / requests)}"
         said += f"; {_by_kind(during)})"
         if places := _places(evaluation.endpoints, active):
-            said += f", most of them at {places}"
+            said += f", {places}"
     else:
         said = f"While it lasted, none of {fmt.count(requests)} requests failed"
     return f"{said}. {_slower(during, evaluation)}".strip()
@@ -89,10 +94,11 @@ def _places(endpoints: Iterable[LoadFigures], active: set[int]) -> str:
     for figures in endpoints:
         if figures.phase_index in active and figures.failures:
             found[figures.endpoint] = found.get(figures.endpoint, 0) + figures.failures
-    worst = sorted(found, key=lambda name: -found[name])
+    worst = sorted(found, key=lambda name: -found[name])[:_MOST_ENDPOINTS]
     if len(worst) > 1 and found[worst[1]] < found[worst[0]] / 4:
         worst = worst[:1]
-    return " and ".join(worst[:_MOST_ENDPOINTS])
+    share = "all" if len(worst) == len(found) else "most"
+    return f"{share} of them at {' and '.join(worst)}" if worst else ""
 
 
 def _slower(during: Sequence[LoadFigures], evaluation: Evaluation) -> str:

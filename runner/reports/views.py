@@ -35,7 +35,9 @@ class ViewGroup(Model):
 
 
 def view_groups(evaluation: Evaluation) -> tuple[ViewGroup, ...]:
-    """The views, phase by phase."""
+    """The views, phase by phase; none where the mesh saw nothing, as validity then says."""
+    if all(figures.mesh is None for figures in evaluation.views):
+        return ()
     by_phase: dict[str, list[ViewRow]] = {}
     for figures in evaluation.views:
         by_phase.setdefault(figures.label, []).append(_row(figures))
