@@ -60,7 +60,7 @@ def outputs(folder: Path) -> dict[str, str]:
     return dict(re.findall(r"([\w-]+)<<(?:seatrial-\w+)\n(.*)\nseatrial-\w+\n", text))
 
 
-def annotations(err: str) -> list[str]:
+def commands(err: str) -> list[str]:
     return [line for line in err.splitlines() if re.match("::(error|warning) ", line)]
 
 
@@ -82,7 +82,7 @@ def test_a_failed_run_is_red_where_its_objective_stands(
 ) -> None:
     """Goal: the line in the pull request. Method: a run that fails, told, and reported later."""
     found = sail()
-    said = annotations(capsys.readouterr().err)
+    said = commands(capsys.readouterr().err)
     assert said[0].startswith(
         "::error file=experiments/good.yaml,line=7,col=5,title=Missed%3A errors < 1%25::The share"
     )
@@ -98,7 +98,7 @@ def test_a_failed_run_is_red_where_its_objective_stands(
     (job / "summary").write_text("before\n")
     (job / "output").unlink()
     code, out, err = run("report", "latest", "--markdown")
-    assert (code, annotations(err)) == (0, said)
+    assert (code, commands(err)) == (0, said)
     assert out == (found.report_dir / "summary.md").read_text()
     assert out.startswith("<!-- seatrial: good -->\n\n## ✗ Fail: good\n")
     assert (job / "summary").read_text() == "before\n" + out
@@ -113,7 +113,7 @@ def test_a_file_that_has_changed_since_has_no_lines(
     capsys.readouterr()
     code, _, err = run("evaluate", "latest")
     assert code == 1
-    assert annotations(err)[0].startswith("::error title=Missed%3A errors < 1%25::")
+    assert commands(err)[0].startswith("::error title=Missed%3A errors < 1%25::")
 
 
 def test_judged_by_others_their_file_is_annotated(
@@ -126,7 +126,7 @@ def test_judged_by_others_their_file_is_annotated(
     code, _, err = run("evaluate", "latest", "--objectives", "strict")
     assert code == 1
     place = "::error file=experiments/strict.yaml,line=4,col=14,title=Missed%3A traffic"
-    assert annotations(err)[0].startswith(place)
+    assert commands(err)[0].startswith(place)
     assert (job / "summary").read_text().startswith(f"## Run {found.run_id}\n\nJudged by the")
 
 
@@ -139,7 +139,7 @@ def test_a_run_without_a_verdict_is_an_error_with_its_reason(
     end = RunEnd(error=TargetError("the target | is busy"), left=["01-http-abort"])
     tell(Audience(ci="auto"), found, 5, end, source)
     heal = f"seatrial heal {found.run_id}"
-    assert annotations(capsys.readouterr().err) == [
+    assert commands(capsys.readouterr().err) == [
         f"::error title=Something may be left broken::01-http-abort; to finish the work: {heal}",
         "::error title=Run of good::the target | is busy",
     ]
@@ -151,21 +151,21 @@ def test_a_run_without_a_verdict_is_an_error_with_its_reason(
 def test_mistakes_are_annotated_where_they_are(job: Path, run: Run) -> None:
     code, _, err = run("validate")
     assert code == 2
-    (mistake,) = [line for line in annotations(err) if line.startswith("::error")]
+    (mistake,) = [line for line in commands(err) if line.startswith("::error")]
     place = "::error file=experiments/wrong.yaml,line=3,col=54,title=Invalid experiment::unknown"
     assert mistake.startswith(place)
     code, _, err = run("run", "wrong")
     assert code == 2
-    assert annotations(err) == [mistake]
+    assert commands(err) == [mistake]
 
 
 def test_nobody_is_told_outside_of_a_job_or_when_asked_not_to(
     job: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert annotations(run("validate", "wrong", "--ci", "none")[2]) == []
+    assert commands(run("validate", "wrong", "--ci", "none")[2]) == []
     monkeypatch.delenv("GITHUB_ACTIONS")
-    assert annotations(run("validate", "wrong")[2]) == []
-    assert len(annotations(run("validate", "wrong", "--ci", "github")[2])) == 1
+    assert commands(run("validate", "wrong")[2]) == []
+    assert len(commands(run("validate", "wrong", "--ci", "github")[2])) == 1
 
 
 def test_what_a_run_prints_is_no_command(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
