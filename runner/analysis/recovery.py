@@ -23,8 +23,8 @@ from itertools import groupby
 from runner.analysis.endpoints import endpoints_meant
 from runner.analysis.faultseen import kills_of
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
-from runner.analysis.stats import statistic_s
-from runner.analysis.windows import LoadTable, Slice, first_second, joined
+from runner.analysis.seconds import rolling
+from runner.analysis.windows import LoadTable, Slice, first_second
 from runner.model.bound import Bound
 from runner.model.objective import Objective
 from runner.model.plan import Plan, PlannedFault
@@ -58,11 +58,13 @@ class Watched:
 
     def holds(self, seen: Slice) -> bool:
         """Whether it holds in a window; where there is no figure, it does not."""
-        if self.bound.sli == "errors":
-            value = seen.error_ratio
-        else:
-            value = statistic_s(seen.latency_us, self.bound.statistic)
+        (value,) = rolling([seen], self.figure)
         return value is not None and self.bound.holds(value)
+
+    @property
+    def figure(self) -> str:
+        """The figure that is compared, as ``rolling`` takes it."""
+        return "errors" if self.bound.sli == "errors" else self.bound.statistic
 
 
 def watched(
@@ -248,24 +250,17 @@ def _holding(table: LoadTable, start_s: float, end_s: float, kept: Sequence[Watc
     # The last second may be cut by the end of the view: only whole ones make a window.
     whole_end_s = float(math.floor(end_s + 1e-6))
     result: list[bool] = []
-    seen: dict[tuple[str, ...] | None, list[Slice]] = {}
     for one in kept:
-        if one.names not in seen:
-            seen[one.names] = table.per_second(start_s, whole_end_s, one.names)
-        windows = _windows(one, seen[one.names])
+        seconds = table.per_second(start_s, whole_end_s, one.names)
+        windows = _windows(one, seconds)
         result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
     return result
 
 
 def _windows(one: Watched, seconds: Sequence[Slice]) -> list[bool]:
     """Whether ``one`` holds in the window that begins at each second."""
-    # What holds in every second of a window holds in the window: ratios, means and nearest-rank
-    # quantiles of a union lie between those of its parts. Only the others need to be joined.
-    each = [one.holds(second) for second in seconds]
-    return [
-        all(each[at : at + WINDOW_S]) or one.holds(joined(seconds[at : at + WINDOW_S]))
-        for at in range(len(seconds) - WINDOW_S + 1)
-    ]
+    values = rolling(seconds, one.figure, WINDOW_S)
+    return [value is not None and one.bound.holds(value) for value in values]
 
 
 def first_lasting(holding: Sequence[bool], window_s: int = WINDOW_S) -> int | None:

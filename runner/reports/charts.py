@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pydantic import Field
 
 from runner.model.evaluation import Evaluation
-from runner.model.histogram import quantile_us
+from runner.model.histogram import Counts, quantile_us
 from runner.model.recording import OUTCOMES, Recording, Signals, SignalSeries
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
@@ -167,7 +167,7 @@ def _request_charts(recording: Recording, grid: Grid, seen: LoadSeen) -> list[_L
     def per_step(value: Callable[[int], float | None]) -> tuple[float | None, ...]:
         return tuple(value(i) if i < seen.recorded else None for i in range(grid.count))
 
-    def quantiles(latencies: Sequence[dict[int, int]], ratio: float) -> tuple[float | None, ...]:
+    def quantiles(latencies: Sequence[Counts], ratio: float) -> tuple[float | None, ...]:
         return per_step(lambda i: _quantile_s(latencies[i], ratio))
 
     lengths_s = [end_s - start_s for start_s, end_s in grid.edges_s]
@@ -214,7 +214,7 @@ def _generator_or_users(recording: Recording, grid: Grid) -> _LoadChart:
     )
 
 
-def _quantile_s(counts: dict[int, int], ratio: float) -> float | None:
+def _quantile_s(counts: Counts, ratio: float) -> float | None:
     value_us = quantile_us(counts, ratio)
     return None if value_us is None else value_us / 1e6
 

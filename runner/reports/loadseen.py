@@ -1,4 +1,4 @@
-"""What the load saw, in the steps that charts have and by kind of phase: one pass. Pure; no words.
+"""What the load saw, in the steps that charts have and by kind of phase. Pure; no words.
 
 The only place of the reports that reads the record's rows.
 """
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.analysis.windows import LoadTable, joined
-from runner.model.histogram import Counts, merge_into
+from runner.model.histogram import Counts
+from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, Recording
 from runner.reports.grid import Grid
 
@@ -30,42 +31,37 @@ class LoadSeen:
     """
 
     counts: dict[str, list[int]]
-    latencies: list[dict[int, int]]
-    service: list[dict[int, int]]
+    latencies: list[Counts]
+    service: list[Counts]
     recorded: int
     kinds: Mapping[str, Counts] = field(default_factory=dict)
 
 
 def load_seen(recording: Recording, grid: Grid) -> LoadSeen:
-    """Read the rows of ``recording`` once."""
-    load, with_service = recording.load, recording.plan.experiment.load.is_open
-    counts: dict[str, list[int]] = {name: [0] * grid.count for name in OUTCOMES}
-    latencies: list[dict[int, int]] = [{} for _ in range(grid.count)]
-    service: list[dict[int, int]] = [{} for _ in range(grid.count)]
-    recorded = 0
-    for second in load.users:
-        index = grid.index_of(float(second))
-        recorded = max(recorded, 0 if index is None else index + 1)
-    for row in load.rows:
-        index = grid.index_of(float(row.second))
-        if index is None or row.second >= grid.duration_s:
-            continue
-        recorded = max(recorded, index + 1)
-        counts.setdefault(row.outcome, [0] * grid.count)[index] += row.count
-        if row.outcome == "success":
-            merge_into(latencies[index], row.latency_us)
-            if with_service:
-                sent = row.latency_us if row.service_us is None else row.service_us
-                merge_into(service[index], sent)
-    return LoadSeen(counts, latencies, service, recorded, _kinds(recording))
-
-
-def _kinds(recording: Recording) -> dict[str, Counts]:
-    """Latencies by kind of phase, with a second in the phase that all figures have it in."""
+    """Add up the rows of ``recording`` in the steps of ``grid``."""
     table = LoadTable(recording.load, recording.plan)
+    edges_s = [*(start_s for start_s, _ in grid.edges_s), grid.duration_s]
+    seen = table.merged_bins(edges_s)
+    names = dict.fromkeys([*OUTCOMES, *(name for one in seen for name in one.outcomes)])
+    steps = [grid.index_of(float(second)) for second in recording.load.users]
+    steps += [index for index, one in enumerate(seen) if one.requests]
+    service: list[Counts] = [{} for _ in seen]
+    if recording.plan.experiment.load.is_open:
+        service = [one.latency_us for one in table.merged_bins(edges_s, service=True)]
+    return LoadSeen(
+        counts={name: [one.outcomes.get(name, 0) for one in seen] for name in names},
+        latencies=[one.latency_us for one in seen],
+        service=service,
+        recorded=max((index + 1 for index in steps if index is not None), default=0),
+        kinds=_kinds(table, recording.plan),
+    )
+
+
+def _kinds(table: LoadTable, plan: Plan) -> dict[str, Counts]:
+    """Latencies by kind of phase, with a second in the phase that all figures have it in."""
     found: dict[str, Counts] = {}
     for name in PHASE_KINDS:
-        phases = recording.plan.phases_named(name)
+        phases = plan.phases_named(name)
         if phases:
             seen = joined(table.slice(phase.start_s, phase.end_s) for phase in phases)
             found[name] = seen.latency_us
