@@ -153,7 +153,7 @@ def rolling(seconds: Sequence[Slice], figure: str, window_s: int = 1) -> list[fl
         range(part.start, part.stop + 1), seconds.codes, overlap=window_s - 1
     )
     for _, buckets, table in tables:
-        found += _statistics(buckets, _summed(table, window_s), figure)
+        found += statistics_of(buckets, _summed(table, window_s), figure)
     return found
 
 
@@ -188,7 +188,7 @@ def _summed(table: Any, window_s: int) -> Any:
     return sums[window_s:] - sums[:-window_s]
 
 
-def _statistics(buckets: Any, table: Any, statistic: str) -> list[float | None]:
+def statistics_of(buckets: Any, table: Any, statistic: str) -> list[float | None]:
     """The statistic of each line, as :func:`statistic_s` has it of one."""
     import numpy as np
 
