@@ -189,7 +189,8 @@ def _marks(one: DrawnBound, missed: set[float]) -> Iterable[BoundMark]:
 def _label(one: DrawnBound) -> str:
     bound = one.bound
     operator = {"<=": "≤", ">=": "≥"}.get(bound.operator, bound.operator)
-    limit = f"{operator} {fmt.quantity(bound.value, bound.unit)}"
+    unit = "" if bound.unit == "count" else bound.unit  # A gauge keeps its digits.
+    limit = f"{operator} {fmt.quantity(bound.value, unit)}"
     if one.sustained:
         limit += f" for {one.sustained}"
     if bound.sli == "signal":

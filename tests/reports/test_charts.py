@@ -252,3 +252,44 @@ def test_replicas_are_drawn_where_they_change(tmp_path: Path) -> None:
     wanted, ready = chart.lines
     assert (wanted.name, set(wanted.values)) == ("wanted", {2.0})
     assert (ready.name, ready.values[49], ready.values[48]) == ("ready", 1.0, 2.0)
+
+
+def test_a_bound_is_read_from_any_title() -> None:
+    """Goal: no name that follows is taken for a part of it. Method: the titles that there are."""
+    titles = [
+        "errors < 5% of GET /x of y in stage 2",
+        "latency.p95 < 200ms of services other than order-api, payment-api",
+        "latency.p99 < 1s of each service",
+        "errors < 5% of GET /api/* for 1m 30s",
+    ]
+    mesh = {1, 2}
+    drawn = bounds_of(
+        [
+            finding(title, part(0, 9), source="mesh" if at in mesh else "client")
+            for at, title in enumerate(titles)
+        ]
+    )
+    assert [(one.subject, one.but, one.sustained) for one in drawn] == [
+        ("GET /x of y", (), ""),
+        ("each service", ("order-api", "payment-api"), ""),
+        ("each service", (), ""),
+        ("GET /api/*", (), "1m 30s"),
+    ]
+    none = evaluation()
+    marks = {
+        service: [mark.label for mark in service_marks(drawn, "latency", service, none)]
+        for service in ("order-api", "customer-api")
+    }
+    assert marks == {
+        "order-api": ["p99 < 1\u00a0s"],
+        "customer-api": ["p95 < 200\u00a0ms", "p99 < 1\u00a0s"],
+    }
+    assert load_marks(drawn, "errors") == (), "endpoints are not the whole load"
+
+
+def test_a_relative_bound_is_drawn_where_it_came_out_and_not_at_all_without_a_reference() -> None:
+    known = finding("latency.p99 <= run:last + 10%", part(5, 9)).model_copy(update={"bound": 0.11})
+    (mark,) = load_marks(bounds_of([known]), "latency")
+    assert (mark.label, mark.value, mark.quantile) == ("p99 ≤ 110\u00a0ms", 0.11, 0.99)
+    unknown = known.model_copy(update={"bound": None})
+    assert bounds_of([unknown]) == ()

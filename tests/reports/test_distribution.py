@@ -1,0 +1,168 @@
+"""How latencies were spread: classes, shades, percentiles and what the requests support."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from runner.model.histogram import bucket_of
+from runner.reports.bounds import BoundMark
+from runner.reports.distribution import (
+    PERCENTILES,
+    Distribution,
+    distribution_of,
+    heat_map,
+    nines,
+    percentiles,
+    supported,
+)
+from runner.reports.distributionplot import (
+    draw_heat,
+    draw_percentiles,
+    opacity,
+    render_distribution,
+)
+from runner.reports.grid import Grid
+from runner.reports.loadseen import LoadSeen
+from runner.reports.plots import settings
+from runner.reports.svg import COLOURS
+from runner.reports.timeline import FaultSpan
+
+GRID = Grid(step_s=1, count=4, duration_s=3.5)
+FAULT = FaultSpan(
+    number=1, id="x", kind="k", start_s=1, end_s=2, left_percent=25, width_percent=25, text=""
+)
+STEPS: list[dict[int, int]] = [
+    {bucket_of(10_000): 100},
+    {bucket_of(10_000): 100, bucket_of(1_000_000): 1},
+    {},
+    {bucket_of(10_000): 9},
+]
+
+
+def mark(value: float, label: str, quantile: float | None, *, missed: bool = False) -> BoundMark:
+    return BoundMark(
+        label=label, value=value, above=False, windows=((0, 2),), missed=missed, quantile=quantile
+    )
+
+
+def test_fields_hold_every_request_of_their_step_and_class() -> None:
+    """Goal: the map is the histogram. Method: two latencies, a silent step, runs of one shade."""
+    heat = heat_map(STEPS, GRID)
+    rows = {one.row for one in heat.fields}
+    slow = max(rows)
+    quick = min(rows)
+    assert heat.edges_s[quick] <= 0.01 < heat.edges_s[quick + 1]
+    assert heat.edges_s[slow] <= 1.0 < heat.edges_s[slow + 1]
+    assert heat.most == 100
+    strongest = len(heat.shades)
+    assert [(f.step, f.length, f.level) for f in heat.fields if f.row == quick] == [
+        (3, 1, 3),
+        (0, 2, strongest),
+    ]
+    assert [(f.step, f.length, f.level) for f in heat.fields if f.row == slow] == [(1, 1, 1)]
+
+
+def test_shades_are_steps_of_the_logarithm_from_one_request_on() -> None:
+    assert heat_map(STEPS, GRID).shades == (1, 2, 5, 10, 22, 46)
+    assert heat_map([{bucket_of(10_000): 1}], GRID).shades == (1,)
+    strengths = [opacity(level, 6) for level in range(1, 7)]
+    assert strengths == sorted(strengths)
+    assert opacity(1, 1) == strengths[-1]
+
+
+def test_the_map_says_in_words_what_it_shows() -> None:
+    about = heat_map(STEPS, GRID).about.replace("\u00a0", " ")
+    low, high = re.fullmatch(
+        r"Most requests took (.+) to (.+)\. The slowest took .+ first at 00:01\.", about
+    ).groups()  # type: ignore[union-attr]
+    assert (float(low.split()[0]), float(high.split()[0])) == (10, 12.1)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "requests", "is_supported"),
+    [(99.9, 1000, False), (99.9, 1001, True), (50, 2, False), (50, 3, True), (99, 101, True)],
+)
+def test_a_percentile_needs_more_than_one_request_above_it(
+    percentile: float, requests: int, is_supported: bool
+) -> None:
+    assert supported(percentile, requests) is is_supported
+
+
+def test_curves_end_where_the_requests_end_and_the_report_says_so() -> None:
+    """Goal: no p99.9 of 500 requests. Method: 500 and 20,000 requests, side by side."""
+    few = {bucket_of(1000 * ms): 5 for ms in range(1, 101)}
+    many = {bucket_of(1000 * ms): 200 for ms in range(1, 101)}
+    found = percentiles({"baseline": many, "fault": few, "recovery": {}})
+    assert [one.name for one in found.curves] == ["baseline", "fault"]
+    assert [one.nines[-1] for one in found.curves] == pytest.approx([4, 2])
+    rows = {row.name: [value.value for value in row.values] for row in found.rows}
+    assert rows["fault"][3] == pytest.approx(0.099, rel=0.005)
+    assert rows["fault"][4:] == [None, None]
+    assert rows["baseline"][0] == pytest.approx(0.050, rel=0.005)
+    assert rows["recovery"] == [None] * len(PERCENTILES)
+    assert "fault (nothing beyond p99: 500 requests)" in found.remark
+    assert "baseline" not in found.remark
+    assert found.about.startswith("baseline: p50 50")
+
+
+def test_bounds_on_percentiles_are_marked_once_and_missed_ones_win() -> None:
+    bounds = (
+        mark(0.3, "p95 < 300 ms", 0.95, missed=True),
+        mark(0.3, "p95 < 300 ms", 0.95),
+        mark(0.2, "avg < 200 ms", None),
+    )
+    assert percentiles({}, bounds).marks == ((round(nines(95), 4), 0.3, "p95 < 300 ms", True),)
+
+
+def seen(latencies: list[dict[int, int]]) -> LoadSeen:
+    return LoadSeen({}, list(latencies), [], len(latencies), {"baseline": latencies[0]})
+
+
+def test_without_a_success_there_is_nothing_to_spread() -> None:
+    assert distribution_of(seen([{}, {}]), GRID, ()) is None
+
+
+# -- drawing ---------------------------------------------------------------------------------------
+
+
+def test_the_map_is_drawn_in_its_steps_with_faults_and_bounds() -> None:
+    """Goal: fields where they belong, the last step cut. Method: the paths, in data units."""
+    heat = heat_map(STEPS, GRID, (mark(0.3, "p95 < 300 ms", 0.95),))
+    with settings():
+        (axes,) = draw_heat(heat, GRID, [FAULT]).axes
+    levels = sorted({one.level for one in heat.fields})
+    assert len(axes.patches) == len(levels) + 1, "one path for each shade, and the fault's"
+    assert axes.get_xlim() == (0, 3.5)
+    assert axes.get_yscale() == "log"
+    right = max(float(np.asarray(p.get_path().vertices)[:, 0].max()) for p in axes.patches[1:])
+    assert right == 3.5
+    assert {text.get_text() for text in axes.texts} == {"1", "p95 < 300 ms"}
+
+
+def test_percentiles_stand_by_their_nines() -> None:
+    curves = percentiles({"baseline": {bucket_of(1000 * ms): 200 for ms in range(1, 101)}})
+    with settings():
+        (axes,) = draw_percentiles(curves).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        *("p50", "p90", "p95", "p99", "p99.9", "p99.99")
+    ]
+    assert axes.get_xticks().tolist() == pytest.approx(
+        [-math.log10(1 - p / 100) for p in PERCENTILES]
+    )
+    (line,) = axes.get_lines()
+    assert line.get_color() == COLOURS["blue"]
+
+
+def test_both_drawings_are_elements_without_seams() -> None:
+    found = distribution_of(seen(STEPS), GRID, ())
+    assert isinstance(found, Distribution)
+    drawn = render_distribution(found, GRID, [FAULT])
+    assert list(drawn) == ["load-heat", "load-percentiles"]
+    heat = drawn["load-heat"]
+    assert 'viewBox="0 0 640 230"' in heat
+    levels = len({one.level for one in found.heat.fields})
+    assert heat.count('shape-rendering="crispEdges"') == levels + len(found.heat.shades)
