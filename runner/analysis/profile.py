@@ -11,16 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from runner.analysis.words import count, figure
+from runner.model.feasibility import BACK_FACTOR, SPIKE_FACTOR
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedStage
 
 Unit = Literal["users", "per_s"]
-
-SPIKE_FACTOR = 2.0
-"""A load that grows at least so many times over is a spike, if it comes back."""
-
-BACK_FACTOR = 1.2
-"""A load of at most so many times that of before the spike has come back."""
 
 SHORTEST_S = 1.0
 """The record counts in whole seconds: what is shorter is no plateau."""

@@ -17,6 +17,12 @@ SHORTEST_PHASE_S = 2.0
 """The load is recorded in whole seconds, and a second in which a fault starts is the fault's: a
 phase of this length surely has one for itself."""
 
+SPIKE_FACTOR = 2.0
+"""A load that grows at least so many times over is a spike, if it comes back."""
+
+BACK_FACTOR = 1.2
+"""A load of at most so many times that of before the spike has come back."""
+
 RESERVED_NAMES = ("latest",)
 """Names of links in the results folder, which no experiment can have."""
 
@@ -28,6 +34,7 @@ LENGTH: Loc = ("load", "stages")
 WARMUP: Loc = ("warmup",)
 FAULTS: Loc = ("faults",)
 OBJECTIVES: Loc = ("objectives",)
+BUDGET: Loc = ("budget",)
 """Parts that may be unknown, because the file is wrong there; see ``runner.model.salvage``."""
 
 
@@ -60,11 +67,12 @@ def mistakes_in(
     phases: list[Mistake] = []
     # Where times are impossible, phases would be nonsense, and so would what is said about them.
     if not times and not unknown & {LENGTH, WARMUP, FAULTS}:
-        phases = [*_phase_mistakes(experiment), *_objective_mistakes(experiment)]
+        phases = [*_phase_mistakes(experiment), *_objective_mistakes(experiment, unknown)]
     stages = _stage_mistakes(experiment, unknown)
     search = _search_mistakes(experiment, unknown)
     lint = _futile_faults(experiment)
-    return (*_name_mistakes(experiment), *stages, *search, *times, *lint, *phases)
+    budget = () if BUDGET in unknown else _budget_mistakes(experiment)
+    return (*_name_mistakes(experiment), *stages, *search, *times, *lint, *phases, *budget)
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -234,12 +242,76 @@ def edge_of(phase: Phase, plan: Plan) -> tuple[str | int, ...]:
     return ("warmup",) if plan.experiment.warmup else ("load", "stages")
 
 
-def _objective_mistakes(experiment: Experiment) -> list[Mistake]:
+def _budget_mistakes(experiment: Experiment) -> list[Mistake]:
+    """Objectives on an error budget that nobody has named."""
+    return [
+        Mistake(
+            ("objectives", index),
+            f"{objective.objective!r} needs to know what may fail; accepted: beside the "
+            "objectives, a budget such as 'budget: {slo: 99.9%}'",
+        )
+        for index, objective in enumerate(experiment.objectives)
+        if objective.bound.sli in ("budget", "burn-rate") and experiment.budget is None
+    ]
+
+
+def _objective_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
     present = {str(phase.name) for phase in make_plan(experiment).phases}
     mistakes = []
     for index, objective in enumerate(experiment.objectives):
         mistakes.extend(_one_objective(index, objective, present, experiment))
+        if objective.bound.sli == "recovery":
+            mistakes.extend(_recovery_mistakes(index, objective, experiment, unknown))
     return mistakes
+
+
+def _recovery_mistakes(
+    index: int, objective: Objective, experiment: Experiment, unknown: frozenset[Loc]
+) -> list[Mistake]:
+    """What a recovery lacks: something to recover from, or what must hold again."""
+    stages_known = not any(loc[:2] == ("load", "stages") for loc in unknown)
+    if not experiment.faults and not may_spike(experiment) and stages_known:
+        return [
+            Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} needs something to recover from; this experiment has no "
+                "fault, and no load that doubles and comes back",
+            )
+        ]
+    if not objective.until and not promises(experiment.objectives):
+        return [
+            Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} needs to know what well means; accepted: 'until', or "
+                "beside it, an objective on latency or errors of the load, in the baseline or the "
+                "recovery",
+            )
+        ]
+    if objective.source == "mesh":
+        return [
+            Mistake(
+                ("objectives", index, "source"),
+                "a recovery is watched second by second, as the load sees it; accepted: no "
+                "'source'",
+            )
+        ]
+    return []
+
+
+def may_spike(experiment: Experiment) -> bool:
+    """Whether the load grows to the double at least and comes back, in some of its stages.
+
+    It need not be a spike that is seen: stages may be over in the warmup, or too short.
+    """
+    levels = [float(stage.rate or stage.users or 0) for stage in experiment.load.stages]
+    return any(
+        before > 0
+        and SPIKE_FACTOR * before <= top
+        and before / BACK_FACTOR <= after <= before * BACK_FACTOR
+        for at, top in enumerate(levels)
+        for before in levels[:at]
+        for after in levels[at + 1 :]
+    )
 
 
 def _one_objective(
@@ -255,22 +327,9 @@ def _one_objective(
                 + (f"1 to {stages}" if stages else "no 'stage', because the load has none"),
             )
         )
-    if objective.bound.sli == "recovery" and not experiment.faults:
-        mistakes.append(
-            Mistake(
-                ("objectives", index),
-                f"{objective.objective!r} needs a fault to recover from; this experiment has none",
-            )
-        )
-    elif objective.bound.sli == "recovery" and not promises(experiment.objectives):
-        mistakes.append(
-            Mistake(
-                ("objectives", index),
-                f"{objective.objective!r} needs to know what well means; accepted: beside it, an "
-                "objective on latency or errors of the load, in the baseline or the recovery",
-            )
-        )
-    elif not objective.everywhere:  # 'all' is: all that there are
+    if (
+        objective.bound.sli != "recovery" and not objective.everywhere
+    ):  # 'all' is: all that there are
         for name in objective.phases:
             if name not in present:
                 known = ", ".join(sorted(present))

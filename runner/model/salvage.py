@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner.model.experiment import Experiment, Load, Stage
 from runner.model.fault import NAME_PATTERN, Fault
 from runner.model.feasibility import (
+    BUDGET,
     FAULTS,
     LENGTH,
     OBJECTIVES,
@@ -25,6 +26,7 @@ from runner.model.feasibility import (
     mistakes_in,
 )
 from runner.model.objective import Objective
+from runner.model.score import ErrorBudget
 from runner.model.units import MAX_DURATION_S, Duration, format_duration
 
 _STAND_IN_NAME = "unknown"
@@ -92,6 +94,10 @@ def salvage(data: Any) -> Remains | None:
     if len(objectives) != len(_list(data.get("objectives"))):
         unknown.add(OBJECTIVES)
     locustfile = load.get("locustfile")
+    budget = data.get("budget")
+    known_budget = None if budget is None else _valid(ErrorBudget, budget)
+    if budget is not None and known_budget is None:
+        unknown.add(BUDGET)
     experiment = Experiment.model_validate(
         {
             "name": name or _STAND_IN_NAME,
@@ -100,6 +106,7 @@ def salvage(data: Any) -> Remains | None:
             "warmup": warmup,
             "faults": tuple(faults.values()),
             "objectives": (*objectives.values(), _STAND_IN_OBJECTIVE),
+            "budget": known_budget,
         }
     )
     return Remains(

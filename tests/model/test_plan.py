@@ -150,8 +150,15 @@ def test_a_plan_survives_its_file() -> None:
         (
             {"faults": [], "objectives": ["recovery < 3s"]},
             ("objectives", 0),
-            "needs a fault",
+            "this experiment has no fault, and no load that doubles and comes back",
         ),
+        (
+            {"objectives": ["errors < 1%", {"objective": "recovery < 3s", "source": "mesh"}]},
+            ("objectives", 1, "source"),
+            "second by second, as the load sees it",
+        ),
+        ({"objectives": ["budget < 5%"]}, ("objectives", 0), "accepted: beside the objectives"),
+        ({"objectives": ["burn-rate < 14.4"]}, ("objectives", 0), "'budget: {slo: 99.9%}'"),
         (
             {"objectives": ["recovery < 3s", {"objective": "errors < 1%", "during": "fault"}]},
             ("objectives", 0),
@@ -198,3 +205,34 @@ def test_a_scaled_experiment_is_as_possible_as_the_whole_one() -> None:
     asked = experiment(faults=[fault], warmup="30s")
     for hundredths in range(10, 100):
         assert mistakes_in(scaled(asked, hundredths / 100)) == ()
+
+
+@pytest.mark.parametrize(
+    ("levels", "possible"),
+    [
+        ([50, 500, 50], True),
+        ([50, 100, 60], True),  # twice as much, and back to a fifth above
+        ([50, 99, 50], False),
+        ([50, 500, 61], False),
+        ([500, 50, 500], False),
+        ([0, 500, 0], False),  # nothing to come back to
+    ],
+)
+def test_a_spike_is_something_to_recover_from(levels: list[int], possible: bool) -> None:
+    stages = [{"duration": "2m", "users": users} for users in levels]
+    asked = experiment(
+        faults=[],
+        load={"locustfile": "shop.py", "stages": stages},
+        objectives=["errors < 1%", "recovery < 30s"],
+    )
+    assert (mistakes_in(asked) == ()) is possible
+
+
+def test_a_recovery_may_say_itself_what_must_hold_again() -> None:
+    own = {"objective": "recovery < 3s", "until": ["errors < 1%"]}
+    assert mistakes_in(experiment(objectives=[own])) == ()
+
+
+def test_with_a_budget_there_is_a_share_of_it() -> None:
+    asked = experiment(objectives=["budget < 5%", "burn-rate < 1"], budget={"slo": "99.9%"})
+    assert mistakes_in(asked) == ()
