@@ -110,6 +110,7 @@ def _draw_shade(
             linewidth=0,
             snap=False,
             zorder=2,
+            gid="over-time",
         )
     )
 
@@ -126,6 +127,7 @@ def _draw_bound(axes: Axes, bound: BoundMark, edges_s: Sequence[float], duration
             linewidth=1.4,
             linestyle=(0, (4, 2)),
             zorder=4,
+            gid="over-time",
         )
     start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
     at_end = (start_s + end_s) / 2 > duration_s / 2
@@ -138,6 +140,7 @@ def _draw_bound(axes: Axes, bound: BoundMark, edges_s: Sequence[float], duration
         va="bottom",
         color=colour,
         zorder=5,
+        gid="bound-name",
     )
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
-from runner.reports.pagedata import chart_data, placed, seen_by_phase
+from runner.reports.pagedata import chart_data, placed, seen_by_phase, time_charts
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
@@ -22,7 +22,6 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
     """``document`` as a page, with the inline SVG of each chart by its id."""
     from markupsafe import Markup
 
-    charts = [chart for group in document.charts for chart in group.charts if not chart.missing]
     return render_template(
         "report.html.j2",
         css=stylesheet("report.css", "sections.css"),
@@ -30,7 +29,7 @@ def render_page(document: Document, plots: Mapping[str, str]) -> str:
         doc=document,
         objectives=placed(document.objectives),
         validity=placed(document.validity),
-        seen={chart.id: seen_by_phase(chart, document) for chart in charts},
+        seen={chart.id: seen_by_phase(chart, document) for chart in time_charts(document)},
         chart_data=Markup(chart_data(document)),  # noqa: S704 - escaped there
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704 - escaped in plots
     )
@@ -73,7 +72,7 @@ def render_template(
 
 
 def policy(scripts: Sequence[str], *, served: bool = False) -> str:
-    """The Content-Security-Policy of a page that holds ``scripts``; it asks nobody, or its server."""
+    """The Content-Security-Policy of a page with ``scripts``; it asks nobody, or its server."""
     hashes = (b64encode(sha256(source.encode()).digest()).decode() for source in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
     return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,14 @@ def gauge(row: FindingRow) -> Gauge | None:
     )
 
 
+def time_charts(document: Document) -> Iterator[Chart]:
+    """Every chart over time that shows lines."""
+    for group in document.charts:
+        yield from (chart for chart in group.charts if not chart.missing)
+    if document.failures_chart is not None and not document.failures_chart.missing:
+        yield document.failures_chart
+
+
 def seen_by_phase(chart: Chart, document: Document) -> tuple[SeenRow, ...]:
     """The lowest and the highest value of each line of ``chart`` in each phase."""
     phases = document.timeline.phases[:MOST_PHASES]
@@ -129,12 +137,7 @@ def chart_data(document: Document) -> str:
             _span(one) | {"number": one.number, "id": one.id, "begun": one.begun}
             for one in timeline.faults
         ],
-        "charts": {
-            chart.id: _chart(chart)
-            for group in document.charts
-            for chart in group.charts
-            if not chart.missing
-        },
+        "charts": {chart.id: _chart(chart) for chart in time_charts(document)},
     }
     text = json.dumps(known, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

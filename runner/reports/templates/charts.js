@@ -157,6 +157,8 @@
       around.append(group);
       return around;
     });
+    // Marks of single values keep their shape; the shapes of areas stand at x="0" and do not.
+    const dots = [...svg.querySelectorAll(".over-time use")].filter((one) => +one.getAttribute("x"));
     const clip = draw("clipPath", { id: `${id}-window` });
     clip.append(draw("rect", { x: left, y: top - 4, width: right - left, height: bottom - top + 6 }));
     const anew = draw("g", {});
@@ -167,9 +169,11 @@
     foot.append(draw("rect", { x: -26, y: bottom + 4, width: 52, height: 13 }), footText);
     const reading = draw("g", { class: "readout" });
     svg.append(clip, anew, brush, line, reading, foot);
-    const colours = known.lines.map(
-      (_, n) => svg.querySelector(`.line-${n} path`)?.style.stroke ?? "var(--text)",
-    );
+    const colours = known.lines.map((_, n) => {
+      const found = [...svg.querySelectorAll(`.line-${n} :is(path, use)`)].map((one) => one.style);
+      const style = found.find((one) => one.stroke || one.fill);
+      return style ? style.stroke || style.fill : "var(--text)";
+    });
     const rows = known.lines.length > 3 ? 2 : 1;
     const perRow = Math.ceil(known.lines.length / rows);
     const values = known.lines.map(([name], n) => {
@@ -205,7 +209,7 @@
       }
       for (const group of moving) {
         group.setAttribute("transform", `matrix(${k} 0 0 1 ${shift} 0)`);
-        for (const dot of group.querySelectorAll("use")) {
+        for (const dot of dots.filter((one) => group.contains(one))) {
           const at = Number(dot.getAttribute("x"));
           dot.setAttribute("transform", `translate(${at} 0) scale(${1 / k} 1) translate(${-at} 0)`);
         }
@@ -269,6 +273,7 @@
     const part = (name) => {
       const one = document.createElement("div");
       one.className = name;
+      one.hidden = true;
       strip.append(one);
       return one;
     };
