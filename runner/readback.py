@@ -248,21 +248,27 @@ def json_file(path: Path) -> Any:
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a JSON-lines file; a torn last line is what a killed writer leaves."""
+    for number, line in _lines(path):
+        try:
+            record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            if not line.endswith(b"\n"):
+                return
+            raise RecordingError(f"{path}:{number} is damaged: {error}") from error
+        if not isinstance(record, dict):
+            raise RecordingError(f"{path}:{number} is not an object")
+        yield record
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines that are not empty, with their numbers."""
     if not path.exists():
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line == b"\n":
-                continue
-            try:
-                record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
-            except ValueError as error:
-                if not line.endswith(b"\n"):
-                    return
-                raise RecordingError(f"{path}:{number} is damaged: {error}") from error
-            if not isinstance(record, dict):
-                raise RecordingError(f"{path}:{number} is not an object")
-            yield record
+    try:
+        with path.open("rb") as file:
+            yield from ((at, line) for at, line in enumerate(file, start=1) if line != b"\n")
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error
 
 
 def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
