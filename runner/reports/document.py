@@ -230,6 +230,7 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
         "Experiment file": f"{manifest.experiment} (SHA-256 {manifest.experiment_sha256[:12]})",
         "Git revision": manifest.git_revision,
         "Seed": str(manifest.seed),
+        "Time scale": f"× {recording.plan.time_scale:g}",
     }
     if crew := crew_size(recording.plan.generator):
         known["Load generator"] = crew

@@ -9,7 +9,7 @@ from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.deeds import deeds
-from runner.reports.tale import tale_of
+from runner.reports.tale import errors_seen, tale_of
 from runner.reports.text import Shown
 
 MOST_EFFECTS = 30
@@ -51,6 +51,7 @@ class FaultStory(Model):
 
     Attributes:
         told: What happened, in sentences, in order.
+        errors: The sentence of them about errors and latency.
     """
 
     number: int
@@ -69,6 +70,7 @@ class FaultStory(Model):
     flagged: str
     kills: str = ""
     told: Items[Shown] = ()
+    errors: Shown = ""
     subjects: Items[Shown]
     detail: Shown
     evidence: Items[Evidence]
@@ -106,6 +108,7 @@ def _story(
         kills=_kills(figure, recording),
         flagged="" if unflagged and figure.flagged is None else _flagged(figure),
         told=tale_of(figure, recording, evaluation),
+        errors=errors_seen(figure, recording, evaluation),
         subjects=figure.subjects,
         detail=figure.detail,
         evidence=tuple(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 from runner.reports import format as fmt
+from runner.reports.budget import BudgetStory
 from runner.reports.document import Document
 from runner.reports.faults import FaultStory
 from runner.reports.html import MARKS
+from runner.reports.moments import AlertStory
 from runner.reports.openmodel import OpenModel
 from runner.reports.rows import AnswerRow, FindingRow, LoadRow, worst_first
 from runner.reports.search import SearchStory
 
 MOST_REASONS = 10
 MOST_FAULTS = 20
+MOST_ALERTS = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&]|^#|^[+-](?=[\s-]|$)|(?<=^\d)[.)](?=\s|$))")
 _WORD_JOINER = "\u2060"
 _CALLS = re.compile(r"(@|#(?=\d))")
@@ -21,10 +24,11 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 def render_markdown(document: Document) -> str:
-    """Verdict, why, objectives, what broke; the rest is folded away.
+    """Verdict, why, score, objectives, budget, what broke, alerts that fired; the rest is folded.
 
-    The first line is a comment that nobody sees and that is the same for every run of the
-    experiment: whoever comments on a pull request finds by it what is to be replaced.
+    The one source of the text for pull requests and for the summary of a job. The first line is a
+    comment that nobody sees and that is the same for every run of the experiment: whoever comments
+    on a pull request finds by it what is to be replaced.
     """
     mark = MARKS[document.verdict]
     blocks = [
@@ -33,8 +37,12 @@ def render_markdown(document: Document) -> str:
         *(f"**{md(said)}**" for said in (document.judged_by, document.rehearsal) if said),
         md(document.because),
     ]
+    if document.score is not None:
+        blocks.append(md(document.score.sentence))
     if document.objectives:
         blocks.append(_objectives(worst_first(document.objectives)))
+    if document.budget is not None:
+        blocks.append(_budget(document.budget))
     unwell = [row for row in document.validity if row.verdict != "pass"]
     if unwell:
         reasons = [f"- {MARKS[row.verdict]} {md(row.reason)}" for row in unwell[:MOST_REASONS]]
@@ -43,6 +51,8 @@ def render_markdown(document: Document) -> str:
         told = [_fault(story) for story in document.faults[:MOST_FAULTS]]
         told += [f"- and {rest} more"] if (rest := len(document.faults) - MOST_FAULTS) > 0 else []
         blocks.append("\n".join(["**What broke**", "", *told]))
+    if fired := _fired(document.alerts):
+        blocks.append("\n".join(["**Alerts that fired**", "", *fired]))
     facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
     blocks.append(facts)
     if details := _details(document):
@@ -80,7 +90,29 @@ def _fault(story: FaultStory) -> str:
         "Recovery": story.recovery,
     }
     told = ", ".join(f"{md(name.lower())} {md(text)}" for name, text in known.items() if text)
-    return f"- **{md(story.id)}** ({md(story.planned)}): {md(story.what)}; {told}."
+    line = f"- **{md(story.id)}** ({md(story.planned)}): {md(story.what)}; {told}."
+    return f"{line} {md(story.errors)}" if story.errors else line
+
+
+def _budget(budget: BudgetStory) -> str:
+    """What the run took of the error budget, and the phase that burned it fastest."""
+    known = [(row.rate.value, row) for row in budget.phases if row.rate.value]
+    if not known:
+        return md(budget.sentence)
+    _, fastest = max(known, key=lambda item: item[0] or 0.0)
+    rate, lasts = fastest.rate.text, fastest.lasts
+    burned = (
+        f"It burned fastest in {fastest.label}: {rate}, at which the budget would last {lasts}."
+    )
+    return md(f"{budget.sentence} {burned}")
+
+
+def _fired(alerts: AlertStory | None) -> list[str]:
+    lanes = [lane for lane in (alerts.lanes if alerts else ()) if lane.fired][:MOST_ALERTS]
+    return [
+        f"- {md(lane.text)}" + (f" (during {md(lane.during)})" if lane.during else "")
+        for lane in lanes
+    ]
 
 
 def _asked(row: AnswerRow) -> str:
@@ -114,10 +146,10 @@ def _objectives(rows: tuple[FindingRow, ...]) -> str:
         [
             (
                 f"{MARKS[row.verdict]} {row.word.lower()}",
-                md(row.title),
+                md(row.title) + (" **(key)**" if row.key else ""),
                 md(row.where),
                 md(row.observed.text),
-                md(row.bound_text),
+                md(row.bound_text + (f" ({row.reference})" if row.reference else "")),
                 md(row.margin.text),
             )
             for row in rows

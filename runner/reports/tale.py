@@ -26,7 +26,7 @@ def tale_of(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -
             (
                 _begun(figure),
                 _hit(figure),
-                _errors(figure, recording, evaluation),
+                errors_seen(figure, recording, evaluation),
                 _alerts(figure, recording, recovered),
                 _ended(figure),
                 _recovered(figure, recovered),
@@ -61,7 +61,7 @@ def _hit(figure: FaultFigure) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _errors(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -> str:
+def errors_seen(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -> str:
     """What the users saw while it lasted, against the baseline."""
     active = {phase.index for phase in recording.plan.phases if figure.id in phase.faults}
     during = [one for one in evaluation.phases if one.phase_index in active]

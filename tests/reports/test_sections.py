@@ -16,6 +16,7 @@ from runner.model.recording import Recording
 from runner.reports.budget import budget_story
 from runner.reports.document import Document, build_document
 from runner.reports.html import render_page
+from runner.reports.markdown import render_markdown
 from runner.reports.moments import alert_story
 from runner.reports.recoveries import recovery_rows
 from runner.reports.score import score_story
@@ -253,3 +254,15 @@ def test_the_page_has_a_part_for_each_and_hostile_names_stay_text() -> None:
         assert f'<section class="panel" id="{part}"' in html
     assert "<script>alert" not in html
     assert "\u202e" not in html
+
+
+def test_markdown_has_score_budget_alerts_and_where_bounds_come_from() -> None:
+    text = plain(render_markdown(document()))
+    assert "\n\nScore: 85 % (8.5 of 10 points)." in text
+    assert "baseline + 10% for 10s **(key)** | recovery 1 | 105 ms | ≤ 110 ms (baseline 100 ms" in (
+        text
+    )
+    assert "It burned fastest in fault 01-pod-kill: 57.1×, at which the budget would last" in text
+    assert "**Alerts that fired**\n\n- critical alert HighErrorRate: pending from 00:41" in text
+    assert "SlowOrders" not in text, "it was pending only"
+    assert "While it lasted, 73 of 802 requests failed" in text
