@@ -28,6 +28,10 @@ _COMMANDS = {
     "worker": ("crew:worker_command_line", "Make a share of the load of a run elsewhere."),
     "evaluate": ("judge:evaluate_command", "Judge a recorded run again."),
     "report": ("judge:report_command", "Render the report of a run again."),
+    "series": (
+        "series:series_command",
+        "Export what was measured in a run over time, as a long table in CSV or Parquet.",
+    ),
     "history": (
         "history:history_command",
         "List the recorded runs, and how an objective fared over them.",
