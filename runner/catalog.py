@@ -24,6 +24,7 @@ from runner.process import SystemClock
 from runner.store import RunDir, Store
 
 if TYPE_CHECKING:
+    from runner.analysis.comparable import Subject
     from runner.targets.symptom import Symptom
 
 
@@ -246,3 +247,16 @@ def write_run_index(store: Store, now_s: float) -> Path:
     from runner.reports.runindex import write_index
 
     return write_index(store, now_s)
+
+
+def subject_of(run: RunDir) -> Subject:
+    """What a comparison looks at of a run; one that was never evaluated is judged, unsaved.
+
+    Raises:
+        RecordingError: When the run folder is torn or foreign, or its load never started.
+    """
+    from runner.analysis.comparable import Subject
+
+    judged = run.evaluation_path.exists()
+    evaluation = run.read_evaluation() if judged else evaluate_run(run, save=False)
+    return Subject(run.read_manifest(), run.read_plan(), evaluation)

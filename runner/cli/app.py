@@ -36,6 +36,7 @@ _COMMANDS = {
         "history:history_command",
         "List the recorded runs, and how an objective fared over them.",
     ),
+    "compare": ("compare:compare_command", "Compare two recorded runs, if they may be."),
     "heal": ("healing:heal_command", "Remove faults that a run left behind."),
     "halt": ("halting:halt_command", "Stop every run in a namespace, and let none start."),
     "reaper": (

@@ -1,57 +1,26 @@
-"""Pages beside the report: their templates, their style, and a policy for their one script.
-
-The only thing that is decided here is how a page protects its reader: nothing is loaded, and no
-script runs but the page's own, which its policy names by its hash.
-"""
+"""Pages beside the report, in its frame and with its look; :mod:`runner.reports.html` has both."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
-from typing import Any
+from collections.abc import Sequence
 
-from runner.reports.html import MARKS, stylesheet
+from runner.reports.html import render_template, stylesheet
 
 
-def render(template: str, script: str = "", *, connect: bool = False, **values: Any) -> str:
-    """A page of ``template``, with ``values``.
+def page(name: str, *, scripts: Sequence[str] = (), served: bool = False, **values: object) -> str:
+    """The page that the template ``name`` makes of ``values``.
 
     Args:
-        template: Its file in the folder of templates.
-        script: The file of its script there; empty for none.
-        connect: Whether the script may ask whoever served the page.
+        name: The template's file.
+        scripts: Files of scripts beside those that every page has.
+        served: Whether somebody serves it: then it may ask that server, and no one else.
         values: What the template shows.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    source = _resource(script) if script else ""
-    return environment.get_template(template).render(
-        css=Markup(stylesheet() + _resource("runs.css")),  # noqa: S704 - our own files
-        script=Markup(source),  # noqa: S704 - our own file
-        policy=_policy(source, connect=connect),
-        marks={verdict.value: mark for verdict, mark in MARKS.items()},
+    return render_template(
+        name,
+        css=stylesheet("runs.css"),
+        scripts=("page.js", *scripts),
+        served=served,
+        online=served,
         **values,
     )
-
-
-def _policy(script: str, *, connect: bool) -> str:
-    parts = ["default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", "base-uri 'none'"]
-    if script:
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-        parts.append(f"script-src 'sha256-{digest}'")
-    if connect:
-        parts += ["connect-src 'self'", "form-action 'self'"]
-    return "; ".join(parts)
-
-
-def _resource(name: str) -> str:
-    return files("runner.reports").joinpath("templates", name).read_text(encoding="utf-8")

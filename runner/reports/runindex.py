@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.model.summary import RunSummary
-from runner.reports.pages import render
+from runner.reports.pages import page
 from runner.reports.runlist import run_list
 from runner.store import Store, write_atomically
 
@@ -19,13 +19,8 @@ def render_index(summaries: Sequence[RunSummary], now_s: float, *, served: bool 
         now_s: Unix time of this moment.
         served: Whether ``seatrial serve`` shows it, which can compare runs and show live ones.
     """
-    return render(
-        "runs.html.j2",
-        "runs.js",
-        connect=served,
-        doc=run_list(summaries, now_s, served=served),
-        served=served,
-    )
+    doc = run_list(summaries, now_s, served=served)
+    return page("runs.html.j2", scripts=("runs.js",), served=served, doc=doc)
 
 
 def write_index(store: Store, now_s: float) -> Path:

@@ -153,7 +153,7 @@ def run_line(one: RunSummary, *, served: bool = False) -> RunLine:
         target=cut(one.target, _LONGEST_NAME) or fmt.NOTHING,
         why=one.why,
         href=f"{folder}/report/index.html" if one.report else "",
-        live=f"-/live/{folder}" if served and one.standing == "under way" else "",
+        live=f"/-/live/{folder}" if served and one.standing == "under way" else "",
     )
 
 
