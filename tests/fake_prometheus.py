@@ -34,7 +34,7 @@ def vector(*values: str, **more: Any) -> bytes:
 
 @contextmanager
 def server(respond: Respond) -> Iterator[str]:
-    """Serve ``respond`` (handler, query parameters) for every GET; its base URL."""
+    """Serve ``respond`` (handler, parameters) for every GET, and POST of a form; its base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -43,6 +43,11 @@ def server(respond: Respond) -> Iterator[str]:
                 respond(self, {name: values[0] for name, values in query.items()})
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.path += ("&" if "?" in self.path else "?") + form
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             """Keep quiet."""

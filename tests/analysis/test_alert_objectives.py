@@ -166,7 +166,7 @@ def test_no_alert_is_a_pass_where_there_are_rules() -> None:
 
 
 def test_an_alert_is_a_failure_with_its_name_and_phase() -> None:
-    """Goal: who reads knows which. Method: two pods of one alert and another alert, in two phases."""
+    """Goal: who reads knows which. Method: two pods of one alert, and another alert."""
     alerts = [
         span(25.0, 40.0, pod="a"),
         span(25.0, 40.0, pod="b"),
