@@ -12,13 +12,14 @@ from collections.abc import Iterator
 
 from runner.analysis.guardsight import guard_doubts
 from runner.analysis.loadsteps import steady_from_s
-from runner.analysis.profile import plateaus, spike_of, varied
+from runner.analysis.profile import Spike, plateaus, spike_of, varied
 from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
 from runner.analysis.searched import settings_of
 from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
 from runner.analysis.windows import phase_label
 from runner.analysis.words import count
 from runner.model.fault import HttpDelay, PodKill
+from runner.model.faultname import faults_meant, named_faults
 from runner.model.feasibility import Mistake, edge_of
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan, PlannedFault
@@ -103,12 +104,22 @@ def _few_steps(plan: Plan) -> Iterator[Mistake]:
 
 
 def _recoveries(plan: Plan) -> Iterator[Mistake]:
+    spike = spike_of(varied(plateaus(plan)))
     for index, objective in enumerate(plan.experiment.objectives):
         if objective.bound.sli != "recovery":
             continue
-        seen = [(fault, _watched_s(fault, plan)) for fault in plan.faults]
-        unseen = [(fault, left_s) for fault, left_s in seen if left_s < RECOVERY_WINDOW_S]
-        short = [(fault, left_s) for fault, left_s in seen if left_s < objective.bound.value]
+        seen = [(fault.id, _watched_s(fault, plan)) for fault in faults_meant(objective, plan)]
+        if spike is not None and not named_faults(objective):
+            seen.append(("the spike", _after_spike_s(spike, plan)))
+        if not seen:
+            yield Mistake(
+                ("objectives", index),
+                f"{objective.objective!r} has nothing to recover from: there is no fault, and the "
+                "spike of the load is over in the warmup, or too short; this is inconclusive",
+            )
+            continue
+        unseen = [(name, left_s) for name, left_s in seen if left_s < RECOVERY_WINDOW_S]
+        short = [(name, left_s) for name, left_s in seen if left_s < objective.bound.value]
         if unseen:
             end = (
                 f"a recovery can be seen only in {RECOVERY_WINDOW_S}s or more, so that this is "
@@ -118,6 +129,13 @@ def _recoveries(plan: Plan) -> Iterator[Mistake]:
         elif short:
             end = f"whether {objective.objective!r} is missed cannot be seen in that time"
             yield _unwatched(index, short, end)
+
+
+def _after_spike_s(spike: Spike, plan: Plan) -> float:
+    """How long the recovery from a spike is watched: to the next load or fault, or to the end."""
+    start_s = spike.after.start_s
+    faults = [max(start_s, one.start_s) for one in plan.faults if one.end_s > start_s]
+    return max(0.0, min([spike.after.end_s, *faults]) - start_s)
 
 
 def _watched_s(fault: PlannedFault, plan: Plan) -> float:
@@ -136,12 +154,12 @@ def _watched_s(fault: PlannedFault, plan: Plan) -> float:
     return min((one for one in watched if one >= RECOVERY_WINDOW_S), default=max(watched))
 
 
-def _unwatched(index: int, seen: list[tuple[PlannedFault, float]], end: str) -> Mistake:
-    fault, left_s = min(seen, key=lambda one: one[1])
-    others = f" ({count(len(seen) - 1, 'other fault')} alike)" if len(seen) > 1 else ""
+def _unwatched(index: int, seen: list[tuple[str, float]], end: str) -> Mistake:
+    name, left_s = min(seen, key=lambda one: one[1])
+    others = f" ({count(len(seen) - 1, 'other')} alike)" if len(seen) > 1 else ""
     return Mistake(
         ("objectives", index),
-        f"the recovery from {fault.id} is watched for {left_s:g}s only, until the next fault or "
+        f"the recovery from {name} is watched for {round(left_s, 1):g}s only, until the next fault or "
         f"the end{others}; {end}",
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders import ABORT, KILL, plan_of
 from search_runs import search_experiment
+from staged import staged_plan
 
 from runner.analysis.foresight import doubts_about
 from runner.model.plan import Plan, make_plan
@@ -51,7 +52,7 @@ def test_a_recovery_ends_at_the_next_fault_or_at_the_end() -> None:
     ((loc, said),) = doubts(plan)
     assert loc == ("objectives", 1)
     assert "02-http-abort is watched for 12s only" in said
-    assert "(1 other fault alike)" in said
+    assert "(1 other alike)" in said
     assert "whether 'recovery < 20s' is missed cannot be seen" in said
     assert doubts(plan_of("recovery < 12s", faults=[KILL, abort], duration="57s")) == []
     ((_, said),) = doubts(plan_of("recovery < 1s", faults=[ABORT], duration="34s"))
@@ -116,3 +117,19 @@ def test_a_delay_beyond_its_faults_end_is_told() -> None:
     ((loc, said),) = doubts(plan_of("errors < 1%", faults=[delay | {"delay": "10.5s"}]))
     assert loc == ("faults", 0, "delay")
     assert said.startswith("each request that is hit waits for 10.5s, longer than the fault's 10s")
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (((60, 50), (30, 500), (60, 50)), ""),
+        (((60, 50), (30, 500), (10, 50)), "the recovery from the spike is watched for 10s only"),
+        (((3, 50), (30, 500), (60, 50)), "has nothing to recover from"),
+    ],
+)
+def test_a_recovery_from_a_spike(stages: tuple[tuple[float, int], ...], said: str) -> None:
+    """Seen until the end; not at all, where the load before it is over in the warmup of 4 s."""
+    asked = ["errors < 1%", "recovery < 20s"]
+    found = doubts(staged_plan(*stages, objectives=asked, warmup="4s"))
+    told = [message for loc, message in found if loc == ("objectives", 1)]
+    assert [said in one for one in told] == ([True] if said else [])
