@@ -20,6 +20,9 @@ from runner.reports.rows import Number, number
 from runner.reports.text import Shown
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+_ALWAYS = 99.9
+"""Up to here a percentile has its column, even if nobody has enough requests for it."""
+
 LEVELS = 6
 """Shades of the heat map, by the logarithm of how many requests a field holds."""
 
@@ -92,7 +95,7 @@ class Percentiles(Model):
     id: str = "load-percentiles"
     title: str = "Latency by percentile"
     subject: str = "the load"
-    names: Items[str] = tuple(f"p{one:g}" for one in PERCENTILES)
+    names: Items[str]
     curves: Items[Curve]
     rows: Items[PercentileRow]
     marks: Items[tuple[float, float, str, bool]] = ()
@@ -217,8 +220,11 @@ def supported(percentile: float, requests: int) -> bool:
 def percentiles(kinds: Mapping[str, Counts], bounds: Sequence[BoundMark] = ()) -> Percentiles:
     """The curves of ``kinds`` of phases, as far as their requests support them."""
     curves = [_curve(name, counts) for name, counts in kinds.items() if counts]
-    rows = tuple(_row(name, counts) for name, counts in kinds.items())
+    most = max((sum(counts.values()) for counts in kinds.values()), default=0)
+    shown = [one for one in PERCENTILES if one <= _ALWAYS or supported(one, most)]
+    rows = tuple(_row(name, counts, shown) for name, counts in kinds.items())
     return Percentiles(
+        names=tuple(f"p{one:g}" for one in shown),
         curves=tuple(curve for curve in curves if len(curve.nines) > 1),
         rows=rows,
         marks=tuple(_marks(bounds)),
@@ -241,10 +247,10 @@ def _curve(name: str, counts: Counts) -> Curve:
     )
 
 
-def _row(name: str, counts: Counts) -> PercentileRow:
+def _row(name: str, counts: Counts, shown: Sequence[float]) -> PercentileRow:
     requests = sum(counts.values())
     values = []
-    for percentile in PERCENTILES:
+    for percentile in shown:
         value = quantile_us(counts, percentile / 100) if supported(percentile, requests) else None
         values.append(number(None if value is None else value / 1e6, "s"))
     return PercentileRow(name=name, requests=number(requests, "count"), values=tuple(values))
@@ -281,7 +287,7 @@ def _remark(rows: Sequence[PercentileRow]) -> str:
 def _about_row(row: PercentileRow) -> str:
     shown = [
         f"p{percentile:g} {value.text}"
-        for percentile, value in zip(PERCENTILES, row.values, strict=True)
+        for percentile, value in zip(PERCENTILES, row.values, strict=False)
         if value.value is not None
     ]
     return f"{row.name}: {', '.join(shown) or 'too few requests'}."

@@ -17,7 +17,7 @@ from runner.reports.distribution import (
     nines,
 )
 from runner.reports.grid import Grid
-from runner.reports.plots import frame_times, frame_values, settings, shade
+from runner.reports.plots import frame_times, frame_values, name_bounds_above, settings, shade
 from runner.reports.svg import COLOURS, to_svg
 from runner.reports.timeline import FaultSpan
 
@@ -77,6 +77,8 @@ def draw_heat(heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan]) -> Figure:
             _draw_shade(axes, fields, heat.edges_s, grid, opacity(level, len(heat.shades)))
     for bound in heat.bounds:
         _draw_bound(axes, bound, heat.edges_s, grid.duration_s)
+    beyond = [bound.label for bound in heat.bounds if bound.value > heat.edges_s[-1]]
+    name_bounds_above(axes, beyond, outside=True)
     _legend(figure, heat)
     return figure
 
@@ -213,6 +215,8 @@ def draw_percentiles(chart: Percentiles) -> Figure:
     for at, value, label, missed in chart.marks:
         if value <= high and at <= axes.get_xlim()[1]:
             _mark(axes, at, value, label, missed=missed)
+    beyond = [label for _, value, label, _ in chart.marks if value > high]
+    name_bounds_above(axes, beyond, outside=True)
     _place_legend(figure, ncols=len(chart.curves))
     return figure
 

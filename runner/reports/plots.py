@@ -7,7 +7,7 @@ gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def draw(
         _draw_bound(axes, bound)
     for bound in {bound.label: bound for bound in reversed(drawn)}.values():
         _name_bound(axes, bound, duration_s, top)
-    _name_bounds_above(axes, [bound for bound in chart.bounds if bound not in drawn])
+    name_bounds_above(axes, [bound.label for bound in chart.bounds if bound not in drawn])
     legend = axes.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
@@ -288,15 +288,17 @@ def _name_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> 
     )
 
 
-def _name_bounds_above(axes: Axes, bounds: Sequence[BoundMark]) -> None:
-    if bounds:
+def name_bounds_above(axes: Axes, labels: Iterable[str], *, outside: bool = False) -> None:
+    """Name bounds that are too far above to be drawn, in the upper right corner or right above."""
+    said = ", ".join(dict.fromkeys(labels))
+    if said:
         axes.annotate(
-            "↑ " + ", ".join(dict.fromkeys(bound.label for bound in bounds)),
+            f"↑ {said}",
             (1.0, 1.0),
             xycoords="axes fraction",
-            xytext=(0, -3),
+            xytext=(0, 2 if outside else -3),
             textcoords="offset points",
             ha="right",
-            va="top",
+            va="bottom" if outside else "top",
             color=COLOURS["muted"],
         )

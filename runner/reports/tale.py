@@ -27,6 +27,7 @@ def tale_of(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -
                 _begun(figure),
                 _hit(figure),
                 errors_seen(figure, recording, evaluation),
+                _services(figure, evaluation),
                 _alerts(figure, recording, recovered),
                 _ended(figure),
                 _recovered(figure, recovered),
@@ -112,6 +113,15 @@ def _slower(during: Sequence[LoadFigures], evaluation: Evaluation) -> str:
     if became < was / 1.2:
         return f"p95 fell from {fmt.seconds(was)} in the baseline to {fmt.seconds(became)}."
     return f"p95 stayed near the baseline's {fmt.seconds(was)}: {fmt.seconds(became)}."
+
+
+def _services(figure: FaultFigure, evaluation: Evaluation) -> str:
+    """Which services it affected and which it did not, as the answer to that question has it."""
+    for finding in evaluation.findings:
+        if (finding.check, finding.where) == ("affected-by-fault", figure.id):
+            said = finding.reason.partition(" Affected means:")[0]
+            return said.replace("Affected:", "Services affected:", 1)
+    return ""
 
 
 def _alerts(figure: FaultFigure, recording: Recording, recovered: Sequence[RecoveryFigure]) -> str:

@@ -104,6 +104,8 @@ def test_curves_end_where_the_requests_end_and_the_report_says_so() -> None:
     assert rows["fault"][4:] == [None, None]
     assert rows["baseline"][0] == pytest.approx(0.050, rel=0.005)
     assert rows["recovery"] == [None] * len(PERCENTILES)
+    assert found.names == ("p50", "p90", "p95", "p99", "p99.9", "p99.99")
+    assert percentiles({"fault": few}).names[-1] == "p99.9", "nobody has enough for more"
     assert "fault (nothing beyond p99: 500 requests)" in found.remark
     assert "baseline" not in found.remark
     assert found.about.startswith("baseline: p50 50")
@@ -131,7 +133,7 @@ def test_without_a_success_there_is_nothing_to_spread() -> None:
 
 def test_the_map_is_drawn_in_its_steps_with_faults_and_bounds() -> None:
     """Goal: fields where they belong, the last step cut. Method: the paths, in data units."""
-    heat = heat_map(STEPS, GRID, (mark(0.3, "p95 < 300 ms", 0.95),))
+    heat = heat_map(STEPS, GRID, (mark(0.3, "p95 < 300 ms", 0.95), mark(9.0, "p99 < 9 s", 0.99)))
     with settings():
         (axes,) = draw_heat(heat, GRID, [FAULT]).axes
     levels = sorted({one.level for one in heat.fields})
@@ -140,7 +142,7 @@ def test_the_map_is_drawn_in_its_steps_with_faults_and_bounds() -> None:
     assert axes.get_yscale() == "log"
     right = max(float(np.asarray(p.get_path().vertices)[:, 0].max()) for p in axes.patches[1:])
     assert right == 3.5
-    assert {text.get_text() for text in axes.texts} == {"1", "p95 < 300 ms"}
+    assert {text.get_text() for text in axes.texts} == {"1", "p95 < 300 ms", "↑ p99 < 9 s"}
 
 
 def test_percentiles_stand_by_their_nines() -> None:

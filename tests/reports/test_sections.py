@@ -224,8 +224,10 @@ def test_a_fault_is_told_in_order() -> None:
     )
     assert told[2].startswith("While it lasted, 73 of 802 requests failed (9.1 %; 73 HTTP 5xx), ")
     assert "all of them at POST /api/v1/orders and POST /api/v1/payments. p95 rose" in told[2]
-    assert told[3] == "HighErrorRate fired 5s after its start, until 00:52."
-    assert told[4:] == [
+    assert told[3].startswith("Services affected: payment-api (errors 0 %")
+    assert "Affected means" not in told[3]
+    assert told[4] == "HighErrorRate fired 5s after its start, until 00:52."
+    assert told[5:] == [
         "It was gone at 00:46.",
         "The objectives held again from its planned end on.",
     ]
