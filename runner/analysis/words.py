@@ -106,6 +106,8 @@ def capitalised(text: str) -> str:
 def _plain(value: float, digits: int) -> str:
     if value == 0:
         return "0"
+    if math.isinf(value):  # Nobody measured that, but a damaged record may add up to it.
+        return "∞" if value > 0 else "-∞"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
