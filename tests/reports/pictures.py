@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "reports")]
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 WIDTHS = (400, 1000, 1600)
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RIGHT_TO_LEFT = "\u202e\u2067שלום\u2069 مرحبا/../../etc/passwd"
-PAPER = {"prefer_css_page_size": True, "print_background": True}
+PAPER: dict[str, Any] = {"prefer_css_page_size": True, "print_background": True}
 CALM = ("latency.p95 < 2s", "errors < 20%", {"objective": "saturation.cpu < 90%", "warn": "30%"})
 
 KINDS = {

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from pictures import browser
@@ -288,13 +288,14 @@ def test_headings_have_an_order_and_charts_a_text(page: Page, report: dict[str, 
 
 def test_axe_finds_nothing(chromium: Browser, run: RunDir) -> None:
     """Goal: no known barrier. Method: axe, light and folded, dark and unfolded."""
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     page = opened(chromium, run, viewport={"width": 1300, "height": 900})
     # Drawings hold thousands of shapes without a name, and are slow to walk through.
     parts = {"exclude": [["svg.plot > g"]]}
     found = {}
-    for scheme, unfold in (("light", False), ("dark", True)):
+    looks: tuple[tuple[Literal["light", "dark"], bool], ...] = (("light", False), ("dark", True))
+    for scheme, unfold in looks:
         page.emulate_media(color_scheme=scheme)
         page.evaluate(_FOLDING, unfold)
         cursor(page).focus()
