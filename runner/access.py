@@ -54,6 +54,7 @@ def session_for(held: Credentials) -> requests.Session:
         SignalError: When a certificate's file is not there.
     """
     import requests
+    import urllib3
 
     access = held.access
 
@@ -81,6 +82,8 @@ def session_for(held: Credentials) -> requests.Session:
         session.mount("https://", requests.adapters.HTTPAdapter())
     env = os.environ
     bundle = env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE") or True
+    if tls.insecure_skip_verify:  # Whoever wrote that knows what it means.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     session.verify = False if tls.insecure_skip_verify else tls.ca_file or bundle
     if tls.cert_file is not None:
         session.cert = (tls.cert_file, tls.key_file) if tls.key_file else tls.cert_file

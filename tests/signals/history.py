@@ -14,6 +14,9 @@ Second by second from 30 s before the load to 5 s after it, each counter follows
 * payment-api's pods are scraped by a target that nothing is known of from 40 s to 50 s.
 * order-api is scaled from 2 to 3 replicas at 70 s, and the third is ready at 80 s.
 * Two proxies call order-api; at 50 s one of them has 31 connections, and 4 requests wait.
+* A queue is 2 long, 8 in the fault, not a number from 95 s to 99 s, and gone from 110 s on.
+* Each 5 s rules are evaluated: HighErrorRate is pending from 65 s on and fires from 75 s to 100 s;
+  OldAlert fires from before the load to 10 s; one of another namespace fires all the time.
 """
 
 from __future__ import annotations
@@ -174,6 +177,31 @@ def _pools() -> Iterator[Counter]:
             yield "envoy_cluster_upstream_cx_active", other, line(99, 0)
 
 
+def _queue() -> Iterator[Counter]:
+    labels = {"job": "pods", "instance": "pods:1", "namespace": NAMESPACE}
+
+    def length(t: int) -> float | None:
+        return None if t >= 110 else float("nan") if 95 <= t < 100 else 8.0 if 60 < t <= 90 else 2.0
+
+    yield "queue_depth", labels, length
+
+
+def _alerts() -> Iterator[Counter]:
+    def each_5_s(first: int, last: int) -> Value:
+        return lambda t: 1.0 if first <= t <= last and t % 5 == 0 else None
+
+    rate = {"alertname": "HighErrorRate", "severity": "critical", "service": "payment-api"}
+    old = {"alertname": "OldAlert", "severity": "warning", "namespace": NAMESPACE}
+    other = {"alertname": "TheirAlert", "severity": "critical", "namespace": "others"}
+    for labels, state, first, last in (
+        (rate, "pending", 65, 70),
+        (rate, "firing", 75, 100),
+        (old, "firing", -BEFORE_S, 10),
+        (other, "firing", -BEFORE_S, RUN_S),
+    ):
+        yield "ALERTS", {"alertstate": state, **labels}, each_5_s(first, last)
+
+
 def history(start_s: int) -> Iterator[str]:
     """The history in OpenMetrics; ``start_s`` is the Unix time at which the load began."""
     envoy: Counter = ("up", {"job": "envoy", "instance": "mesh:15090"}, line(1, 0))
@@ -184,10 +212,12 @@ def history(start_s: int) -> Iterator[str]:
         *_pods(),
         *_replicas(),
         *_pools(),
+        *_queue(),
+        *_alerts(),
     ):
         text = ",".join(f'{label}="{content}"' for label, content in labels.items())
         for second in range(-BEFORE_S, RUN_S + AFTER_S + 1):
             known = value(second)
-            if known is None or (labels["instance"] == "pods:2" and second in SILENT):
+            if known is None or (labels.get("instance") == "pods:2" and second in SILENT):
                 continue
             yield f"{name}{{{text}}} {known} {start_s + second}"

@@ -6,9 +6,10 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -38,11 +39,30 @@ def backfill(folder: Path, lines: Iterable[str]) -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Iterable[str] = ()) -> Iterator[str]:
-    """A Prometheus over ``folder / "data"`` that scrapes ``targets`` each 0.5 s; its base URL."""
+def prometheus(
+    folder: Path,
+    targets: Iterable[str] = (),
+    *,
+    rules: Sequence[Mapping[str, Any]] = (),
+    web: Mapping[str, Any] | None = None,
+    session: requests.Session | None = None,
+) -> Iterator[str]:
+    """A Prometheus over ``folder / "data"`` that scrapes ``targets`` each 0.5 s; its base URL.
+
+    Args:
+        folder: Its home.
+        targets: What it scrapes.
+        rules: Alerting rules that it evaluates each 0.5 s.
+        web: Its web configuration, with TLS and users; None for none.
+        session: How it is asked whether it is ready; with https where ``web`` has TLS.
+    """
     port = free_port()
+    groups = {"groups": [{"name": "test", "interval": "500ms", "rules": [*rules]}]}
+    (folder / "rules.json").write_text(json.dumps(groups), encoding="utf-8")
+    (folder / "web.json").write_text(json.dumps(web or {}), encoding="utf-8")
     config = {
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
+        "rule_files": [str(folder / "rules.json")] if rules else [],
         "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [*targets]}]}],
     }
     (folder / "prometheus.json").write_text(json.dumps(config), encoding="utf-8")
@@ -53,8 +73,9 @@ def prometheus(folder: Path, targets: Iterable[str] = ()) -> Iterator[str]:
         "--storage.tsdb.retention.time=30d",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
+        *([f"--web.config.file={folder / 'web.json'}"] if web else []),
     ]
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if web and 'tls_server_config' in web else 'http'}://127.0.0.1:{port}"
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             argv,
@@ -63,19 +84,19 @@ def prometheus(folder: Path, targets: Iterable[str] = ()) -> Iterator[str]:
             preexec_fn=die_with_parent(),  # noqa: PLW1509
         )
     try:
-        _wait_ready(url, process)
+        _wait_ready(url, process, session or requests.Session())
         yield url
     finally:
         process.terminate()
         process.wait(timeout=10)
 
 
-def _wait_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_ready(url: str, process: subprocess.Popen[bytes], session: requests.Session) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         assert process.poll() is None, "Prometheus ended while it started"
         try:
-            if requests.get(f"{url}/-/ready", timeout=1).status_code == 200:
+            if session.get(f"{url}/-/ready", timeout=1).status_code == 200:
                 return
         except requests.ConnectionError:
             pass
