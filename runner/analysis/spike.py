@@ -17,6 +17,7 @@ from runner.analysis.loadsteps import steady_from_s
 from runner.analysis.profile import Plateau, Spike
 from runner.analysis.question import Question
 from runner.analysis.recovery import first_lasting
+from runner.analysis.seconds import rolling
 from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, Slice, first_second, joined
 from runner.analysis.words import capitalised, count, figure, moment
@@ -57,9 +58,8 @@ class Band:
     error_ratio: float
     window_s: int
 
-    def holds(self, seen: Slice) -> bool:
+    def holds(self, p95_s: float | None, errors: float | None) -> bool:
         """Whether a window is normal; one without a request that succeeded is not."""
-        p95_s, errors = statistic_s(seen.latency_us, "p95"), seen.error_ratio
         return (
             p95_s is not None
             and errors is not None
@@ -144,10 +144,8 @@ def _holding(table: LoadTable, band: Band, start_s: float, end_s: float) -> list
     """For each whole second from ``start_s`` on: whether the window that begins there is normal."""
     whole_end_s = float(math.floor(end_s + 1e-6))
     seconds = table.per_second(start_s, max(start_s, whole_end_s), None)
-    return [
-        band.holds(joined(seconds[at : at + band.window_s]))
-        for at in range(len(seconds) - band.window_s + 1)
-    ]
+    p95_s, errors = (rolling(seconds, figure, band.window_s) for figure in ("p95", "errors"))
+    return [band.holds(*window) for window in zip(p95_s, errors, strict=True)]
 
 
 # -- stage by stage --------------------------------------------------------------------------------
