@@ -12,8 +12,13 @@ SCHEMAS = {
     "experiment": "runner.model.experiment:Experiment",
     "objectives": "runner.model.objectiveset:ObjectiveSet",
     "config": "runner.model.target:Config",
+    "evaluation": "runner.model.evaluation:Evaluation",
+    "report": "runner.reports.document:Document",
 }
-"""Kind of file to the model that reads it."""
+"""Kind of file to the model that reads it, or writes it."""
+
+OUTPUTS = ("evaluation", "report")
+"""Those that runs leave: ``evaluation.json`` and ``report/report.json``."""
 
 
 @click.command("schema")
@@ -32,14 +37,31 @@ def schema_text(kind: str) -> str:
     """The JSON Schema of the files of a ``kind``; see :data:`SCHEMAS`."""
     module, _, name = SCHEMAS[kind].partition(":")
     model = getattr(import_module(module), name)
+    written = kind in OUTPUTS
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **model.model_json_schema(by_alias=True),
+        **model.model_json_schema(by_alias=True, mode="serialization" if written else "validation"),
     }
+    if written:
+        _open_up(schema)
+        version = schema["properties"]["schema_version"]
+        version["const"] = version.pop("default")
     if kind in ("experiment", "objectives"):
         _write_forms_of_objectives(schema, with_sets=kind == "experiment")
     _write_default_durations(schema)
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _open_up(schema: Any) -> None:
+    """Let readers expect more keys than there are: within one version, some may be added."""
+    if isinstance(schema, dict):
+        if schema.get("additionalProperties") is False:
+            del schema["additionalProperties"]
+        for inner in schema.values():
+            _open_up(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _open_up(inner)
 
 
 def _write_default_durations(schema: Any) -> None:
