@@ -88,6 +88,7 @@ class TargetInfo(Model):
         bounds: How much may be broken at a time.
         flags: What names this target on a command line; empty where its name does.
         require_opt_in: Whether its namespace had to allow faults by a label.
+        parts: Version of each part of it that told one, such as ``envoy`` and ``prometheus``.
     """
 
     kind: Literal["sandbox", "cluster"]
@@ -103,6 +104,7 @@ class TargetInfo(Model):
     bounds: Bounds = Bounds()
     flags: str = ""
     require_opt_in: bool = True
+    parts: dict[str, str] = Field(default_factory=dict)
 
     @property
     def access(self) -> PrometheusAccess:

@@ -228,7 +228,7 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
         "Run": manifest.run_id,
         "State": manifest.state + (f" ({manifest.reason})" if manifest.reason else ""),
         "Experiment file": f"{manifest.experiment} (SHA-256 {manifest.experiment_sha256[:12]})",
-        "Git revision": manifest.git_revision,
+        "Git revision": manifest.git_revision or "none, as the experiment is in no checkout",
         "Seed": str(manifest.seed),
         "Time scale": f"× {recording.plan.time_scale:g}",
     }
@@ -245,6 +245,7 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
             "Ingress": f"{target.ingress_url} {target.host and f'(host {target.host})'}".strip(),
             "Prometheus": target.prometheus_url,
         }
+        known |= {f"Target's {name}": text for name, text in sorted(target.parts.items())}
     anchor = manifest.anchor
     if anchor is not None and anchor.prometheus_skew_s is not None:
         skew_s = anchor.prometheus_skew_s

@@ -47,6 +47,7 @@ def _target_info(info: control.SandboxInfo, rules: Rules) -> TargetInfo:
         context=info.context,
         identity=f"{info.context} at {info.api_url}",
         bounds=rules.bounds,
+        parts=dict(info.parts),
     )
 
 

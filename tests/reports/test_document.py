@@ -218,6 +218,8 @@ def test_the_environment_identifies_run_and_target_and_keeps_no_path_of_a_secret
     assert facts["Target"] == "sandbox default"
     assert facts["Ingress"] == "http://127.0.0.1:8080 (host api.c4ang.com)"
     assert facts["Git revision"] == "0123456789ab"
+    assert facts["Target's prometheus"] == "3.5.0"
+    assert facts["Time scale"] == "× 1"
     assert facts["Version: locust"] == "2.46.0"
     assert facts["Host: cpus"] == "2"
     assert "kubeconfig" not in " ".join(facts).lower()

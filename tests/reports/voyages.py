@@ -187,6 +187,7 @@ def _manifest(voyage: Voyage) -> Manifest:
                 ingress_url="http://127.0.0.1:8080",
                 host="api.c4ang.com",
                 prometheus_url="http://127.0.0.1:9090",
+                parts={"envoy": "1.40.0", "prometheus": "3.5.0"},
                 context="sandbox-default",
                 identity="sandbox default on this machine",
             ),
