@@ -330,6 +330,7 @@ def _signals(plan: Plan, voyage: Voyage, rng: random.Random) -> Signals:
                         state="ok",
                     )
                 )
+    phases += _at_the_gateway(plan)
     for fault in plan.faults:
         if fault.fault.expects == "breaker":
             series.append(_ejected(fault))
@@ -344,6 +345,34 @@ def _signals(plan: Plan, voyage: Voyage, rng: random.Random) -> Signals:
         fault_flags=flags,
         late_flags=dict.fromkeys(flags, 0.0),
     )
+
+
+def _at_the_gateway(plan: Plan) -> list[PhaseSignal]:
+    """What the ingress gateway saw of each phase: all endpoints together, without noise."""
+    figures = []
+    for phase in plan.phases:
+        seconds = range(math.ceil(phase.start_s), max(math.ceil(phase.end_s), 1))
+        traffic = errors = 0.0
+        for at_s in seconds:
+            for _, _, service in SHOP.values():
+                requests = value_of(plan, "traffic", service, at_s + 0.5, 0.0)
+                traffic += requests
+                errors += requests * value_of(plan, "errors", service, at_s + 0.5, 0.0)
+        known = {"traffic": traffic / max(1, len(seconds)), "errors": errors / (traffic or 1.0)}
+        figures += [
+            PhaseSignal(
+                phase=phase.index,
+                sli=sli,
+                service="",
+                unit=UNITS[sli],
+                query="made_up",
+                value=value,
+                samples=traffic,
+                state="ok",
+            )
+            for sli, value in known.items()
+        ]
+    return figures
 
 
 def _ejected(fault: PlannedFault) -> SignalSeries:
