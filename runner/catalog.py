@@ -19,7 +19,15 @@ from runner.model.plan import Plan
 from runner.model.preview import Preview
 from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
-from runner.ports import FaultInjector, HealReport, LoadEngine, Ports, SignalSource, Target
+from runner.ports import (
+    FaultInjector,
+    HealReport,
+    LoadEngine,
+    LoadProgress,
+    Ports,
+    SignalSource,
+    Target,
+)
 from runner.process import SystemClock
 from runner.store import RunDir, Store
 
@@ -49,6 +57,9 @@ def _prometheus() -> SignalSource:
 LOAD_ENGINES: dict[str, Callable[[Sequence[Path]], LoadEngine]] = {"locust": _locust}
 FAULT_INJECTORS: dict[str, Callable[[], FaultInjector]] = {"chaostoolkit": _chaos_toolkit}
 SIGNAL_SOURCES: dict[str, Callable[[], SignalSource]] = {"prometheus": _prometheus}
+
+
+_FOLLOWED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,3 +271,14 @@ def subject_of(run: RunDir) -> Subject:
     judged = run.evaluation_path.exists()
     evaluation = run.read_evaluation() if judged else evaluate_run(run, save=False)
     return Subject(run.read_manifest(), run.read_plan(), evaluation)
+
+
+def follow_load(run: RunDir) -> Callable[[], LoadProgress]:
+    """What gives, at each call, what is new in the record of the load of ``run``; a little of it.
+
+    Raises (when called):
+        LoadError: When the record is damaged.
+    """
+    from runner.load.seconds import SECONDS_FILE, SecondsReader
+
+    return SecondsReader(run.load_dir / SECONDS_FILE, limit=_FOLLOWED_BYTES).progress

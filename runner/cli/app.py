@@ -37,6 +37,7 @@ _COMMANDS = {
         "List the recorded runs, and how an objective fared over them.",
     ),
     "compare": ("compare:compare_command", "Compare two recorded runs, if they may be."),
+    "serve": ("serve:serve_command", "Show the runs, also the one under way, in a browser."),
     "heal": ("healing:heal_command", "Remove faults that a run left behind."),
     "halt": ("halting:halt_command", "Stop every run in a namespace, and let none start."),
     "reaper": (

@@ -155,10 +155,16 @@ def _row(batch: Batch, key: RowKey) -> list[Any]:
 
 
 class SecondsReader:
-    """Reads what was added to a ``seconds.jsonl`` since the last look. Never blocks."""
+    """Reads what was added to a ``seconds.jsonl`` since the last look. Never blocks.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        limit: Most bytes of one look.
+    """
+
+    def __init__(self, path: Path, limit: int = _READ_LIMIT) -> None:
         self._path = path
+        self._limit = limit
         self._offset = 0
         self._started_wall_s: float | None = None
         self._steps: dict[int, SearchStep] = {}
@@ -213,7 +219,7 @@ class SecondsReader:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read(_READ_LIMIT)
+                data = file.read(self._limit)
         except FileNotFoundError:
             return []
         whole = data[: data.rfind(b"\n") + 1]

@@ -1,4 +1,4 @@
-"""Charts of two runs over each other, from the start of the load of each. Computed; not drawn here.
+"""Charts of one run, or of two over each other, from the start of the load. Computed; not drawn.
 
 One grid of time for both, that of the longer run. Where a step of it holds more than one second,
 latency is that of all requests of the step.
@@ -48,7 +48,7 @@ class Tick(Model):
 
 
 class Shade(Model):
-    """A fault of one run: of the first in the upper half, of the second in the lower."""
+    """A fault; of two runs, that of the first in the upper half, of the second in the lower."""
 
     x: float
     y: float
@@ -57,10 +57,10 @@ class Shade(Model):
 
 
 class Overlay(Model):
-    """One chart of both runs.
+    """One chart.
 
     Attributes:
-        paths: Of the first and of the second run, as SVG has paths; empty where nothing was seen.
+        paths: Of each run, as SVG has paths; empty where nothing was seen.
         about: What is to be seen, for those who do not see it.
     """
 
@@ -96,11 +96,12 @@ def load_lines(recording: Recording, evaluation: Evaluation, grid: Grid) -> Load
     )
 
 
-def overlays(first: LoadLines, second: LoadLines, grid: Grid) -> tuple[Overlay, ...]:
-    """The charts of both runs."""
+def overlays(first: LoadLines, second: LoadLines | None, grid: Grid) -> tuple[Overlay, ...]:
+    """The charts of both runs; without a second one, of the first alone."""
+    runs = (first,) if second is None else (first, second)
     shades = tuple(
-        _shade(fault, grid.duration_s, lower=lower)
-        for lower, lines in enumerate((first, second))
+        _shade(fault, grid.duration_s, half=half, of=len(runs))
+        for half, lines in enumerate(runs)
         for fault in lines.faults
         if fault[0] < grid.duration_s
     )
@@ -110,17 +111,17 @@ def overlays(first: LoadLines, second: LoadLines, grid: Grid) -> tuple[Overlay, 
     )
     made = []
     for key, title, unit in FIGURES:
-        both = [getattr(lines, key) for lines in (first, second)]
-        top = _top([value for values in both for value in values if value is not None], unit)
+        values = [getattr(lines, key) for lines in runs]
+        top = _top([value for one in values for value in one if value is not None], unit)
         made.append(
             Overlay(
                 id=key,
                 title=title,
-                paths=tuple(_path(values, grid, top) for values in both),
+                paths=tuple(_path(one, grid, top) for one in values),
                 across=across,
                 up=_up(top, unit),
                 shades=shades,
-                about=_about(title, both, unit),
+                about=_about(title, values, unit),
             )
         )
     return tuple(made)
@@ -163,24 +164,25 @@ def _path(values: Sequence[float | None], grid: Grid, top: float) -> str:
     return "".join(parts)
 
 
-def _shade(fault: tuple[float, float], duration_s: float, *, lower: int) -> Shade:
-    half = (HEIGHT - TOP - BOTTOM) / 2
+def _shade(fault: tuple[float, float], duration_s: float, *, half: int, of: int) -> Shade:
+    height = (HEIGHT - TOP - BOTTOM) / of
     x = _x(fault[0], duration_s)
     return Shade(
         x=x,
-        y=TOP + lower * half,
+        y=TOP + half * height,
         width=max(1.0, round(_x(min(fault[1], duration_s), duration_s) - x, 1)),
-        height=half,
+        height=height,
     )
 
 
-def _about(title: str, both: Sequence[Sequence[float | None]], unit: str) -> str:
+def _about(title: str, runs: Sequence[Sequence[float | None]], unit: str) -> str:
     said = []
-    for name, values in zip("AB", both, strict=True):
+    for name, values in zip("AB", runs, strict=False):
         known = [value for value in values if value is not None]
+        who = f"{name}: " if len(runs) > 1 else ""
         if known:
             low, high = fmt.quantity(min(known), unit), fmt.quantity(max(known), unit)
-            said.append(f"{name}: from {low} to {high}")
+            said.append(f"{who}from {low} to {high}")
         else:
-            said.append(f"{name}: nothing")
-    return f"{title}. {'; '.join(said)}."
+            said.append(f"{who}nothing")
+    return f"{title}, {'; '.join(said)}."
