@@ -20,8 +20,20 @@ _CALM = {
 }
 
 
+CALM_VALUE = 1.0
+"""What every own signal of an experiment is, all the time, in its own unit."""
+
+CALM_RULES: dict[str, tuple[str, ...]] = {"HighErrorRate": ("critical",), "HighLatency": ("warning",)}
+"""Alerts that there are rules for, and their severities; none of them ever fires."""
+
+
 def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-api")) -> Signals:
     """Complete signals of a healthy system over the whole of ``plan``."""
+    own = {f"signal.{name}": one.unit for name, one in plan.experiment.signals.items()}
+    indicators = [
+        *((service, sli, *known) for service in services for sli, known in _CALM.items()),
+        *(("", sli, unit, CALM_VALUE) for sli, unit in own.items()),
+    ]
     series = tuple(
         SignalSeries(
             sli=sli,
@@ -32,8 +44,7 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
             points=tuple((float(s), value) for s in range(int(plan.duration_s))),
             state="ok",
         )
-        for service in services
-        for sli, (unit, value) in _CALM.items()
+        for service, sli, unit, value in indicators
     )
     phases = tuple(
         PhaseSignal(
@@ -46,9 +57,8 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
             samples=100.0,
             state="ok",
         )
-        for phase in plan.phases
-        for service in services
-        for sli, (unit, value) in _CALM.items()
+        for phase in (*plan.phases, *plan.windows)
+        for service, sli, unit, value in indicators
     )
     flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind in FLAGGED_KINDS}
     return Signals(
@@ -57,6 +67,9 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
         phases=phases,
         fault_flags=dict(flagged),
         late_flags=dict.fromkeys(flagged, 0.0),
+        alerts_missing="",
+        rules=tuple(CALM_RULES),
+        rule_severities=CALM_RULES,
     )
 
 

@@ -60,7 +60,10 @@ class Bench:
 
 def plan() -> Plan:
     fault = {"kind": "http-abort", "service": "payment-api", "at": "5s", "duration": "5s"}
-    objectives = [{"objective": "errors < 1%", "service": name} for name in ("order-api",)]
+    objectives = [
+        {"objective": "errors < 1%", "service": "order-api"},
+        {"objective": "signal.up > 0", "during": "2s..12s"},
+    ]
     return make_plan(
         Experiment.model_validate(
             {
@@ -69,6 +72,10 @@ def plan() -> Plan:
                 "load": {"locustfile": "x", "stages": [{"duration": f"{DURATION_S}s", "users": 1}]},
                 "faults": [{**fault, "status": 503}],
                 "objectives": objectives,
+                "signals": {
+                    "up": {"promql": "count(up)"},
+                    "up-share": {"promql": "avg(avg_over_time(up[$range]))", "unit": "ratio"},
+                },
             }
         )
     )
@@ -135,6 +142,39 @@ def test_figures_are_in_the_units_of_the_house(signals: Signals) -> None:
             assert 0 <= signal.value <= 1
         if signal.sli == "latency.p95" and signal.value is not None:
             assert 0 < signal.value < 5
+
+
+def test_own_signals_have_a_figure_in_each_phase_and_window_and_a_chart(signals: Signals) -> None:
+    places = [*plan().phases, *plan().windows]
+    assert [place.name for place in places][-1] == "window"
+    for name, unit in (("up", "count"), ("up-share", "ratio")):
+        figures = {s.phase: s for s in signals.phases if s.sli == f"signal.{name}"}
+        assert set(figures) == {place.index for place in places}
+        for figure in figures.values():
+            assert (figure.state, figure.unit, figure.service) == ("ok", unit, "")
+            assert figure.value is not None
+            assert figure.value > 0
+        (series,) = [s for s in signals.series if s.sli == f"signal.{name}"]
+        assert (series.unit, series.service) == (unit, "")
+        assert any(value for _, value in series.points)
+
+
+def test_windows_have_the_figures_that_phases_have(signals: Signals) -> None:
+    (window,) = plan().windows
+    of_window = {(s.sli, s.service) for s in signals.phases if s.phase == window.index}
+    of_phase = {(s.sli, s.service) for s in signals.phases if s.phase == 0}
+    assert of_window == of_phase
+
+
+def test_alerts_are_known_by_the_rules_that_could_raise_them(signals: Signals) -> None:
+    assert signals.alerts_missing == ""
+    assert signals.rules is not None
+    assert {"HighErrorRate", "HighLatency"} <= set(signals.rules)
+    assert signals.rule_severities["HighErrorRate"] == ("critical",)
+    assert signals.broken_rules == {}
+    for one in signals.alerts:
+        assert one.name in signals.rules
+        assert one.start_s <= one.end_s
 
 
 def test_flags_are_told_of_http_faults_only(signals: Signals) -> None:
