@@ -163,8 +163,11 @@ def frame_times(axes: Axes, duration_s: float, most: int = 6) -> None:
 
     axes.set_xlim(0, duration_s)
     axes.xaxis.set_gid("time-axis")
-    axes.set_xticks(ticks_s(duration_s, most))
+    at_s = ticks_s(duration_s, most)
+    axes.set_xticks(at_s)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
+    if at_s[-1] > 0.98 * duration_s:  # Its label would stick out of the drawing.
+        axes.xaxis.get_major_ticks()[len(at_s) - 1].label1.set_horizontalalignment("right")
 
 
 def frame_values(axes: Axes, unit: str, top: float) -> None:

@@ -220,7 +220,9 @@
     function* tickMarks() {
       for (const t of ticks(state.from, state.to)) {
         yield draw("path", { class: "tick", d: `M${x(t)} ${bottom}v3` });
-        yield draw("text", { class: "tick", x: x(t), y: bottom + 13 }, clock(t));
+        const anchor = x(t) > right - 6 ? "end" : "middle";
+        const at = { class: "tick", x: x(t), y: bottom + 13, "text-anchor": anchor };
+        yield draw("text", at, clock(t));
       }
     }
     function* faultMarks() {
