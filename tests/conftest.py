@@ -37,8 +37,14 @@ settings.load_profile("seatrial")
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = Path(__file__).resolve().parent
 GOLDEN = TESTS / "golden"
-SIDE_BY_SIDE = ("chaos", "cli", "contract", "signals")
-"""Folders whose tests of real parts mostly wait, and may do so two at a time."""
+SIDE_BY_SIDE = (
+    *("chaos", "cli", "contract", "signals", "targets"),
+    *("load/test_foreign_locustfiles.py", "load/test_host_header.py", "load/test_locust_ends.py"),
+    *("load/test_locustfile_habits.py", "load/test_remote_worker.py"),
+)
+"""Tests of real parts that mostly wait, and may do so two at a time: folders and files."""
+ALONE = ("targets/sandbox/test_sandbox_life.py",)
+"""Among them, those that start more sandboxes at once than there is room for beside others."""
 
 DIFF_LINES = 80
 
@@ -94,7 +100,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] in SIDE_BY_SIDE:
+        where = item.path.relative_to(TESTS).as_posix()
+        if where.startswith(SIDE_BY_SIDE) and where not in ALONE:
             item.add_marker(pytest.mark.side_by_side)
         if item.get_closest_marker("kubectl") and shutil.which("kubectl") is None:
             item.add_marker(pytest.mark.skip(reason="kubectl is not on PATH"))
