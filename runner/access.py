@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from runner.credentials import Credentials, credentials_for
 from runner.errors import SignalError
 from runner.model.access import ConfigTls, PrometheusAccess
+from runner.process import SystemClock
 
 if TYPE_CHECKING:
     import requests
@@ -27,6 +27,7 @@ LONGEST_URL = 2000
 """A question with more parameters than this, in characters, is sent by POST: proxies cut URLs."""
 
 BOUND_S = 5.0
+CLOCK = SystemClock()
 _CHUNK = 1 << 16
 _CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): ")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -196,11 +197,11 @@ def get(
 
 
 def _whole(answer: requests.Response, bound_s: float, most_bytes: int) -> Reply:
-    deadline_s = time.monotonic() + bound_s
+    deadline_s = CLOCK.monotonic_s() + bound_s
     body = b""
     while len(body) < most_bytes and (chunk := answer.raw.read1(_CHUNK, decode_content=True)):
         body += chunk
-        if time.monotonic() > deadline_s:
+        if CLOCK.monotonic_s() > deadline_s:
             raise TimeoutError(f"the answer was not whole after {bound_s:g} s")
     return Reply(answer.status_code, dict(answer.headers), body[:most_bytes])
 
