@@ -23,12 +23,28 @@ _CALM = {
 CALM_VALUE = 1.0
 """What every own signal of an experiment is, all the time, in its own unit."""
 
-CALM_RULES: dict[str, tuple[str, ...]] = {"HighErrorRate": ("critical",), "HighLatency": ("warning",)}
+CALM_RULES: dict[str, tuple[str, ...]] = {
+    "HighErrorRate": ("critical",),
+    "HighLatency": ("warning",),
+}
 """Alerts that there are rules for, and their severities; none of them ever fires."""
 
 
-def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-api")) -> Signals:
-    """Complete signals of a healthy system over the whole of ``plan``."""
+def calm_signals(
+    plan: Plan,
+    services: Sequence[str] = ("order-api", "payment-api"),
+    *,
+    users_factor: float = 1.0,
+    error_ratio: float = 0.0,
+) -> Signals:
+    """Complete signals of a healthy system over the whole of ``plan``.
+
+    Args:
+        plan: The plan.
+        services: Services that the mesh saw.
+        users_factor: How many of the planned users there are; each makes a request a second.
+        error_ratio: Share of requests that the gateway saw fail.
+    """
     own = {f"signal.{name}": one.unit for name, one in plan.experiment.signals.items()}
     indicators = [
         *((service, sli, *known) for service in services for sli, known in _CALM.items()),
@@ -60,6 +76,8 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
         for phase in (*plan.phases, *plan.windows)
         for service, sli, unit, value in indicators
     )
+    if plan.experiment.load.model in ("users", "rate"):
+        phases += _gateway(plan, users_factor, error_ratio)
     flagged = {f.id: 10.0 for f in plan.faults if f.fault.kind in FLAGGED_KINDS}
     return Signals(
         services=tuple(services),
@@ -71,6 +89,30 @@ def calm_signals(plan: Plan, services: Sequence[str] = ("order-api", "payment-ap
         rules=tuple(CALM_RULES),
         rule_severities=CALM_RULES,
     )
+
+
+def _gateway(plan: Plan, users_factor: float, error_ratio: float) -> tuple[PhaseSignal, ...]:
+    """What the ingress gateway saw: the load of the plan, as the shipped generator makes it."""
+    found = []
+    for phase in (*plan.phases, *plan.windows):
+        seconds = [second + 0.5 for second in range(int(phase.start_s), int(phase.end_s))]
+        sent = [plan.rate_at(s) or round(plan.users_at(s) * users_factor) for s in seconds]
+        known = {"traffic": sum(sent) / max(1, len(sent)), "errors": error_ratio}
+        found += [
+            PhaseSignal(
+                phase=phase.index,
+                sli=sli,
+                service="",
+                unit=unit,
+                query="fake",
+                value=known.get(sli, value),
+                samples=float(sum(sent)),
+                state="ok",
+            )
+            for sli, (unit, value) in _CALM.items()
+            if not sli.startswith("saturation")
+        ]
+    return tuple(found)
 
 
 def calm_reading(promql: str, now_s: float) -> Reading:

@@ -370,4 +370,9 @@ class FakeSignals:
     def collect(
         self, plan: Plan, anchor: ClockAnchor, target: TargetInfo, end_s: float, rawdir: Path
     ) -> Signals:
-        return self.world.effect("collect", lambda: calm_signals(plan))
+        world = self.world
+        errors = 1.0 / world.error_every if world.error_every else 0.0
+        factor = world.users_factor
+        return world.effect(
+            "collect", lambda: calm_signals(plan, users_factor=factor, error_ratio=errors)
+        )
