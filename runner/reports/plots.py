@@ -49,6 +49,7 @@ _STYLES: dict[str, tuple[str, float, Any]] = {
     "started": ("blue", 1.6, "-"),
     "dropped": ("red", 1.6, "-"),
     "in flight": ("blue", 1.6, "-"),
+    "value": ("blue", 1.6, "-"),
     "service p95": ("grey", 1.3, (0, (1.2, 1.2))),
 }
 """Name of a line to colour, width and dashes: the same in every chart of every report."""
