@@ -171,4 +171,5 @@ def _spec_of(name: str, values: dict[str, Any], *, loads: bool) -> ClusterSpec:
         return ClusterSpec.model_validate(unused | values)
     except ValueError as error:
         accepted = f"a namespace's name; URLs that match {URL_PATTERN}"
-        raise UsageError(f"{name!r} cannot be used: {error}", accepted=accepted) from None
+        said = without_userinfo(str(error))
+        raise UsageError(f"{name!r} cannot be used: {said}", accepted=accepted) from None

@@ -55,6 +55,34 @@ def test_without_flags_it_is_the_sandbox(config: Path) -> None:
     assert choose(config, sandbox_name="b").sandbox_name == "b"
 
 
+def test_a_password_in_the_address_of_prometheus_is_used_and_not_told(config: Path) -> None:
+    """Goal: what names the target again is recorded, so it has no password. Method: by flags."""
+    flags = {"context": "kind-dev", "namespace": "shop", **URLS}
+    flags["prometheus"] = "https://reader:tr0ub4dor@b.example/path"
+    choice = choose(config, **flags)
+    assert cluster_spec(choice).prometheus.url == flags["prometheus"]
+    assert "--prometheus https://b.example/path" in choice.flags
+    assert "tr0ub4dor" not in choice.flags
+    with pytest.raises(UsageError) as caught:
+        choose(config, **{**flags, "prometheus": "ftp://reader:tr0ub4dor@b.example"})
+    assert "tr0ub4dor" not in str(caught.value)
+
+
+def test_another_address_is_asked_without_the_credentials_of_the_file(config: Path) -> None:
+    """Goal: no token goes to a server that it is not for. Method: a flag over keys of the file."""
+    keys = "prometheus: {url: http://prometheus.example, bearer_token_file: token}"
+    config.write_text(FILE.replace("prometheus: http://prometheus.example", keys, 1))
+    kept = cluster_spec(choose(config, target="staging")).prometheus
+    assert kept.bearer_token_file == "token"
+    moved = cluster_spec(choose(config, target="staging", prometheus="http://localhost:9090"))
+    assert (moved.prometheus.url, moved.prometheus.bearer_token_file) == (
+        "http://localhost:9090",
+        None,
+    )
+    other = cluster_spec(choose(config, target="staging", host="api.example")).prometheus
+    assert other == kept
+
+
 def test_a_cluster_can_be_named_by_flags_alone(config: Path, tmp_path: Path) -> None:
     """Goal: no file is needed. Method: all flags; what names it again is kept."""
     flags = {"context": "kind-dev", "kubeconfig": "k", "namespace": "shop", **URLS}
