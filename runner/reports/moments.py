@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runner.model.alertspan import AlertSpan
 from runner.model.plan import Plan
-from runner.model.recording import AlertSpan, Event, Recording, worker_sentence
+from runner.model.recording import Event, Recording, worker_sentence
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.rows import window
