@@ -91,6 +91,35 @@ def take(pages: dict[str, Path], folder: Path) -> None:
                 view.close()
 
 
+def take_for_readme(pages: dict[str, Path], folder: Path) -> None:
+    """Write ``report-KIND-SCHEME.png``: the verdict of a short run, the charts of a long one."""
+    with browser() as chromium:
+        for scheme in SCHEMES:
+            window: Any = {"width": 1500, "height": 1240}
+            view = chromium.new_page(viewport=window, color_scheme=scheme)
+            view.goto(pages["short"].as_uri())
+            _save(view.screenshot(), folder / f"report-short-{scheme}.png")
+            view.goto(pages["long"].as_uri())
+            view.locator("#timeline").evaluate("one => one.scrollIntoView()")
+            chart = view.locator("svg[data-chart=load-latency] + .cursor")
+            chart.hover(position={"x": 172, "y": 90})
+            view.wait_for_timeout(200)
+            _save(view.screenshot(), folder / f"report-long-{scheme}.png")
+
+
+def _save(picture: bytes, target: Path) -> None:
+    """With few colours: flat areas and text need no more, and it is a third of the size."""
+    import io
+
+    from PIL import Image
+
+    few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        take(write_pages(Path(made)), Path(sys.argv[1]))
+        aim = Path(sys.argv[1])
+        done = write_pages(Path(made))
+        take(done, aim)
+        take_for_readme(done, aim)
