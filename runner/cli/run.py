@@ -147,25 +147,32 @@ def run_command(
     from runner.cli.live import View
 
     view = View(run, ports.clock)
+    watch = _linking(store, run, view.watch)
+    argv = command_line(click.get_current_context())
     end = RunEnd()
     with _signals_set(view) as stop:
         try:
             with commands_off(ci):
-                watch = _linking(store, run, view.watch)
-                argv = command_line(click.get_current_context())
                 end = _conduct(source, plan, ports, run, stop, view, watch=watch, argv=argv)
                 code = _conclude(run, end, output)
                 refresh_index(results)
         except Exception as bug:
             end = replace(end, left=_left(run, plan))
-            if not end.left:
-                tell(audience, run, ExitCode.BUG, end, source)
+            code = _conclude_bug(bug, run, end)
+            if code == ExitCode.BUG:
+                tell(audience, run, code, end, source)
                 raise
-            with may_be_unheard():
-                say_bug(bug)
-            code = _say_left(run, end.left)
         tell(audience, run, code, end, source)
     return code
+
+
+def _conclude_bug(bug: Exception, run: RunDir, end: RunEnd) -> int:
+    """The exit code of a run in which a bug came up: what may be left broken wins."""
+    if not end.left:
+        return ExitCode.BUG
+    with may_be_unheard():
+        say_bug(bug)
+    return _say_left(run, end.left)
 
 
 def command_line(context: click.Context) -> tuple[str, ...]:
