@@ -11,19 +11,17 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordingError
 from runner.model.histogram import Counts, merged
 from runner.model.packed import PackedCounts, pack
-from runner.model.packedrows import PackedRows
+from runner.model.packedrows import PackedRows, packed_numbers, writable
 from runner.model.recording import (
     ArrivalSecond,
     GeneratorSecond,
     LoadRecord,
-    LoadRow,
     SearchStep,
     WorkerEvent,
 )
@@ -63,15 +61,7 @@ class _Reading:
             case "rows":
                 second = _whole(record["second"])
                 late = second < self._decided_s
-                for endpoint, outcome, latency, *service in record["rows"]:
-                    self.rows.add(
-                        second,
-                        _name(endpoint),
-                        _name(outcome),
-                        _numbers(latency),
-                        _numbers(service[0]) if service else None,
-                        late=late,
-                    )
+                self.rows.add(second, record["rows"], late=late)
                 self.users[second] = _whole(record["users"])
             case "failures":
                 for endpoint, outcome, text, count in record["failures"]:
@@ -132,7 +122,7 @@ def read_load_record(folder: Path) -> LoadRecord:
 def arrival_second(record: dict[str, Any], known: ArrivalSecond | None = None) -> ArrivalSecond:
     """What is known of a second's arrivals with one more line of it."""
     known = known or ArrivalSecond()
-    late_us = _counts(record["late"])
+    late_us: Counts = PackedCounts(packed_numbers(record["late"]))
     if known.late_us:
         late_us = PackedCounts(pack(merged((known.late_us, late_us))))
     return ArrivalSecond(
@@ -178,44 +168,15 @@ def take_step(record: dict[str, Any], steps: dict[int, SearchStep]) -> None:
         steps[number] = replace(steps[number], ended=True, in_flight=_whole(record["in_flight"]))
 
 
-def load_rows(record: dict[str, Any]) -> Iterator[LoadRow]:
+def load_rows(record: dict[str, Any]) -> PackedRows:
     """The rows of one ``rows`` record of ``seconds.jsonl``.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: When it is none.
     """
-    second = _whole(record["second"])
-    for endpoint, outcome, latency, *service in record["rows"]:
-        yield LoadRow(
-            second=second,
-            endpoint=_name(endpoint),
-            outcome=_name(outcome),
-            latency_us=_counts(latency),
-            service_us=_counts(service[0]) if service else None,
-        )
-
-
-def _counts(numbers: Any) -> Counts:
-    """Counts that stay packed until they are looked at."""
-    return PackedCounts(_numbers(numbers))
-
-
-def _numbers(numbers: Any) -> list[int]:
-    """Packed counts as they are, also where an older record has pairs."""
-    if type(numbers) is not list:
-        raise TypeError(f"{numbers!r} are no counts")
-    return pack(dict(numbers)) if numbers and isinstance(numbers[0], list) else numbers
-
-
-@lru_cache(maxsize=2000)
-def _name(text: str) -> str:
-    """:func:`writable`, and one object for what a long run repeats in every second."""
-    return writable(text)
-
-
-def writable(text: str) -> str:
-    """``text`` without lone surrogates, which JSON can carry and no file can be written with."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    rows = PackedRows()
+    rows.add(_whole(record["second"]), record["rows"])
+    return rows
 
 
 def _whole(value: Any) -> int:

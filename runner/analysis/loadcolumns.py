@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RecordingError
-from runner.model.histogram import LOWEST_BUCKET, bucket_of
+from runner.model.histogram import FINE, LOWEST_BUCKET, SUB_BITS, bucket_of
 from runner.model.packedrows import PackedRows, Pile
 from runner.model.recording import LoadRow
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _PIECE = 1 << 18
 """Numbers that are unpacked at a time: enough to be fast, few enough to be small."""
 
-_MOST_CELLS = 1 << 21
+_MOST_CELLS = 1 << 18
 """Cells of a table of windows and buckets that is in memory at a time."""
 
-_HIGHEST_BUCKET = bucket_of(2.0**63)
+_HIGHEST_BUCKET = bucket_of(2.0**61)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +246,16 @@ def columns_of(rows: Sequence[LoadRow]) -> LoadColumns:
     if not isinstance(rows.memo, LoadColumns):
         rows.memo = LoadColumns(rows)
     return rows.memo
+
+
+def bucket_values_us(buckets: Whole) -> NDArray[np.float64]:
+    """:func:`~runner.model.histogram.bucket_value_us` of each of ``buckets``."""
+    import numpy as np
+
+    shifts = np.maximum(0, (buckets >> SUB_BITS) - 1)
+    lows = (buckets - (shifts << SUB_BITS)) << shifts
+    coarse = lows + np.where(shifts > 0, (1 << shifts) / 2, 0.0)
+    return np.where(buckets < 0, (buckets - LOWEST_BUCKET) / FINE, coarse)
 
 
 def _none() -> Whole:

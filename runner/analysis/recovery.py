@@ -23,7 +23,7 @@ from itertools import groupby
 from runner.analysis.endpoints import endpoints_meant
 from runner.analysis.faultseen import kills_of
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
-from runner.analysis.seconds import rolling
+from runner.analysis.seconds import rolling, rolling_figures
 from runner.analysis.windows import LoadTable, Slice, first_second
 from runner.model.bound import Bound
 from runner.model.objective import Objective
@@ -249,18 +249,17 @@ def _holding(table: LoadTable, start_s: float, end_s: float, kept: Sequence[Watc
     """For each whole second from ``start_s`` on: whether all promises hold in the window there."""
     # The last second may be cut by the end of the view: only whole ones make a window.
     whole_end_s = float(math.floor(end_s + 1e-6))
-    result: list[bool] = []
+    by_names: dict[tuple[str, ...] | None, list[Watched]] = {}
     for one in kept:
-        seconds = table.per_second(start_s, whole_end_s, one.names)
-        windows = _windows(one, seconds)
-        result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
+        by_names.setdefault(one.names, []).append(one)
+    result: list[bool] = []
+    for names, several in by_names.items():
+        seconds = table.per_second(start_s, whole_end_s, names)
+        values = rolling_figures(seconds, (one.figure for one in several), WINDOW_S)
+        for one in several:
+            windows = [v is not None and one.bound.holds(v) for v in values[one.figure]]
+            result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
     return result
-
-
-def _windows(one: Watched, seconds: Sequence[Slice]) -> list[bool]:
-    """Whether ``one`` holds in the window that begins at each second."""
-    values = rolling(seconds, one.figure, WINDOW_S)
-    return [value is not None and one.bound.holds(value) for value in values]
 
 
 def first_lasting(holding: Sequence[bool], window_s: int = WINDOW_S) -> int | None:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
-from runner.analysis.loadcolumns import LoadColumns
+from runner.analysis.loadcolumns import LoadColumns, bucket_values_us
 from runner.analysis.stats import statistic_s
-from runner.model.histogram import Counts, bucket_value_us, merged
+from runner.model.histogram import Counts, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+_COUNTED = ("errors", "traffic")
+"""Figures that rest on numbers of requests alone."""
 
 _BLOCK = 256
 """Seconds whose slices are made at once."""
@@ -140,20 +143,34 @@ def rolling(seconds: Sequence[Slice], figure: str, window_s: int = 1) -> list[fl
             no request, or for latencies, none that succeeded.
         window_s: Seconds in a window.
     """
+    return rolling_figures(seconds, [figure], window_s)[figure]
+
+
+def rolling_figures(
+    seconds: Sequence[Slice], figures: Iterable[str], window_s: int = 1
+) -> dict[str, list[float | None]]:
+    """Several figures at once, each as :func:`rolling` has it: histograms are added up but once."""
+    wanted = list(dict.fromkeys(figures))
+    found: dict[str, list[float | None]] = {figure: [] for figure in wanted}
     if len(seconds) < window_s:
-        return []
+        return found
     if not isinstance(seconds, Seconds):
-        starts = range(len(seconds) - window_s + 1)
-        return [_figure(joined(seconds[at : at + window_s]), figure) for at in starts]
-    if figure in ("errors", "traffic"):
-        return _rolling_counts(seconds, figure, window_s)
-    found: list[float | None] = []
+        for at in range(len(seconds) - window_s + 1):
+            seen = joined(seconds[at : at + window_s])
+            for figure in wanted:
+                found[figure].append(_figure(seen, figure))
+        return found
+    of_latency = [figure for figure in wanted if figure not in _COUNTED]
+    for figure in wanted:
+        if figure in _COUNTED:
+            found[figure] = _rolling_counts(seconds, figure, window_s)
     part = seconds.seconds
-    tables = seconds.columns.histogram_tables(
-        range(part.start, part.stop + 1), seconds.codes, overlap=window_s - 1
-    )
-    for _, buckets, table in tables:
-        found += statistics_of(buckets, _summed(table, window_s), figure)
+    edges = range(part.start, part.stop + 1)
+    if of_latency:
+        columns, overlap = seconds.columns, window_s - 1
+        for _, buckets, table in columns.histogram_tables(edges, seconds.codes, overlap=overlap):
+            for figure, values in _statistics(buckets, _summed(table, window_s), of_latency):
+                found[figure] += values
     return found
 
 
@@ -190,28 +207,36 @@ def _summed(table: Any, window_s: int) -> Any:
 
 def statistics_of(buckets: Any, table: Any, statistic: str) -> list[float | None]:
     """The statistic of each line, as :func:`statistic_s` has it of one."""
+    ((_, values),) = _statistics(buckets, table, [statistic])
+    return values
+
+
+def _statistics(
+    buckets: Any, table: Any, statistics: Iterable[str]
+) -> Iterator[tuple[str, list[float | None]]]:
     import numpy as np
 
     totals = table.sum(axis=1)
-    if not len(buckets):
-        return [None] * len(table)
-    values_us = np.array([bucket_value_us(bucket) for bucket in buckets.tolist()])
-    match statistic:
-        case "avg":
-            # Representatives are eighths of a microsecond: sums of them are exact in any order.
-            found_us = (table * values_us).sum(axis=1) / np.maximum(totals, 1)
-        case "min":
-            found_us = values_us[(table > 0).argmax(axis=1)]
-        case _:
-            ratio = 1.0 if statistic == "max" else _ratio(statistic)
-            ranks = np.maximum(1, np.ceil(ratio * totals - 1e-9))
-            seen = np.cumsum(table, axis=1)
-            at = (seen < ranks[:, None]).sum(axis=1)
-            found_us = values_us[np.minimum(at, len(buckets) - 1)]
-    found_s = (found_us / 1e6).tolist()
-    return [
-        value if number else None for value, number in zip(found_s, totals.tolist(), strict=True)
-    ]
+    values_us = bucket_values_us(buckets)
+    seen = None
+    for statistic in statistics:
+        if not len(buckets):
+            yield statistic, [None] * len(table)
+            continue
+        match statistic:
+            case "avg":
+                # Representatives are eighths of a microsecond: their sums are exact in any order.
+                found_us = (table * values_us).sum(axis=1) / np.maximum(totals, 1)
+            case "min":
+                found_us = values_us[(table > 0).argmax(axis=1)]
+            case _:
+                ratio = 1.0 if statistic == "max" else _ratio(statistic)
+                ranks = np.maximum(1, np.ceil(ratio * totals - 1e-9)).astype(np.int64)
+                seen = np.cumsum(table, axis=1) if seen is None else seen
+                at = (seen < ranks[:, None]).sum(axis=1)
+                found_us = values_us[np.minimum(at, len(buckets) - 1)]
+        found_s = zip((found_us / 1e6).tolist(), totals.tolist(), strict=True)
+        yield statistic, [value if number else None for value, number in found_s]
 
 
 def _ratio(statistic: str) -> float:

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, MutableMapping
 SUB_BITS = 7
 _SUB = 1 << SUB_BITS
 FINE_BELOW_US = 64
-_FINE = 8
-LOWEST_BUCKET = -_FINE * FINE_BELOW_US
+FINE = 8
+LOWEST_BUCKET = -FINE * FINE_BELOW_US
 """The bucket of 0 us."""
 
 Counts = Mapping[int, int]
@@ -30,7 +30,7 @@ Counts = Mapping[int, int]
 def bucket_of(value_us: float) -> int:
     """Index of the bucket that holds ``value_us`` (microseconds; negative values count as 0)."""
     if value_us < FINE_BELOW_US:
-        fine = LOWEST_BUCKET + int(value_us * _FINE + 0.5) if value_us > 0 else LOWEST_BUCKET
+        fine = LOWEST_BUCKET + int(value_us * FINE + 0.5) if value_us > 0 else LOWEST_BUCKET
         return fine or FINE_BELOW_US
     value = int(value_us + 0.5)
     if value < _SUB:
@@ -42,8 +42,8 @@ def bucket_of(value_us: float) -> int:
 def bucket_bounds_us(index: int) -> tuple[float, float]:
     """The half-open interval ``[low, high)`` of microseconds that bucket ``index`` holds."""
     if index < 0:
-        middle = (index - LOWEST_BUCKET) / _FINE
-        return max(0.0, middle - 0.5 / _FINE), middle + 0.5 / _FINE
+        middle = (index - LOWEST_BUCKET) / FINE
+        return max(0.0, middle - 0.5 / FINE), middle + 0.5 / FINE
     if index < 2 * _SUB:
         return index - 0.5, index + 0.5
     shift = (index >> SUB_BITS) - 1
@@ -54,7 +54,7 @@ def bucket_bounds_us(index: int) -> tuple[float, float]:
 def bucket_value_us(index: int) -> float:
     """The representative of bucket ``index``: exact where it holds one value, else its middle."""
     if index < 0:
-        return (index - LOWEST_BUCKET) / _FINE
+        return (index - LOWEST_BUCKET) / FINE
     if index < 2 * _SUB:
         return float(index)
     shift = (index >> SUB_BITS) - 1

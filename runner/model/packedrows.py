@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 from runner.model.histogram import Counts
 from runner.model.packed import PackedCounts, check, pack
@@ -31,24 +31,30 @@ class Pile:
         self.numbers = array("h")  # two bytes each, as nearly always
         self.starts = array("q", (0,))
 
-    def add(self, numbers: Sequence[int]) -> None:
+    def add(self, histograms: Iterable[Sequence[int]]) -> None:
         """Put packed counts on top.
 
         Raises:
             TypeError, ValueError: When they are none.
         """
-        check(numbers)
-        end = self.starts[-1]
+        column, starts = self.numbers, self.starts
+        for numbers in histograms:
+            if numbers and min(numbers) <= 0:  # Only then is there anything that could be wrong.
+                check(numbers)
+            try:
+                column.extend(numbers)
+            except OverflowError:
+                column = self._widened(numbers)
+            starts.append(len(column))
+
+    def _widened(self, numbers: Sequence[int]) -> array[int]:
+        del self.numbers[self.starts[-1] :]
+        self.numbers = array("q", self.numbers)
         try:
             self.numbers.extend(numbers)
-        except OverflowError:
-            del self.numbers[end:]
-            self.numbers = array("q", self.numbers)
-            try:
-                self.numbers.extend(numbers)
-            except OverflowError as error:
-                raise ValueError("a number of packed counts is too large") from error
-        self.starts.append(len(self.numbers))
+        except OverflowError as error:
+            raise ValueError("a number of packed counts is too large") from error
+        return self.numbers
 
     def at(self, index: int) -> PackedCounts:
         return PackedCounts(self.numbers[self.starts[index] : self.starts[index + 1]])
@@ -82,42 +88,48 @@ class PackedRows(Sequence[LoadRow]):
         self.late, self.apart = bytearray(), array("q")
         self.latency, self.service = Pile(), Pile()
         for row in rows:
-            service = None if row.service_us is None else pack(row.service_us)
-            latency = pack(row.latency_us)
-            self.add(row.second, row.endpoint, row.outcome, latency, service, late=row.late)
+            apart = [] if row.service_us is None else [pack(row.service_us)]
+            one = [row.endpoint, row.outcome, pack(row.latency_us), *apart]
+            self.add(row.second, [one], late=row.late)
 
-    def add(
-        self,
-        second: int,
-        endpoint: str,
-        outcome: str,
-        latency: Sequence[int],
-        service: Sequence[int] | None = None,
-        *,
-        late: bool = False,
-    ) -> None:
-        """Add a row, whose histograms are packed counts.
+    def add(self, second: int, rows: Sequence[Sequence[Any]], *, late: bool = False) -> None:
+        """Add rows of one second.
+
+        Args:
+            second: Theirs.
+            rows: As a line of the record has them: endpoint, outcome, packed counts, and those from
+                the send where they are others.
+            late: Whether they came too late for a search.
 
         Raises:
-            OverflowError, TypeError, ValueError: When it is none; then all rows are void.
+            AttributeError, TypeError, ValueError: When they are none; then nothing here holds.
         """
-        self.latency.add(latency)
-        if service is None:
-            self.apart.append(-1)
-        else:
-            self.apart.append(len(self.service.starts) - 1)
-            self.service.add(service)
-        self.seconds.append(second)
-        self.endpoints.append(self._code(endpoint))
-        self.outcomes.append(self._code(outcome))
-        self.late.append(late)
+        code, histograms, service = self._codes.get, [], []
+        number, spoken = len(self.service.starts) - 1, self._spoken
+        for endpoint, outcome, latency, *apart in rows:
+            histograms.append(packed_numbers(latency))
+            if apart:
+                service.append(packed_numbers(apart[0]))
+                self.apart.append(number + len(service) - 1)
+            else:
+                self.apart.append(-1)
+            at = code(endpoint)
+            self.endpoints.append(spoken(endpoint) if at is None else at)
+            at = code(outcome)
+            self.outcomes.append(spoken(outcome) if at is None else at)
+        self.latency.add(histograms)
+        self.service.add(service)
+        self.seconds.extend([second] * len(histograms))
+        self.late.extend([late] * len(histograms))
 
-    def _code(self, name: str) -> int:
-        code = self._codes.get(name)
-        if code is None:
-            code = self._codes[name] = len(self.names)
+    def _spoken(self, text: str) -> int:
+        """The code of a name that was not met before."""
+        name = writable(text)
+        if name not in self._codes:
+            self._codes[name] = len(self.names)
             self.names.append(name)
-        return code
+        self._codes[text] = self._codes[name]
+        return self._codes[text]
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -153,6 +165,18 @@ class PackedRows(Sequence[LoadRow]):
 
     def __repr__(self) -> str:
         return f"PackedRows({list(self)!r})"
+
+
+def packed_numbers(counts: Any) -> list[int]:
+    """Packed counts as they are, also where an older record has pairs."""
+    if type(counts) is not list:
+        raise TypeError(f"{counts!r} are no counts")
+    return pack(dict(counts)) if counts and type(counts[0]) is list else counts
+
+
+def writable(text: str) -> str:
+    """``text`` without lone surrogates, which JSON can carry and no file can be written with."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def rows_within(rows: Sequence[LoadRow], seconds: range) -> Iterator[LoadRow]:
