@@ -31,6 +31,9 @@ from runner.model.units import format_duration
 
 NO_BUDGET = "the experiment has no 'budget' that says what may fail"
 
+NO_SERVICE = "*"
+"""In place of a service, where each was asked for and none was seen."""
+
 _DIGITS = 12
 """A float's noise in 1 - 0.999 must not decide whether a bound of 14.4 was met."""
 
@@ -88,10 +91,12 @@ def allowed_ratio(budget: ErrorBudget) -> float:
 
 
 def burn_rate_in(objective: Objective, phase: Phase, evidence: Evidence) -> Seen:
-    """The burn rate of one phase or window, of whatever ``objective`` is about."""
+    """The burn rate of one phase or window, of the one subject that ``objective`` is about."""
     budget = evidence.rules.budget
     if budget is None:
         return Seen(None, missing=NO_BUDGET)
+    if objective.each_service:
+        return Seen(None, missing="services are judged one by one")
     seen = _counted(objective, phase, objective.service or ALL_SERVICES, evidence)
     if seen.missing:
         return Seen(None, seen.requests, seen.missing)
@@ -104,7 +109,7 @@ def budget_parts(objective: Objective, evidence: Evidence) -> list[Judged]:
     """The share of a period's budget that the run would burn: one part, or one for each service."""
     return [
         _part(objective, service, _burned(objective, service, evidence), evidence)
-        for service in _services(objective, evidence)
+        for service in _services(objective, evidence) or (NO_SERVICE,)
     ]
 
 
@@ -120,7 +125,7 @@ def _part(objective: Objective, service: str, burned: Burned, evidence: Evidence
     if share is not None and not reason:
         verdict = against(objective.bound, objective.warn_bound, share)
     part = Part(
-        label="whole run",
+        label=f"whole run, {service}" if objective.each_service else "whole run",
         start_s=_start_s(plan),
         end_s=plan.duration_s,
         verdict=verdict,
@@ -162,6 +167,8 @@ def _burned(objective: Objective, service: str, evidence: Evidence) -> Burned:
     budget, plan = evidence.rules.budget, evidence.recording.plan
     if budget is None:
         return Burned(0.0, 0.0, missing=NO_BUDGET)
+    if service == NO_SERVICE:
+        return Burned(0.0, 0.0, missing="no service was seen")
     counted = [(phase, _counted(objective, phase, service, evidence)) for phase in _judged(plan)]
     failed = sum(one.failures for _, one in counted)
     requests = sum(one.requests for _, one in counted)

@@ -22,6 +22,7 @@ from builders import (
 
 from runner.analysis.budget import budget_figures, budget_parts, burn_rate, burn_rate_in
 from runner.analysis.evidence import Evidence, Judged, evidence_of
+from runner.analysis.objectives import judge
 from runner.analysis.windows import LoadTable
 from runner.model.evaluation import Verdict
 from runner.model.objective import Objective
@@ -131,10 +132,27 @@ def test_a_service_as_the_mesh_saw_it() -> None:
 
 
 def test_each_service_is_a_part() -> None:
-    parts = budget_parts(
-        Objective.model_validate({"objective": "budget < 1%", "service": "*"}), evidence()
-    )
-    assert [one.service for one in parts] == ["order-api", SERVICE]
+    asked = Objective.model_validate({"objective": "budget < 1%", "service": "*"})
+    parts = budget_parts(asked, evidence())
+    assert [(one.service, one.part.label) for one in parts] == [
+        ("order-api", "whole run, order-api"),
+        (SERVICE, f"whole run, {SERVICE}"),
+    ]
+
+
+def test_no_service_at_all_is_no_pass() -> None:
+    one = judged("budget < 1%", evidence(signals=None), service="*")
+    assert (one.part.verdict, one.part.reason) == (Verdict.INCONCLUSIVE, "no service was seen")
+
+
+@pytest.mark.parametrize("keys", [{"service": "*"}, {"other_than": ["order-api"]}])
+def test_the_burn_rate_of_each_service_is_its_own(keys: dict[str, Any]) -> None:
+    """Half of the requests to one of them failed in the fault: 500 times what is allowed."""
+    plan = plan_of(faults=[ABORT])
+    signals = with_signal(signals_of(plan), "errors", SERVICE, [FAULT], value=0.5)
+    seen = evidence(signals=signals)
+    finding = judge(Objective.model_validate({"objective": "burn-rate < 14.4", **keys}), seen)
+    assert (finding.verdict, finding.observed, finding.service) == (Verdict.FAIL, 500.0, SERVICE)
 
 
 @pytest.mark.parametrize(
