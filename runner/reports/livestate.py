@@ -285,7 +285,9 @@ class LiveRun:
             elif over:
                 word = "NOT KNOWN TO BE HEALED"
             else:
-                word = "in place" if (offset_s or 0.0) < one.end_s else "healing"
+                at_s = offset_s or 0.0
+                word = "in place" if at_s < one.end_s else "healing"
+                word = "being prepared" if at_s < one.start_s else word
             span = f"{fmt.clock_offset(one.start_s)} – {fmt.clock_offset(one.end_s)}"
             where = getattr(one.fault, "service", "")
             told.append(
