@@ -46,6 +46,7 @@ REMOTE_START_BOUND_S = 780.0
 
 LOAD_STOP_GRACE_S = 10.0
 FIRST_ASK_BOUND_S = 5.0
+FIRST_RANGE_S = 60.0
 ASK_BOUND_S = 1.0
 """A guard's query, once load runs: the loop has faults to end meanwhile."""
 
@@ -141,6 +142,7 @@ def _carry_out(run: Conduct) -> None:
         journal.write("target", "preflight", "note", remark)
     _stop_if_asked(run)
     _try_queries(run, target)
+    _try_own_signals(run, target)
     journal.act("target", "snapshot", lambda: _snapshot(run, "before"))
     run.undo.callback(journal.undo, "target", "snapshot", lambda: _snapshot(run, "after"))
     run.undo.callback(_collect_if_started, run, target)
@@ -304,6 +306,29 @@ def _try_queries(run: Conduct, target: TargetInfo) -> None:
             raise TargetError(
                 f"guard {number} of this experiment would be blind: {reading.why}",
                 hint="" if reading.state == "refused" else "or give it 'on_missing: ignore'",
+            )
+
+
+def _try_own_signals(run: Conduct, target: TargetInfo) -> None:
+    """Ask the reader's own queries before any load is sent: what is wrong now is wrong at the end.
+
+    Raises:
+        TargetError: When one is no PromQL, or gives several series. No data is no mistake yet.
+    """
+    for name, signal in run.plan.experiment.signals.items():
+        _stop_if_asked(run)
+        run.show(f"asking the query of signal {name}")
+        query = signal.query(target.namespace, FIRST_RANGE_S)
+        reading = run.ports.signals.ask(query, target, FIRST_ASK_BOUND_S)
+        said = reading.why or ", ".join(f"{value:g}" for _, value in reading.values[:3])
+        run.journal.write("signals", "ask", "note", f"signal {name}: {reading.state}: {said}")
+        number = len(reading.values)
+        if reading.state == "refused" or number > 1:
+            several = f"it gives {number} series, and one is wanted"
+            raise TargetError(
+                f"the signal {name} of this experiment would tell nothing: "
+                f"{reading.why or several}",
+                hint="" if reading.why else "put them together, as with sum() or max()",
             )
 
 

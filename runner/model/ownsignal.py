@@ -16,6 +16,7 @@ from runner.model.promql import unclosed
 from runner.model.shape import Model
 
 RANGE = "$range"
+NAMESPACE = "$namespace"
 
 Take = Literal["mean", "min", "max", "last"]
 
@@ -53,3 +54,13 @@ class OwnSignal(Model):
     def over_range(self) -> bool:
         """Whether it is asked once for each phase, over exactly its length."""
         return RANGE in self.promql
+
+    def query(self, namespace: str, range_s: float) -> str:
+        """The query with its two names filled in; every other ``$`` is PromQL's own.
+
+        Args:
+            namespace: Of the target: a name of Kubernetes, which needs no quoting.
+            range_s: Seconds; milliseconds are the finest that PromQL knows.
+        """
+        duration = f"{max(1, round(range_s * 1000))}ms"
+        return self.promql.replace(NAMESPACE, namespace).replace(RANGE, duration)

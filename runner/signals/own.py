@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 
 from runner.errors import SignalError
-from runner.model.ownsignal import RANGE, OwnSignal, Take
+from runner.model.ownsignal import OwnSignal, Take
 from runner.model.recording import PhaseSignal, SignalSeries
 from runner.signals.charts import series_of
 from runner.signals.client import Answer, Sampled
 from runner.signals.figures import Figure, PhaseWindow, attempt, failed, nothing
-from runner.signals.queries import escaped, seconds
 from runner.signals.scope import MOST_CHART_POINTS, Scope
 
-NAMESPACE = "$namespace"
 MISSING_RATIO = 0.1
 MISSING_INSTANTS = 3
 _SHOWN = 3
@@ -40,11 +38,6 @@ def sli_of(name: str) -> str:
     return f"signal.{name}"
 
 
-def filled_in(signal: OwnSignal, namespace: str, range_s: float) -> str:
-    """The query of ``signal`` with its two names replaced; every other ``$`` is PromQL's own."""
-    return signal.promql.replace(NAMESPACE, escaped(namespace)).replace(RANGE, seconds(range_s))
-
-
 def own_series(scope: Scope) -> Iterator[SignalSeries]:
     """Every own signal over the whole run, for charts.
 
@@ -52,7 +45,7 @@ def own_series(scope: Scope) -> Iterator[SignalSeries]:
         UnreachableError: When Prometheus does not answer at all.
     """
     for name, signal in scope.plan.experiment.signals.items():
-        query = filled_in(signal, scope.namespace, scope.chart_window_s)
+        query = signal.query(scope.namespace, scope.chart_window_s)
         start_s, end_s, step_s = scope.zero_s, scope.zero_s + scope.end_s, scope.chart_step_s
         asked = functools.partial(scope.client.query_range, f"chart-signal-{name}", query)
         answer = _single(attempt(functools.partial(asked, start_s, end_s, step_s)))
@@ -71,7 +64,7 @@ def own_figures(scope: Scope, window: PhaseWindow) -> Iterator[PhaseSignal]:
 
 
 def _over_range(scope: Scope, window: PhaseWindow, name: str, signal: OwnSignal) -> Figure:
-    query = filled_in(signal, scope.namespace, window.seconds)
+    query = signal.query(scope.namespace, window.seconds)
     label = f"phase{window.phase.index}-signal-{name}"
     answer = _single(attempt(lambda: scope.client.query(label, query, window.end_s)))
     if isinstance(answer, SignalError):
@@ -85,7 +78,7 @@ def _over_range(scope: Scope, window: PhaseWindow, name: str, signal: OwnSignal)
 
 
 def _through(scope: Scope, window: PhaseWindow, name: str, signal: OwnSignal) -> Figure:
-    query = filled_in(signal, scope.namespace, window.seconds)
+    query = signal.query(scope.namespace, window.seconds)
     label = f"phase{window.phase.index}-signal-{name}"
     step_s = max(1, round(scope.interval_s), math.ceil(window.seconds / (MOST_CHART_POINTS - 1)))
     times = (window.start_s, window.end_s, step_s)
