@@ -23,7 +23,7 @@ from runner.model.notice import OCCASIONS, Notify, Occasion, is_due
 from runner.notify import INSTALL, Letter, deliver, is_installed, parse_addresses
 from runner.reports.github import Remark
 from runner.source import Source
-from runner.store import RunDir
+from runner.store import RunDir, write_atomically
 
 _log = logging.getLogger(__name__)
 
@@ -89,12 +89,33 @@ def tell(audience: Audience, run: RunDir, code: int, end: RunEnd, source: Source
         evaluation = run.read_evaluation() if run.evaluation_path.exists() else None
     except RecordingError:
         evaluation = None
-    for told in (_tell_github, _tell_people):
+    for told in (_tell_files, _tell_github, _tell_people):
         try:
             told(audience, run, ExitCode(code), end, source, evaluation)
         except Exception as error:  # noqa: BLE001 - a run does not fail because of its messengers
             _log.debug("not told", exc_info=error)
             _warn(f"not everybody could be told of the end: {type(error).__name__}")
+
+
+def _tell_files(
+    audience: Audience,
+    run: RunDir,
+    code: ExitCode,
+    end: RunEnd,
+    source: Source,
+    evaluation: Evaluation | None,
+) -> None:
+    """Leave JUnit of a run that has no report: CI systems take a missing file for no tests."""
+    path = run.report_dir / "junit.xml"
+    if evaluation is not None or path.exists():
+        return
+    from runner.reports.junit import render_unjudged
+
+    manifest = run.read_manifest()
+    reason = "There is no verdict." if end.error is None else end.error.message
+    started_iso = manifest.created_at.removesuffix("+00:00")
+    text = render_unjudged(source.experiment.name, run.run_id, started_iso, reason)
+    write_atomically(path, text)
 
 
 def _tell_github(

@@ -9,11 +9,12 @@ and the attributes that Ant's does, because every other reader takes at least on
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
 from runner.reports.rows import FindingRow
+from runner.reports.text import shown
 
 _RUN_FINISHED = "run-finished"
 """The check whose case has the run's length: CI systems add up the times of cases."""
@@ -23,39 +24,65 @@ def render_junit(document: Document) -> str:
     """One case for each finding with a verdict, in two suites: objectives, then validity."""
     groups = {"objectives": document.objectives, "validity": document.validity}
     root = ET.Element("testsuites", {"name": "seatrial"})
-    for number, (group, rows) in enumerate(groups.items()):
-        suite = ET.SubElement(
-            root,
-            "testsuite",
-            {
-                "name": f"{document.experiment}: {group}",
-                "package": f"seatrial.{document.experiment}",
-                "id": str(number),
-                "hostname": "localhost",
-                "timestamp": document.started_iso,
-            },
-        )
-        properties = ET.SubElement(suite, "properties")
-        for name, value in _properties(document).items():
-            ET.SubElement(properties, "property", {"name": name, "value": _line(value)})
+    for group, rows in groups.items():
+        suite = _suite(root, document.experiment, group, document.started_iso)
+        _add_properties(suite, _properties(document))
         classname = f"seatrial.{document.experiment}.{group}"
         for name, row in zip(_names(rows), rows, strict=True):
             case = {"classname": classname, "name": name, "time": _time(row, document)}
             _fill(ET.SubElement(suite, "testcase", case), row)
-        _count(suite, rows, document)
-    _count(root, [row for rows in groups.values() for row in rows], document)
-    del root.attrib["skipped"]  # Jenkins' schema has it on suites alone.
+    return _finished(root)
+
+
+def render_unjudged(experiment: str, run_id: str, started_iso: str, reason: str) -> str:
+    """Of a run without a judgement: one error, so that no CI system takes silence for success.
+
+    Args:
+        experiment: Its name.
+        run_id: Its id.
+        started_iso: ISO 8601 in UTC, without a zone.
+        reason: Why there is nothing to judge.
+    """
+    root = ET.Element("testsuites", {"name": "seatrial"})
+    suite = _suite(root, experiment, "validity", started_iso)
+    _add_properties(suite, {"run": run_id, "verdict": "inconclusive", "valid": "false"})
+    classname = f"seatrial.{experiment}.validity"
+    case = {"classname": classname, "name": "The run went to its end", "time": "0.000"}
+    message = {"type": "inconclusive", "message": _line(shown(reason))}
+    error = ET.SubElement(ET.SubElement(suite, "testcase", case), "error", message)
+    error.text = shown(reason)
+    return _finished(root)
+
+
+def _suite(root: ET.Element, experiment: str, group: str, started_iso: str) -> ET.Element:
+    known = {
+        "name": f"{experiment}: {group}",
+        "package": f"seatrial.{experiment}",
+        "id": str(len(root)),
+        "hostname": "localhost",
+        "timestamp": started_iso,
+    }
+    return ET.SubElement(root, "testsuite", known)
+
+
+def _add_properties(suite: ET.Element, known: Mapping[str, str]) -> None:
+    properties = ET.SubElement(suite, "properties")
+    for name, value in known.items():
+        ET.SubElement(properties, "property", {"name": name, "value": _line(value)})
+
+
+def _finished(root: ET.Element) -> str:
+    """The file, with everything counted."""
+    for element in (*root, root):
+        cases = list(element.iter("testcase"))
+        element.set("tests", str(len(cases)))
+        element.set("failures", str(len(list(element.iter("failure")))))
+        element.set("errors", str(len(list(element.iter("error")))))
+        if element is not root:  # Jenkins' schema has it on suites alone.
+            element.set("skipped", "0")
+        element.set("time", f"{sum(float(case.attrib['time']) for case in cases):.3f}")
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _count(element: ET.Element, rows: Sequence[FindingRow], document: Document) -> None:
-    verdicts = [row.verdict for row in rows]
-    element.set("tests", str(len(rows)))
-    element.set("failures", str(verdicts.count(Verdict.FAIL)))
-    element.set("errors", str(verdicts.count(Verdict.INCONCLUSIVE)))
-    element.set("skipped", "0")
-    element.set("time", f"{sum(float(_time(row, document)) for row in rows):.3f}")
 
 
 def _properties(document: Document) -> dict[str, str]:

@@ -13,7 +13,7 @@ from runner.catalog import evaluate_run
 from runner.cli.github import commands_off
 from runner.cli.live import View
 from runner.cli.outcome import RunEnd, of_verdict
-from runner.cli.run import _conduct
+from runner.cli.run import _conduct, _manifest
 from runner.cli.telling import Audience, tell
 from runner.errors import TargetError
 from runner.progress import StopRequest
@@ -137,7 +137,9 @@ def test_a_run_without_a_verdict_is_an_error_with_its_reason(
     source = load_experiment(Path("experiments/good.yaml"))
     found = Store(Path("results")).create_run("good", EPOCH_S)
     end = RunEnd(error=TargetError("the target | is busy"), left=["01-http-abort"])
+    found.write_manifest(_manifest(source, plan_of(source), found, ()))
     tell(Audience(ci="auto"), found, 5, end, source)
+    assert 'message="the target | is busy"' in (found.report_dir / "junit.xml").read_text()
     heal = f"seatrial heal {found.run_id}"
     assert commands(capsys.readouterr().err) == [
         f"::error title=Something may be left broken::01-http-abort; to finish the work: {heal}",

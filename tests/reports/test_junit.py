@@ -14,7 +14,7 @@ from voyages import HOSTILE, Voyage, write_run
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document, build_document
-from runner.reports.junit import render_junit
+from runner.reports.junit import render_junit, render_unjudged
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -162,6 +162,17 @@ def test_a_run_that_did_not_end_as_planned_is_an_error(
     assert case.get("time") == f"{recorded_s}.000"
     assert root.get("time") == f"{recorded_s}.000"
     assert sum(float(c.attrib["time"]) for c in root.iter("testcase")) == recorded_s
+
+
+def test_a_run_without_a_judgement_is_one_error() -> None:
+    """Goal: silence is no success. Method: a target that refused, with a reason that means harm."""
+    text = render_unjudged("shop", "r", "2026-01-01T00:00:00", f"It is busy.\n]]>{HOSTILE}")
+    root = ET.fromstring(text.encode())  # noqa: S314 - our own file
+    assert_valid(root)
+    assert (root.get("tests"), root.get("errors"), root.get("failures")) == ("1", "1", "0")
+    error = next(root.iter("error"))
+    assert error.attrib["message"].startswith("It is busy. ]]><script>")
+    assert str(error.text).startswith("It is busy.\n]]><script>")
 
 
 def test_who_asked_and_what_for_stands_in_the_properties(tmp_path: Path) -> None:
