@@ -68,9 +68,7 @@ def draw_heat(heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan]) -> Figure:
     figure, axes = _axes(WIDE)
     frame_times(axes, grid.duration_s, 10)
     _frame_logarithms(axes, heat.edges_s[0], heat.edges_s[-1])
-    for fault in faults:
-        if fault.begun:
-            shade(axes, fault)
+    shade(axes, faults)
     for level in range(1, len(heat.shades) + 1):
         fields = [one for one in heat.fields if one.level == level]
         if fields:

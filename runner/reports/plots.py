@@ -110,9 +110,7 @@ def draw(
     top = _top(chart)
     frame_times(axes, duration_s)
     frame_values(axes, chart.unit, top)
-    for fault in faults:
-        if fault.begun:
-            shade(axes, fault)
+    shade(axes, faults)
     if chart.stacked:
         _draw_stack(axes, chart.lines, at_s)
     else:
@@ -190,31 +188,69 @@ def frame_values(axes: Axes, unit: str, top: float) -> None:
         spine.set_color(COLOURS["grid"])
 
 
-def shade(axes: Axes, fault: FaultSpan) -> None:
-    """The window of a fault, with its number above."""
-    colour, moves = COLOURS["fault"], "over-time"
-    axes.axvspan(
-        *(fault.start_s, fault.end_s),
-        color=colour,
+def shade(axes: Axes, faults: Sequence[FaultSpan]) -> None:
+    """The windows of the faults that were there, each with its number above.
+
+    All windows are one path, and all edges and marks another: a day may have hundreds.
+    """
+    begun = [fault for fault in faults if fault.begun]
+    if not begun:
+        return
+    _paths(axes, [(one.start_s, one.end_s) for one in begun])
+    _uprights(axes, [one.start_s for one in begun], 0.0, width=0.9, alpha=0.8)
+    _uprights(axes, [at_s for one in begun for at_s in one.kills_s], 0.94, width=1.4, alpha=1.0)
+    for fault in begun:
+        axes.annotate(
+            str(fault.number),
+            (fault.start_s, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            va="bottom",
+            color=COLOURS["fault"],
+            fontweight="bold",
+            gid="fault-mark",
+        )
+
+
+def _paths(axes: Axes, windows: Sequence[tuple[float, float]]) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    box = ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
+    corners = [(start + x * (end - start), y) for start, end in windows for x, y in box]
+    codes = [Path.MOVETO, *(Path.LINETO,) * 3, Path.CLOSEPOLY] * len(windows)
+    shape = PathPatch(
+        Path(corners, codes),
+        transform=axes.get_xaxis_transform(),
+        color=COLOURS["fault"],
         alpha=0.18,
         linewidth=0,
         zorder=0.5,
-        gid=moves,
+        gid="over-time",
     )
-    axes.axvline(fault.start_s, color=colour, linewidth=0.9, alpha=0.8, zorder=0.6, gid=moves)
-    for at_s in fault.kills_s:
-        axes.axvline(at_s, ymin=0.94, color=colour, linewidth=1.4, zorder=0.6, gid=moves)
-    axes.annotate(
-        str(fault.number),
-        (fault.start_s, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        va="bottom",
-        color=COLOURS["fault"],
-        fontweight="bold",
-        gid="fault-mark",
-    )
+    shape.set_clip_path(axes.patch)
+    axes.add_artist(shape)
+
+
+def _uprights(axes: Axes, at_s: Sequence[float], low: float, *, width: float, alpha: float) -> None:
+    """Upright lines from ``low`` to the top, as shares of the height."""
+    from matplotlib.lines import Line2D
+
+    if at_s:
+        gap = float("nan")
+        line = Line2D(
+            [x for one in at_s for x in (one, one, gap)],
+            [y for _ in at_s for y in (low, 1.0, gap)],
+            transform=axes.get_xaxis_transform(),
+            color=COLOURS["fault"],
+            linewidth=width,
+            alpha=alpha,
+            zorder=0.6,
+            gid="over-time",
+        )
+        line.set_clip_path(axes.patch)
+        axes.add_artist(line)
 
 
 def _draw_line(axes: Axes, line: Line, at_s: Sequence[float], index: int) -> None:

@@ -68,9 +68,9 @@ def test_charts_have_a_shade_for_each_fault_and_a_mark_for_each_kill(
     chart = document.charts[0].charts[0]
     with settings():
         drawn = render(chart, document)
-    fills = re.findall(r"fill: var\(--fault\); (?:fill-)?opacity: 0\.18", drawn)
-    strokes = re.findall(r"stroke: var\(--fault\)[^\"]*stroke-width: 1\.4", drawn)
-    assert (len(fills), len(strokes)) == (9, 3)
+    (fill,) = re.findall(r'd="([^"]*)"[^>]*fill: var\(--fault\); (?:fill-)?opacity: 0\.18', drawn)
+    (stroke,) = re.findall(r'd="([^"]*)"[^>]*stroke: var\(--fault\)[^"]*stroke-width: 1\.4', drawn)
+    assert (fill.count("M"), stroke.count("M")) == (9, 3)
 
 
 def test_more_kills_than_can_be_told_apart_are_a_shade(tmp_path: Path) -> None:
