@@ -1,7 +1,8 @@
 """The grid of time that all charts of a run share, and lines on it. Pure; no drawing.
 
 It has at most :data:`MOST_POINTS` steps, so that charts can be read one below the other and the
-page does not grow with the length of the run.
+page does not grow with the length of the run; it has more than a small chart has pixels, so that
+there is something to be seen where a reader zooms in.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from runner.model.plan import Plan
 from runner.model.recording import Signals
 from runner.model.shape import Items, Model
 
-MOST_POINTS = 240
+MOST_POINTS = 720
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _EDGE_TOLERANCE_S = 1e-6
 
