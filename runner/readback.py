@@ -6,6 +6,7 @@ refused. Pure but for reading; ``store`` knows where things are.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -25,6 +26,9 @@ from runner.model.recording import (
     SearchStep,
     WorkerEvent,
 )
+
+SECONDS = "seconds.jsonl"
+"""The file of the record, in the folder of the load."""
 
 _TOOLS_OWN = re.compile(r"^(chaoslib\.exceptions\.ActivityFailed: )+")
 """What Chaos Toolkit puts before every reason."""
@@ -93,9 +97,40 @@ class _Reading:
                 pass  # "start", which only a live reader needs
 
 
+class LoadReader:
+    """Reads the record in a folder; a closed one once, as long as the file is the same.
+
+    A long one takes seconds to read, and evaluation and report both want it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: tuple[tuple[int, int], LoadRecord] | None = None
+
+    def read(self) -> LoadRecord:
+        """What the load generator wrote.
+
+        Raises:
+            RecordingError: When it is damaged, or is none.
+        """
+        state = self._state()
+        if self._known is not None and self._known[0] == state:
+            return self._known[1]
+        record = read_load_record(self._folder)
+        self._known = (state, record) if state is not None and record.finished else None
+        return record
+
+    def _state(self) -> tuple[int, int] | None:
+        """Size and time of the file; None when there is none."""
+        with contextlib.suppress(OSError):
+            found = (self._folder / SECONDS).stat()
+            return found.st_size, found.st_mtime_ns
+        return None
+
+
 def read_load_record(folder: Path) -> LoadRecord:
     """Read ``seconds.jsonl`` in ``folder``; what a killed generator left is read up to its tear."""
-    path = folder / "seconds.jsonl"
+    path = folder / SECONDS
     reading = _Reading()
     for record in json_lines(path):
         try:

@@ -28,7 +28,7 @@ from runner.model.recording import Event, LoadRecord, Manifest, Recording, Signa
 from runner.model.shape import Model
 from runner.model.summary import RunFiles, RunSummary, newest_first, summary_of
 from runner.model.surroundings import KINDS, Surroundings, surroundings_of
-from runner.readback import json_file, json_lines, read_journal, read_load_record
+from runner.readback import LoadReader, json_file, json_lines, read_journal
 
 M = TypeVar("M", bound=Model)
 
@@ -79,6 +79,7 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._load = LoadReader(self.load_dir)
 
     @property
     def run_id(self) -> str:
@@ -213,7 +214,7 @@ class RunDir:
         )
 
     def read_load(self) -> LoadRecord:
-        return read_load_record(self.load_dir)
+        return self._load.read()
 
     def read_faults(self, plan: Plan) -> tuple[FaultRecord, ...]:
         return tuple(self._read_fault(fault.id) for fault in plan.faults)
