@@ -221,7 +221,9 @@ def views_agree(
     A mesh that saw much less than was sent was not on the way of the load: the run proves nothing.
     On a sandbox, where nobody else is, the same goes for much more. Smaller gaps are a warning
     where something rests on the mesh's figures. What cannot be compared is no pass: a warning where
-    something rests on it, and else nothing. The warmup is not judged, nor a phase that was cut.
+    something rests on it, and else nothing. It is no more than that, because gateways have other
+    names elsewhere; that a fault met this load is proven by itself. The warmup is not judged, nor a
+    phase that was cut.
     """
     check = Check("views-agree", "The load and the mesh saw the same")
     judged = [view for view in views if view.phase.name != "warmup" and view.complete]
