@@ -1,6 +1,6 @@
 """Telling people that a run has ended, through Apprise: the only door to it.
 
-Delivery happens in a child (``python -m runner.notify``), which is killed when the time is over:
+Delivery happens in a child (``python -P -m runner.notify``), which is killed when the time is over:
 no service, resolver or socket can hold a run up. The addresses are secrets. They go to the child
 through its standard input, and nothing that is returned, logged or raised holds more of one than
 its scheme.
@@ -79,7 +79,7 @@ def deliver(letter: Letter, addresses: Sequence[str], timeout_s: float) -> tuple
         return tuple(Delivery(scheme_of(address), problem) for address in addresses)
     order = {"letter": asdict(letter), "addresses": list(addresses)}
     child = subprocess.Popen(
-        [sys.executable, "-m", "runner.notify"],
+        [sys.executable, "-P", "-m", "runner.notify"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # Apprise's own words may hold an address.

@@ -118,13 +118,14 @@ def tell_github(
     """
     if not is_github(ci):
         return
-    found = list(remarks)
+    first = tuple(remarks)
+    found = list(first)
     path = "" if source is None else in_repository(source.path)
     if evaluation is not None:
         found += remarks_of(evaluation, path, () if source is None else places_of(source))
     annotate(ci, found)
     written = run.report_dir / "summary.md" if with_report else None
-    _append("GITHUB_STEP_SUMMARY", _summary(run, written, found, evaluation))
+    _append("GITHUB_STEP_SUMMARY", _summary(run, written, first, found, evaluation))
     values = {"run": run.run_id, "folder": str(run.path.resolve()), **(outputs or {})}
     if evaluation is not None:
         values |= {"verdict": evaluation.verdict.value, "valid": str(evaluation.valid).lower()}
@@ -134,13 +135,18 @@ def tell_github(
 
 
 def _summary(
-    run: RunDir, written: Path | None, remarks: Iterable[Remark], evaluation: Evaluation | None
+    run: RunDir,
+    written: Path | None,
+    first: Iterable[Remark],
+    remarks: Iterable[Remark],
+    evaluation: Evaluation | None,
 ) -> str:
-    """The run's Markdown; where there is none of this judgement, what is said instead of it."""
+    """What is to be said first, then the run's Markdown; where there is none, all remarks."""
     from runner.reports.markdown import md
 
     if written is not None and written.exists():
-        return written.read_text(encoding="utf-8")
+        warned = [f"> **{md(remark.title)}**: {md(remark.text)}\n\n" for remark in first]
+        return "".join(warned) + written.read_text(encoding="utf-8")
     sentence = "There is no report." if evaluation is None else evaluation.sentence
     said = [f"- {md(remark.title)}: {md(remark.text)}" for remark in remarks]
     return "\n".join([f"## Run {md(run.run_id)}", "", md(sentence), "", *said]) + "\n"

@@ -103,6 +103,13 @@ def test_a_failed_run_is_red_where_its_objective_stands(
     assert out.startswith("<!-- seatrial: good -->\n\n## ✗ Fail: good\n")
     assert (job / "summary").read_text() == "before\n" + out
     assert outputs(job) == {**known, "report": str(found.report_dir.resolve() / "index.html")}
+    (job / "summary").unlink()
+    source = load_experiment(Path("experiments/good.yaml"))
+    tell(Audience(ci="auto"), found, 5, RunEnd(left=["01-http-abort"]), source)
+    assert (job / "summary").read_text() == (
+        "> **Something may be left broken**: 01-http-abort; to finish the work: "
+        f"seatrial heal {found.run_id} --sandbox-name fake\n\n{out}"
+    )
 
 
 def test_a_file_that_has_changed_since_has_no_lines(
