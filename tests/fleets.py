@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voyages import Voyage, plan_of
-
-from runner.model.evaluation import Evaluation, Finding, Verdict
+from runner.model.evaluation import Evaluation, Finding, LoadFigures, Verdict
+from runner.model.experiment import Experiment
+from runner.model.plan import Plan, make_plan
 from runner.model.recording import Manifest, TargetInfo
 from runner.store import RunDir, Store, write_atomically
 
@@ -43,6 +43,8 @@ class Ship:
     judged: bool = True
     report: bool = False
     title: str = "latency.p95 < 300ms"
+    fault: str = "pod-kill"
+    errors: float = 0.001
     why: str = "all 2 objectives were met and the run was valid."
     folder: str | None = None
 
@@ -59,14 +61,36 @@ def launch(store: Store, ship: Ship) -> RunDir:
     """Write the folder of ``ship``."""
     run = RunDir(store.root / (ship.folder or ship.experiment) / ship.run_id)
     run.load_dir.mkdir(parents=True)
-    voyage = Voyage(length_s=ship.length_s, users=ship.users, time_scale=ship.time_scale)
-    run.write_plan(plan_of(voyage), "name: x\n")
+    run.write_plan(plan_of_ship(ship), "name: x\n")
     run.write_manifest(manifest_of(ship))
     if ship.judged:
         run.write_evaluation(evaluation_of(ship))
     if ship.report:
         write_atomically(run.page_path, "<!doctype html><title>A report</title>")
     return run
+
+
+def plan_of_ship(ship: Ship) -> Plan:
+    """A ramp, a plateau and one fault; a rehearsal is shortened from full length."""
+    whole_s = ship.length_s / ship.time_scale
+    experiment: dict[str, Any] = {
+        "name": "shop-at-sea",
+        "description": "Orders keep working.",
+        "load": {
+            "locustfile": "shop.py",
+            "stages": [
+                {"duration": "10s", "users": ship.users, "spawn_rate": ship.users},
+                {"duration": f"{whole_s - 10}s", "users": ship.users},
+            ],
+        },
+        "faults": [
+            {"kind": ship.fault, "service": "order-api", "at": "30s", "duration": "30s"}
+            | ({"status": 503} if ship.fault == "http-abort" else {})
+        ],
+        "objectives": ["latency.p95 < 300ms", "errors < 1%"],
+        "seed": 1,
+    }
+    return make_plan(Experiment.model_validate(experiment), time_scale=ship.time_scale)
 
 
 def manifest_of(ship: Ship) -> Manifest:
@@ -101,11 +125,17 @@ def evaluation_of(ship: Ship) -> Evaluation:
         observed=ship.p95_s,
         bound=0.3,
         unit="s",
+        samples=5000.0,
     )
     second = first.model_copy(
-        update={"title": "errors < 1%", "verdict": Verdict.PASS, "observed": 0.001, "bound": 0.01}
+        update={
+            "title": "errors < 1%",
+            "verdict": Verdict.PASS,
+            "observed": ship.errors,
+            "bound": 0.01,
+            "unit": "ratio",
+        }
     )
-    second = second.model_copy(update={"unit": "ratio"})
     return Evaluation(
         run_id=ship.run_id,
         experiment=ship.experiment,
@@ -114,6 +144,23 @@ def evaluation_of(ship: Ship) -> Evaluation:
         sentence=f"{ship.verdict.value}: {ship.why}",
         time_scale=ship.time_scale,
         findings=(first, second),
+        phases=(figures_of(ship, ""),),
+        endpoints=(figures_of(ship, "GET /api/v1/products"),),
+    )
+
+
+def figures_of(ship: Ship, endpoint: str) -> LoadFigures:
+    return LoadFigures(
+        label="baseline",
+        phase="baseline",
+        endpoint=endpoint,
+        start_s=0.0,
+        end_s=30.0,
+        requests=3000,
+        rate_per_s=ship.users / 1.0,
+        failures=3,
+        error_ratio=ship.errors,
+        p95_s=ship.p95_s,
     )
 
 
@@ -122,7 +169,7 @@ def fleet() -> list[Ship]:
     plain = Ship(report=True)
     usual = [
         replace(plain, days_ago=day + 0.25, p95_s=0.18 + 0.01 * ((day * 7) % 11))
-        for day in range(25)
+        for day in range(9)
     ]
     missed = "latency.p95 < 300ms was missed in recovery 1: 412 ms, 112 ms above the bound."
     return [
