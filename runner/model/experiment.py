@@ -34,6 +34,7 @@ SEARCH_PAUSE_S = 3.0
 """Between two steps of a search at most, beside the time for what is still under way."""
 
 SignalName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]{0,60}$")]
+OwnSignals = dict[SignalName, OwnSignal]
 GroupName = Annotated[str, Field(pattern=r"^[^*]{1,100}$")]
 
 LoadModel = Literal["users", "rate", "search", "own"]
@@ -261,7 +262,7 @@ class Experiment(Model):
     budget: ErrorBudget | None = Field(
         default=None, description="The error budget that 'budget' and 'burn-rate' are shares of."
     )
-    signals: dict[SignalName, OwnSignal] = Field(
+    signals: OwnSignals = Field(
         default_factory=dict, description="Own signals by name, for 'signal.NAME' in objectives."
     )
     groups: dict[GroupName, Items[str]] = Field(

@@ -12,6 +12,7 @@ from runner.model.experiment import Experiment
 from runner.model.faultlint import futile
 from runner.model.objective import Objective, promises
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
+from runner.model.signallint import alert_mistake, signal_mistake
 
 SHORTEST_PHASE_S = 2.0
 """The load is recorded in whole seconds, and a second in which a fault starts is the fault's: a
@@ -35,6 +36,7 @@ WARMUP: Loc = ("warmup",)
 FAULTS: Loc = ("faults",)
 OBJECTIVES: Loc = ("objectives",)
 BUDGET: Loc = ("budget",)
+SIGNALS: Loc = ("signals",)
 """Parts that may be unknown, because the file is wrong there; see ``runner.model.salvage``."""
 
 
@@ -72,7 +74,17 @@ def mistakes_in(
     search = _search_mistakes(experiment, unknown)
     lint = _futile_faults(experiment)
     budget = () if BUDGET in unknown else _budget_mistakes(experiment)
-    return (*_name_mistakes(experiment), *stages, *search, *times, *lint, *phases, *budget)
+    signals = _signal_mistakes(experiment, unknown)
+    return (
+        *_name_mistakes(experiment),
+        *stages,
+        *search,
+        *times,
+        *lint,
+        *phases,
+        *budget,
+        *signals,
+    )
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -253,6 +265,19 @@ def _budget_mistakes(experiment: Experiment) -> list[Mistake]:
         for index, objective in enumerate(experiment.objectives)
         if objective.bound.sli in ("budget", "burn-rate") and experiment.budget is None
     ]
+
+
+def _signal_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
+    """Objectives on own signals and alerts that nothing can answer."""
+    has_faults = bool(experiment.faults) or FAULTS in unknown
+    mistakes = []
+    for index, objective in enumerate(experiment.objectives):
+        why = alert_mistake(objective, faults=has_faults)
+        if SIGNALS not in unknown:
+            why = why or signal_mistake(objective, experiment.signals)
+        if why:
+            mistakes.append(Mistake(("objectives", index), why))
+    return mistakes
 
 
 def _objective_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:

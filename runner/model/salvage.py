@@ -13,13 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from runner.model.experiment import Experiment, Load, Stage
+from runner.model.experiment import Experiment, Load, OwnSignals, Stage
 from runner.model.fault import NAME_PATTERN, Fault
 from runner.model.feasibility import (
     BUDGET,
     FAULTS,
     LENGTH,
     OBJECTIVES,
+    SIGNALS,
     WARMUP,
     Loc,
     Mistake,
@@ -98,6 +99,9 @@ def salvage(data: Any) -> Remains | None:
     known_budget = None if budget is None else _valid(ErrorBudget, budget)
     if budget is not None and known_budget is None:
         unknown.add(BUDGET)
+    signals = _valid(OwnSignals, data.get("signals", {}))
+    if signals is None:
+        unknown.add(SIGNALS)
     experiment = Experiment.model_validate(
         {
             "name": name or _STAND_IN_NAME,
@@ -107,6 +111,7 @@ def salvage(data: Any) -> Remains | None:
             "faults": tuple(faults.values()),
             "objectives": (*objectives.values(), _STAND_IN_OBJECTIVE),
             "budget": known_budget,
+            "signals": signals or {},
         }
     )
     return Remains(
