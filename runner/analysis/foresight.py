@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from runner.analysis.alertsight import alert_doubts
 from runner.analysis.guardsight import guard_doubts
 from runner.analysis.loadsteps import steady_from_s
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
@@ -37,6 +38,7 @@ def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
         *_beyond_breaking(plan),
         *_few_steps(plan),
         *guard_doubts(plan),
+        *alert_doubts(plan),
         *_twice(plan),
         *_long_delays(plan),
     )
