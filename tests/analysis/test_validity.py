@@ -56,6 +56,7 @@ def test_good_run_is_valid_in_every_respect() -> None:
         *["fault-injected", "fault-seen", "fault-gone"] * 2,
         "signals-complete",
         "clock-skew",
+        "views-agree",
     ]
     judged = {one.verdict for one in evaluation.findings if one.kind != "answer"}
     assert judged == {Verdict.PASS}
