@@ -75,6 +75,14 @@ def test_signals_that_are_wrong_themselves_are_not_told_to_be_missing() -> None:
 ALERT = {"expect_alert": {"name": "HighErrorRate", "firing_within": "150s"}}
 
 
+@pytest.mark.parametrize("within", ["120s", "2m", "60s", "90s", "1m30s", "0.5m"])
+def test_the_time_of_an_alert_is_written_as_one_likes(within: str) -> None:
+    """Goal: 120s is 2m. Method: several ways to write it, and the way through a plan's file."""
+    objective = {"expect_alert": {"name": "HighErrorRate", "firing_within": within}}
+    plan = make_plan(Experiment.model_validate(document(objective)))
+    assert type(plan).model_validate_json(plan.model_dump_json()) == plan
+
+
 def test_an_alert_needs_a_fault() -> None:
     ((_, message),) = mistakes(ALERT, faults=False)
     assert "needs a fault to fire after" in message
