@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 47, 15, 34, 20
 _MANY_LINES = 4
+_TIMES = 6
+"""Steps of the time axis of a small chart; one with more of them reaches to its own edge."""
 _BOUND_REACH = 4.0
 """A bound further above the data than this is named, not drawn: the data would lie flat."""
 
@@ -156,7 +158,7 @@ def _top(chart: Chart) -> float:
     return 1.15 * max(highest, *near, 0.0) or least
 
 
-def frame_times(axes: Axes, duration_s: float, most: int = 6) -> None:
+def frame_times(axes: Axes, duration_s: float, most: int = _TIMES) -> None:
     """The axis of times from the start of the load, with at most about ``most`` steps."""
     from matplotlib.ticker import FuncFormatter
 
@@ -165,7 +167,8 @@ def frame_times(axes: Axes, duration_s: float, most: int = 6) -> None:
     at_s = ticks_s(duration_s, most)
     axes.set_xticks(at_s)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: fmt.clock_offset(at_s)))
-    if at_s[-1] > 0.98 * duration_s:  # Its label would stick out of the drawing.
+    sticks_out = len(fmt.clock_offset(at_s[-1])) > len("00:00") or most > _TIMES
+    if at_s[-1] > 0.98 * duration_s and sticks_out:
         axes.xaxis.get_major_ticks()[len(at_s) - 1].label1.set_horizontalalignment("right")
 
 
