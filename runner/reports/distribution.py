@@ -49,6 +49,7 @@ class HeatMap(Model):
         fields: What is not empty, in runs of one shade.
         shades: For each shade from 1 on, the least number of requests that it stands for.
         most: Requests in the fullest field.
+        step: Length of a step of time.
     """
 
     id: str = "load-heat"
@@ -58,6 +59,7 @@ class HeatMap(Model):
     fields: Items[Field]
     shades: Items[int]
     most: int
+    step: str
     bounds: Items[BoundMark] = ()
     about: Shown
 
@@ -125,7 +127,7 @@ def distribution_of(seen: LoadSeen, grid: Grid, bounds: Sequence[BoundMark]) -> 
 def heat_map(latencies: Sequence[Counts], grid: Grid, bounds: Sequence[BoundMark] = ()) -> HeatMap:
     """``latencies`` of the steps of ``grid``, of which one at least is not empty."""
     edges_s = _edges_s(latencies)
-    cells = [_by_class(counts, edges_s) for counts in latencies]
+    cells = _by_class(latencies, edges_s)
     most = max(max(one.values(), default=0) for one in cells)
     shades = _shades(most)
     return HeatMap(
@@ -133,6 +135,7 @@ def heat_map(latencies: Sequence[Counts], grid: Grid, bounds: Sequence[BoundMark
         fields=tuple(_fields(cells, shades)),
         shades=shades,
         most=most,
+        step=fmt.span(grid.step_s),
         bounds=tuple(bounds),
         about=_about_heat(cells, edges_s, grid),
     )
@@ -149,13 +152,21 @@ def _edges_s(latencies: Sequence[Counts]) -> tuple[float, ...]:
     return tuple(10 ** (power / each) for power in range(first, last + 1))
 
 
-def _by_class(counts: Counts, edges_s: Sequence[float]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _by_class(latencies: Sequence[Counts], edges_s: Sequence[float]) -> list[dict[int, int]]:
+    """Requests by class, for each step."""
     last = len(edges_s) - 2
-    for bucket, count in counts.items():
-        row = bisect_right(edges_s, bucket_value_us(bucket) / 1e6) - 1
-        row = min(last, max(0, row))
-        found[row] = found.get(row, 0) + count
+    buckets = {bucket for counts in latencies for bucket in counts}
+    row_of = {
+        bucket: min(last, max(0, bisect_right(edges_s, bucket_value_us(bucket) / 1e6) - 1))
+        for bucket in buckets
+    }
+    found: list[dict[int, int]] = []
+    for counts in latencies:
+        cell: dict[int, int] = {}
+        for bucket, count in counts.items():
+            row = row_of[bucket]
+            cell[row] = cell.get(row, 0) + count
+        found.append(cell)
     return found
 
 

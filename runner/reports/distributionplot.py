@@ -34,6 +34,9 @@ _STYLES: dict[str, tuple[str, Any]] = {
     "recovery": ("teal", (0, (1.5, 1.2))),
 }
 _FAINTEST, _STRONGEST = 0.14, 0.95
+_NEAR = 0.08
+"""Names that are nearer than this share of the axis would lie on each other."""
+
 _LOG_FROM = 20.0
 """Percentiles that are further apart than this have a logarithmic axis."""
 
@@ -73,8 +76,7 @@ def draw_heat(heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan]) -> Figure:
         fields = [one for one in heat.fields if one.level == level]
         if fields:
             _draw_shade(axes, fields, heat.edges_s, grid, opacity(level, len(heat.shades)))
-    for bound in heat.bounds:
-        _draw_bound(axes, bound, heat.edges_s, grid.duration_s)
+    _draw_bounds(axes, heat, grid.duration_s)
     beyond = [bound.label for bound in heat.bounds if bound.value > heat.edges_s[-1]]
     name_bounds_above(axes, beyond, outside=True)
     _legend(figure, heat)
@@ -115,29 +117,41 @@ def _draw_shade(
     )
 
 
-def _draw_bound(axes: Axes, bound: BoundMark, edges_s: Sequence[float], duration_s: float) -> None:
-    if not edges_s[0] <= bound.value <= edges_s[-1]:
-        return
-    colour = COLOURS["missed" if bound.missed else "text"]
-    for window in bound.windows:
-        axes.plot(
-            window,
-            (bound.value, bound.value),
-            color=colour,
-            linewidth=1.4,
-            linestyle=(0, (4, 2)),
-            zorder=4,
-            gid="over-time",
-        )
-    start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
-    at_end = (start_s + end_s) / 2 > duration_s / 2
+def _draw_bounds(axes: Axes, heat: HeatMap, duration_s: float) -> None:
+    """Each bound in its windows, named once, where its name does not lie on another's."""
+    inside = [one for one in heat.bounds if heat.edges_s[0] <= one.value <= heat.edges_s[-1]]
+    named: dict[str, tuple[float, bool]] = {}
+    for bound in sorted(inside, key=lambda one: (-one.value, not one.missed)):
+        colour = COLOURS["missed" if bound.missed else "text"]
+        for window in bound.windows:
+            axes.plot(
+                window,
+                (bound.value, bound.value),
+                color=colour,
+                linewidth=1.4,
+                linestyle=(0, (4, 2)),
+                zorder=4,
+                gid="over-time",
+            )
+        if bound.label not in named:
+            start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
+            height, at_end = _height(axes, bound.value), (start_s + end_s) / 2 > duration_s / 2
+            near = [side for other, side in named.values() if other - height < 2 * _NEAR]
+            if at_end in near and (not at_end) not in near:
+                at_end = not at_end
+            named[bound.label] = (height, at_end)
+            _name(axes, bound, end_s if at_end else start_s, at_end=at_end, colour=colour)
+
+
+def _name(axes: Axes, bound: BoundMark, at_s: float, *, at_end: bool, colour: str) -> None:
+    at_top = _height(axes, bound.value) > 1 - _NEAR
     axes.annotate(
         bound.label,
-        (end_s if at_end else start_s, bound.value),
-        xytext=(0, 2),
+        (at_s, bound.value),
+        xytext=(0, -2 if at_top else 2),
         textcoords="offset points",
         ha="right" if at_end else "left",
-        va="bottom",
+        va="top" if at_top else "bottom",
         color=colour,
         zorder=5,
         gid="bound-name",
@@ -197,7 +211,8 @@ def draw_percentiles(chart: Percentiles) -> Figure:
         _frame_logarithms(axes, 0.8 * low, 1.3 * high)
     else:
         _frame_plainly(axes, 1.15 * high)
-    _frame_percentiles(axes, max(curve.nines[-1] for curve in chart.curves))
+    end = max(curve.nines[-1] for curve in chart.curves)
+    _frame_percentiles(axes, end)
     for curve in chart.curves:
         colour, dashes = _STYLES[curve.name]
         axes.plot(
@@ -210,30 +225,36 @@ def draw_percentiles(chart: Percentiles) -> Figure:
             clip_on=False,
             zorder=3,
         )
-    for at, value, label, missed in chart.marks:
-        if value <= high and at <= axes.get_xlim()[1]:
-            _mark(axes, at, value, label, missed=missed)
+    _draw_marks(axes, [one for one in chart.marks if one[1] <= high and one[0] <= end])
     beyond = [label for _, value, label, _ in chart.marks if value > high]
     name_bounds_above(axes, beyond, outside=True)
     _place_legend(figure, ncols=len(chart.curves))
     return figure
 
 
-def _mark(axes: Axes, at: float, value: float, label: str, *, missed: bool) -> None:
-    colour = COLOURS["missed" if missed else "muted"]
-    width = 0.06 * axes.get_xlim()[1]
-    axes.plot(
-        (at - width, at + width), (value, value), color=colour, linewidth=2, zorder=4, label="_"
-    )
-    axes.annotate(
-        label,
-        (at, value),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="center" if at < 0.8 * axes.get_xlim()[1] else "right",
-        va="bottom",
-        color=colour,
-    )
+def _draw_marks(axes: Axes, marks: Sequence[tuple[float, float, str, bool]]) -> None:
+    """A stroke for each bound; where one is right above another, the lower's name is below it."""
+    end = axes.get_xlim()[1]
+    for at, value, label, missed in marks:
+        colour = COLOURS["missed" if missed else "muted"]
+        ends = (at - 0.06 * end, at + 0.06 * end)
+        axes.plot(ends, (value, value), color=colour, linewidth=2, zorder=4, label="_")
+        above = [_height(axes, other[1]) - _height(axes, value) for other in marks]
+        crowded = any(0 < distance < _NEAR for distance in above)
+        axes.annotate(
+            label,
+            (at, value),
+            xytext=(0, -3 if crowded else 3),
+            textcoords="offset points",
+            ha="center" if at < 0.8 * end else "right",
+            va="top" if crowded else "bottom",
+            color=colour,
+        )
+
+
+def _height(axes: Axes, value: float) -> float:
+    """Where ``value`` is, as a share of the axis."""
+    return float(axes.transAxes.inverted().transform(axes.transData.transform((0.0, value)))[1])
 
 
 def _frame_percentiles(axes: Axes, end: float) -> None:

@@ -145,6 +145,16 @@ def test_the_map_is_drawn_in_its_steps_with_faults_and_bounds() -> None:
     assert {text.get_text() for text in axes.texts} == {"1", "p95 < 300 ms", "↑ p99 < 9 s"}
 
 
+def test_names_of_bounds_that_are_near_stand_at_different_ends() -> None:
+    """Goal: every name can be read. Method: two bounds side by side, and one at the top."""
+    close = [mark(0.30, "p95", 0.95), mark(0.29, "p99", 0.99), mark(1.01, "top", 0.999)]
+    heat = heat_map(STEPS, GRID, close)
+    with settings():
+        (axes,) = draw_heat(heat, GRID, ()).axes
+    places = {text.get_text(): (text.get_ha(), text.get_va()) for text in axes.texts}
+    assert places == {"top": ("left", "top"), "p95": ("left", "bottom"), "p99": ("right", "bottom")}
+
+
 def test_percentiles_stand_by_their_nines() -> None:
     curves = percentiles({"baseline": {bucket_of(1000 * ms): 200 for ms in range(1, 101)}})
     with settings():
