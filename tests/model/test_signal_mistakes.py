@@ -80,7 +80,7 @@ def test_the_time_of_an_alert_is_written_as_one_likes(within: str) -> None:
     """Goal: 120s is 2m. Method: several ways to write it, and the way through a plan's file."""
     objective = {"expect_alert": {"name": "HighErrorRate", "firing_within": within}}
     plan = make_plan(Experiment.model_validate(document(objective)))
-    assert type(plan).model_validate_json(plan.model_dump_json()) == plan
+    assert type(plan).model_validate_json(plan.model_dump_json(by_alias=True)) == plan
 
 
 def test_an_alert_needs_a_fault() -> None:
