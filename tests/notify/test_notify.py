@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 from letterbox import receiver
@@ -45,6 +46,15 @@ def test_a_service_that_hangs_is_left_when_the_time_is_over() -> None:
         port = silent.getsockname()[1]
         told = deliver(LETTER, [f"json://127.0.0.1:{port}/{SECRET}"], 1)
     assert told == (Delivery("json://…", "no answer within 1 s"),)
+
+
+def test_without_apprise_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (told,) = deliver(LETTER, [f"slack://{SECRET}"], 1)
+    assert told.service == "slack://…"
+    assert told.problem == (
+        "Apprise is not installed; to install it: python -m pip install 'seatrial[notify]'"
+    )
 
 
 def test_addresses_are_read_line_by_line_without_comments() -> None:

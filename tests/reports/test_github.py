@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.errors import Located
 from runner.model.evaluation import Evaluation, Finding, Verdict, overall
@@ -17,6 +19,7 @@ from runner.reports.github import (
     step_outputs,
     step_summary,
 )
+from runner.reports.text import shown
 
 
 def finding(kind: str, verdict: str, title: str = "errors < 1%") -> Finding:
@@ -90,6 +93,29 @@ def test_nothing_gets_out_of_its_command() -> None:
     )
     assert data == "a,line=1::error::%0A::add-mask::x\ufffd[0m%250A\ufffd\ufffd"
     line.encode()
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_text_comes_out_as_it_went_in(title: str, text: str, path: str) -> None:
+    """Goal: nothing lost but what may not be shown. Method: what GitHub makes of the command."""
+    (line,) = command_lines([Remark("error", f"t {title}", text, f"p{path}", 3, 4)])
+    assert "\n" not in line
+    assert "\r" not in line
+    head, data = line.removeprefix("::error ").split("::", 1)
+    properties = dict(one.split("=", 1) for one in head.split(","))
+    assert {name: unescaped(value) for name, value in properties.items()} == {
+        "file": f"p{path}",
+        "line": "3",
+        "col": "4",
+        "title": " ".join(shown(f"t {title}").split()),
+    }
+    assert unescaped(data) == shown(text)
+
+
+def unescaped(text: str) -> str:
+    for escape, character in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ",")):
+        text = text.replace(escape, character)
+    return text.replace("%25", "%")
 
 
 def test_ten_of_a_level_and_the_tenth_counts_the_rest() -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document, build_document
 from runner.reports.junit import render_junit, render_unjudged
+from runner.reports.text import shown
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -173,6 +176,15 @@ def test_a_run_without_a_judgement_is_one_error() -> None:
     error = next(root.iter("error"))
     assert error.attrib["message"].startswith("It is busy. ]]><script>")
     assert str(error.text).startswith("It is busy.\n]]><script>")
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_reason_is_xml(reason: str) -> None:
+    """Goal: always a file that parses. Method: any text, half characters included."""
+    root = ET.fromstring(render_unjudged("shop", "r", "", reason).encode())  # noqa: S314 - ours
+    error = next(root.iter("error"))
+    assert error.attrib["message"] == " ".join(shown(reason).split())
+    assert (error.text or "") == shown(reason)
 
 
 def test_who_asked_and_what_for_stands_in_the_properties(tmp_path: Path) -> None:

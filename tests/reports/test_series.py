@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -111,6 +112,20 @@ def test_parquet_holds_what_csv_holds(recording: Recording, tmp_path: Path) -> N
         assert table[name].to_pylist() == [row[name] for row in rows], name
     assert table["value"].to_pylist() == pytest.approx([float(row["value"]) for row in rows])
     assert table["time"][59].as_py() == datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC)
+
+
+def test_without_pyarrow_it_is_said_how_to_install_it(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run("series", "latest", "--to", "x.parquet")
+    assert code == 2
+    assert err == (
+        "error: Parquet needs pyarrow, which is not installed\n"
+        "accepted: --format csv, which needs nothing more\n"
+        "hint: to install it: python -m pip install 'seatrial[parquet]'\n"
+    )
+    assert list(folder.glob("*.parquet")) == []
 
 
 # -- the command -----------------------------------------------------------------------------------
