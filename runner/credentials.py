@@ -29,6 +29,7 @@ from runner.yamltext import read_yaml
 
 MOST_SECRET_BYTES = 64 * 1024
 HIDDEN = "[hidden]"
+NOBODY = "no credentials"
 _FEWEST_HIDDEN = 4
 _TELLING = ("auth", "token", "key", "secret", "cookie", "password", "credential")
 """What the name of a header or a parameter has in it whose value is nobody's business."""
@@ -51,7 +52,7 @@ class Credentials:
     access: PrometheusAccess
     config: HttpConfig = field(default_factory=HttpConfig)
     folder: Path = field(default_factory=Path)
-    name: str = "no credentials"
+    name: str = NOBODY
     authorize: Callable[[], str] | None = None
     secrets: set[str] = field(default_factory=set)
 

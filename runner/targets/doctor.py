@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from runner.credentials import NOBODY, credentials_for
 from runner.errors import SeatrialError
 from runner.model.recording import TargetInfo
 from runner.model.rights import LOOK, OF_KIND, all_rights
@@ -184,7 +185,9 @@ def _prometheus(target: TargetInfo) -> Symptom:
         check_prometheus(target)
     except SeatrialError as error:
         return Symptom("Prometheus answers", "missing", error.message, _advice(error))
-    return Symptom("Prometheus answers", "ok", target.prometheus_url)
+    who = credentials_for(target.access).name
+    asked = "" if who == NOBODY else f", asked with {who}"
+    return Symptom("Prometheus answers", "ok", f"{target.prometheus_url}{asked}")
 
 
 def _api(target: TargetInfo, objects: Objects) -> Symptom:
