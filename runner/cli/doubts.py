@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from runner.analysis.foresight import doubts_about
+from runner.cli.github import annotate_files
 from runner.cli.hearing import may_be_unheard
 from runner.errors import Located
 from runner.model.plan import Plan
@@ -21,12 +22,14 @@ def doubts_of(source: Source, plan: Plan) -> tuple[Located, ...]:
     return source.located(doubts_about(plan))
 
 
-def say_doubts(path: Path, doubts: Iterable[Located]) -> None:
-    """One line for each of ``doubts``."""
+def say_doubts(path: Path, doubts: Iterable[Located], ci: str = "none") -> None:
+    """One line for each of ``doubts``, and an annotation where ``--ci`` asks for them."""
+    known = tuple(doubts)
     with may_be_unheard():
-        for one in doubts:
+        for one in known:
             click.secho("warning: ", fg="yellow", nl=False, err=True)
             click.echo(f"{path}:{one.line}:{one.column}: {one.message}", err=True)
+    annotate_files(ci, [(str(path), (), as_records(known))])
 
 
 def as_records(located: Iterable[Located]) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ def run_command(
         from runner.cli.preview import show_preview
 
         return show_preview(source, plan, choice, output)
-    say_doubts(source.path, doubts_of(source, plan))
+    say_doubts(source.path, doubts_of(source, plan), ci)
     confirm(choice, confirm_production)
     audience = audience_of(ci, notify_on, choice.config.notify)
     choice = replace(

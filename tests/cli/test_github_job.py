@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from runner.catalog import evaluate_run
+from runner.cli.doubts import say_doubts
 from runner.cli.github import commands_off
 from runner.cli.live import View
 from runner.cli.outcome import RunEnd, of_verdict
 from runner.cli.run import _conduct, _manifest
 from runner.cli.telling import Audience, tell
-from runner.errors import TargetError
+from runner.errors import Located, TargetError
 from runner.progress import StopRequest
 from runner.source import load_experiment, plan_of
 from runner.store import RunDir, Store
@@ -166,6 +167,17 @@ def test_mistakes_are_annotated_where_they_are(job: Path, run: Run) -> None:
     code, _, err = run("run", "wrong")
     assert code == 2
     assert commands(err) == [mistake]
+
+
+def test_a_doubt_before_a_run_is_a_warning_in_the_file(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("experiments/good.yaml")
+    say_doubts(path, [Located(5, 3, "fault is short")], "auto")
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: experiments/good.yaml:5:3: fault is short",
+        "::warning file=experiments/good.yaml,line=5,col=3,title=Experiment::fault is short",
+    ]
 
 
 def test_nobody_is_told_outside_of_a_job_or_when_asked_not_to(
