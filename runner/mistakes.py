@@ -223,7 +223,9 @@ def known_keys(loc: tuple[str | int, ...], data: Any, model: type[Model]) -> lis
 
 
 def _inner(schema: dict[str, Any], key: str) -> Any:
-    return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+    any_key = next(iter(schema.get("patternProperties", {}).values()), None)
+    others = any_key or schema.get("additionalProperties")
+    return schema.get("properties", {}).get(key, others)
 
 
 def _resolve(schema: dict[str, Any], here: Any, whole: dict[str, Any]) -> dict[str, Any]:
@@ -233,4 +235,7 @@ def _resolve(schema: dict[str, Any], here: Any, whole: dict[str, Any]) -> dict[s
         schema = {"$ref": target} if target else {}
     while "$ref" in schema:
         schema = whole["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    if isinstance(here, dict) and "anyOf" in schema:  # A text for short, or no value at all.
+        forms = [_resolve(one, here, whole) for one in schema["anyOf"]]
+        return next((one for one in forms if "properties" in one), schema)
     return schema

@@ -356,6 +356,18 @@ def test_a_long_question_is_asked_again_like_a_short_one() -> None:
 # -- the configuration -----------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any] | str, str]] = [
+    (
+        {"url": "http://x", "bearer_tokn_file": "x"},
+        "unknown key 'bearer_tokn_file' in targets.t.prometheus; did you mean 'bearer_token_file'?",
+    ),
+    (
+        {"url": "http://x", "basic_auth": {"username": "a", "pasword_env": "B"}},
+        "did you mean 'password_env'? accepted: username, password_file, password_env",
+    ),
+    (
+        {"url": "http://x", "headers": {"X-Key": {"fil": "a"}}},
+        "unknown key 'fil' in targets.t.prometheus.headers.X-Key; did you mean 'file'?",
+    ),
     ("prometheus:9090", "prometheus"),
     ({"bearer_token_file": "x"}, "url"),
     ({"url": "http://x?a=1"}, "them in 'params' beside 'url'"),
