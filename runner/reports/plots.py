@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 47, 15, 34, 20
 _MANY_LINES = 4
+_NUMBER_ROOM = 0.05
+"""Share of the width that the number of a fault takes; where they are closer, some are left out."""
 _TIMES = 6
 """Steps of the time axis of a small chart; one with more of them reaches to its own edge."""
 _BOUND_REACH = 4.0
@@ -202,7 +204,11 @@ def shade(axes: Axes, faults: Sequence[FaultSpan]) -> None:
     _paths(axes, [(one.start_s, one.end_s) for one in begun])
     _uprights(axes, [one.start_s for one in begun], 0.0, width=0.9, alpha=0.8)
     _uprights(axes, [at_s for one in begun for at_s in one.kills_s], 0.94, width=1.4, alpha=1.0)
+    free_s, room_s = 0.0, _NUMBER_ROOM * axes.get_xlim()[1]
     for fault in begun:
+        if fault.start_s < free_s:
+            continue
+        free_s = fault.start_s + room_s
         axes.annotate(
             str(fault.number),
             (fault.start_s, 1.0),

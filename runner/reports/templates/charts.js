@@ -73,7 +73,10 @@
   function where(index) {
     const t = data.at_s[index];
     const phase = data.phases.find((one) => holds(one, t));
-    const faults = data.faults.filter((one) => holds(one, t)).map((one) => `${one.number}: ${one.id}`);
+    const [start, end] = [index * data.step_s, (index + 1) * data.step_s];
+    const faults = data.faults
+      .filter((one) => one.begun && one.start_s < end && one.end_s > start)
+      .map((one) => `${one.number}: ${one.id}`);
     const known = data.started_wall_s !== null;
     return {
       clock: clock(t),
@@ -226,21 +229,29 @@
       }
     }
     function* faultMarks() {
+      let free = 0;
       for (const one of data.faults) {
         if (!one.begun || one.end_s < state.from || one.start_s > state.to) continue;
         const at = { class: "number", x: x(Math.max(one.start_s, state.from)), y: top - 4 };
+        if (at.x < free) continue;
+        free = at.x + 14;
         yield draw("text", at, one.number);
       }
     }
     function* boundNames() {
+      const used = { [left]: [], [right]: [] };
       for (const group of svg.querySelectorAll(".bound-name")) {
         const text = group.querySelector("text").cloneNode(true);
         const shown = known.bounds
           .filter((one) => one.label === text.textContent)
           .some((one) => one.windows.some(([from, to]) => from < state.to && to > state.from));
         if (!shown) continue;
-        text.setAttribute("x", right);
-        text.style.textAnchor = "end";
+        const y = Number(text.getAttribute("y"));
+        const side = [right, left].find((one) => used[one].every((other) => Math.abs(other - y) > 9));
+        if (side === undefined) continue;
+        used[side].push(y);
+        text.setAttribute("x", side);
+        text.style.textAnchor = side === right ? "end" : "start";
         yield text;
       }
     }
