@@ -11,26 +11,22 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.hearing import may_be_unheard
 from runner.errors import InvalidFileError, Located, SeatrialError
-from runner.model.evaluation import Evaluation
 from runner.model.feasibility import Mistake
-from runner.model.recording import Manifest
-from runner.reports.github import (
-    Remark,
-    command_lines,
-    remarks_of,
-    remarks_on_file,
-    step_outputs,
-    step_summary,
-)
 from runner.source import Source, find_experiment, load_experiment
-from runner.store import RunDir
+
+if TYPE_CHECKING:  # What most commands do not need, they do not import.
+    from runner.model.evaluation import Evaluation
+    from runner.model.recording import Manifest
+    from runner.reports.github import Remark
+    from runner.store import RunDir
 
 ci_option = click.option(
     "--ci",
@@ -64,9 +60,12 @@ def commands_off(ci: str) -> Iterator[None]:
 
 def annotate(ci: str, remarks: Iterable[Remark]) -> None:
     """Say ``remarks`` on standard error, where GitHub reads commands as well."""
-    if is_github(ci):
-        for line in command_lines(remarks):
-            _say(line)
+    if not is_github(ci):
+        return
+    from runner.reports.github import command_lines
+
+    for line in command_lines(remarks):
+        _say(line)
 
 
 def annotate_files(ci: str, found: Iterable[tuple[str, Iterable[Any], Iterable[Any]]]) -> None:
@@ -76,6 +75,10 @@ def annotate_files(ci: str, found: Iterable[tuple[str, Iterable[Any], Iterable[A
         ci: As ``--ci`` says.
         found: Path, mistakes and doubts of each file; both as records of line, column, message.
     """
+    if not is_github(ci):
+        return
+    from runner.reports.github import remarks_on_file
+
     remarks: list[Remark] = []
     for name, mistakes, doubts in found:
         path = in_repository(Path(name))
@@ -91,7 +94,7 @@ def mistakes_annotated(ci: str, path: Path) -> Iterator[None]:
         yield
     except InvalidFileError as error:
         located = error.mistakes or (Located(1, 1, error.message),)
-        annotate(ci, remarks_on_file(in_repository(path), located, "error"))
+        annotate_files(ci, [(str(path), map(asdict, located), ())])
         raise
 
 
@@ -118,6 +121,8 @@ def tell_github(
     """
     if not is_github(ci):
         return
+    from runner.reports.github import remarks_of, step_outputs
+
     first = tuple(remarks)
     found = list(first)
     path = "" if source is None else in_repository(source.path)
@@ -160,6 +165,8 @@ def _append(variable: str, text: str) -> None:
     try:
         path = Path(name)
         if variable == "GITHUB_STEP_SUMMARY":
+            from runner.reports.github import step_summary
+
             text = step_summary(text, path.stat().st_size if path.exists() else 0)
         with path.open("a", encoding="utf-8") as out:
             out.write(text)

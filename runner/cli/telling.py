@@ -21,7 +21,6 @@ from runner.model.evaluation import Evaluation
 from runner.model.faultmark import heal_command
 from runner.model.notice import OCCASIONS, Notify, Occasion, is_due
 from runner.notify import INSTALL, Letter, deliver, is_installed, parse_addresses
-from runner.reports.github import Remark
 from runner.source import Source
 from runner.store import RunDir, write_atomically
 
@@ -128,6 +127,8 @@ def _tell_github(
 ) -> None:
     if not is_github(audience.ci):
         return
+    from runner.reports.github import Remark
+
     remarks = []
     if end.left:
         said = f"{', '.join(end.left)}; to finish the work: {heal_line(run)}"
