@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from fake_prometheus import Respond, send, server, vector
 from history import plan_with_abort
+from hypothesis import example, given
+from hypothesis import strategies as st
 from real_prometheus import free_port
 
 from runner.errors import SignalError
@@ -169,6 +171,18 @@ def test_ranges_are_cut_into_pieces_of_one_grid() -> None:
     points = [at_s for first, last in pieces for at_s in range(first, last + 1, 3)]
     assert points == list(range(1000, 1000 + 22_000 * 3 + 1, 3))
     assert [len(range(first, last + 1, 3)) for first, last in pieces] == [11_000, 11_000, 1]
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 30))
+@example(0, 10_999, 1)
+@example(0, 11_000, 1)
+@example(0, 0, 7)
+def test_pieces_are_the_whole_and_nothing_twice(first: int, length: int, step: int) -> None:
+    """Goal: no point is lost or doubled where Prometheus' limit cuts. Method: any range."""
+    pieces = _pieces(first, first + length, step)
+    points = [list(range(start, end + 1, step)) for start, end in pieces]
+    assert [at for one in points for at in one] == list(range(first, first + length + 1, step))
+    assert all(0 < len(one) <= 11_000 for one in points)
 
 
 # -- the source ------------------------------------------------------------------------------------
