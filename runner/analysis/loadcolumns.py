@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
     Whole = NDArray[np.int64]
 
-_PIECE = 1 << 18
-"""Numbers that are unpacked at a time: enough to be fast, few enough to be small."""
-
-_MOST_CELLS = 1 << 18
-"""Cells of a table of windows and buckets that is in memory at a time."""
-
 _HIGHEST_BUCKET = bucket_of(2.0**61)
 
 
@@ -71,6 +65,8 @@ class LoadColumns:
 
     Args:
         rows: As read from a record, or made by hand.
+        piece: Numbers that are unpacked at a time: enough to be fast, few enough to be small.
+        cells: Of a table of windows and buckets that is in memory at a time: what a cache holds.
 
     Attributes:
         endpoints: Names of all endpoints, sorted; their places are their codes here.
@@ -82,8 +78,12 @@ class LoadColumns:
         RecordingError: When a histogram has a bucket that there cannot be.
     """
 
-    def __init__(self, rows: Sequence[LoadRow]) -> None:
+    def __init__(
+        self, rows: Sequence[LoadRow], *, piece: int = 1 << 18, cells: int = 1 << 18
+    ) -> None:
         import numpy as np
+
+        self._piece, self._cells = piece, cells
 
         self._rows = packed = rows if isinstance(rows, PackedRows) else PackedRows(rows)
         seconds = np.frombuffer(packed.seconds, np.int64) if packed.seconds else _none()
@@ -166,7 +166,7 @@ class LoadColumns:
         import numpy as np
 
         windows = len(edges) - 1
-        size = max(overlap + 1, min(windows, _MOST_CELLS // self._width))
+        size = max(overlap + 1, min(windows, self._cells // self._width))
         for first in range(0, max(1, windows - overlap), size - overlap):
             part = np.asarray(edges[first : first + size + 1])
             low, high = self._span(range(int(part[0]), int(part[-1])))
@@ -231,12 +231,14 @@ class LoadColumns:
         """
         import numpy as np
 
+        latency, sent = self._rows.latency, self._rows.service
         if not service:
-            yield from _unpacked(self._rows.latency, rows, self._order[rows])
+            yield from _unpacked(latency, rows, self._order[rows], self._piece)
             return
         apart = np.frombuffer(self._rows.apart, np.int64)[self._order[rows]]
-        yield from _unpacked(self._rows.latency, rows[apart < 0], self._order[rows[apart < 0]])
-        yield from _unpacked(self._rows.service, rows[apart >= 0], apart[apart >= 0])
+        same = rows[apart < 0]
+        yield from _unpacked(latency, same, self._order[same], self._piece)
+        yield from _unpacked(sent, rows[apart >= 0], apart[apart >= 0], self._piece)
 
 
 def columns_of(rows: Sequence[LoadRow]) -> LoadColumns:
@@ -264,7 +266,9 @@ def _none() -> Whole:
     return np.zeros(0, np.int64)
 
 
-def _unpacked(pile: Pile, rows: Whole, places: Any) -> Iterator[tuple[Whole, Whole, Whole]]:
+def _unpacked(
+    pile: Pile, rows: Whole, places: Any, piece: int
+) -> Iterator[tuple[Whole, Whole, Whole]]:
     """See :meth:`LoadColumns._unpacked`; ``places`` are those of ``rows`` in ``pile``."""
     import numpy as np
 
@@ -277,7 +281,7 @@ def _unpacked(pile: Pile, rows: Whole, places: Any) -> Iterator[tuple[Whole, Who
     at = 0
     while at < len(rows):
         done = int(ends[at - 1]) if at else 0
-        upto = max(at + 1, int(np.searchsorted(ends, done + _PIECE, side="right")))
+        upto = max(at + 1, int(np.searchsorted(ends, done + piece, side="right")))
         length = lengths[at:upto]
         firsts = ends[at:upto] - length - done
         total = int(length.sum())
