@@ -15,6 +15,7 @@ from typing import Any
 from runner.analysis.checks import has_pods
 from runner.errors import SignalError
 from runner.model.guard import Reading
+from runner.model.objective import EVERY
 from runner.model.plan import Plan
 from runner.model.recording import (
     ClockAnchor,
@@ -200,7 +201,7 @@ class PrometheusSource:
 
 
 def _planned_services(plan: Plan) -> set[str]:
-    named = {objective.service for objective in plan.experiment.objectives}
+    named = {objective.service for objective in plan.experiment.objectives} - {EVERY}
     return {name for name in named if name} | {fault.fault.service for fault in plan.faults}
 
 

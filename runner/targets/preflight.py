@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.model.faultmark import FaultMark, all_marks
+from runner.model.objective import EVERY
 from runner.model.plan import Plan
 from runner.model.recording import TargetInfo
 from runner.targets.faultfit import fault_symptoms
@@ -131,7 +132,8 @@ def target_flags(target: TargetInfo) -> str:
 
 def _services(plan: Plan, objects: Objects, namespace: str) -> Iterator[Symptom]:
     wanted = {fault.fault.service for fault in plan.faults}
-    wanted |= {o.service for o in plan.experiment.objectives if o.service}
+    for objective in plan.experiment.objectives:
+        wanted |= {*objective.other_than, objective.service or EVERY} - {EVERY}
     services = named(objects.of("services"))
     for name in sorted(wanted):
         if name not in services:

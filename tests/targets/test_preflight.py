@@ -76,6 +76,12 @@ def test_an_objective_about_a_service_that_is_not_there_is_a_problem() -> None:
     assert problem == "there is no Service stock in shop; there are: pay"
 
 
+def test_each_service_is_none_in_particular_and_an_excepted_one_must_be_there() -> None:
+    assert asked(ABORT, {"objective": "errors < 1%", "service": "*"}) == []
+    (problem,) = asked(ABORT, {"objective": "errors < 1%", "other_than": ["stock"]})
+    assert problem == "there is no Service stock in shop; there are: pay"
+
+
 def test_a_service_without_ready_endpoints_is_a_problem() -> None:
     assert "the Service pay has no ready endpoint" in _problems(
         ABORT, "errors < 1%", world(ready=0)
