@@ -151,7 +151,8 @@ def _summary(
 
     if written is not None and written.exists():
         warned = [f"> **{md(remark.title)}**: {md(remark.text)}\n\n" for remark in first]
-        return "".join(warned) + written.read_text(encoding="utf-8")
+        text = "".join(warned) + written.read_text(encoding="utf-8")
+        return text + (f"\n[Artifacts of this job]({job})\n" if (job := job_address()) else "")
     sentence = "There is no report." if evaluation is None else evaluation.sentence
     said = [f"- {md(remark.title)}: {md(remark.text)}" for remark in remarks]
     return "\n".join([f"## Run {md(run.run_id)}", "", md(sentence), "", *said]) + "\n"
@@ -172,6 +173,16 @@ def _append(variable: str, text: str) -> None:
             out.write(text)
     except OSError as error:  # The verdict stands without it.
         _say(f"{variable} cannot be written: {error.strerror or error}")
+
+
+def job_address() -> str:
+    """Address of the job of GitHub or GitLab that this is; empty outside of one."""
+    server, name, number = (
+        os.environ.get(f"GITHUB_{word}", "") for word in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
+    if server and name and number:
+        return f"{server}/{name}/actions/runs/{number}"
+    return os.environ.get("CI_JOB_URL", "")
 
 
 def in_repository(path: Path) -> str:

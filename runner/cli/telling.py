@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.github import is_github, tell_github
+from runner.cli.github import is_github, job_address, tell_github
 from runner.cli.hearing import may_be_unheard
 from runner.cli.outcome import RunEnd
 from runner.errors import ExitCode, RecordingError
@@ -164,7 +164,7 @@ def _tell_people(
             left=tuple(end.left),
             heal=heal_line(run),
             report=str(page.resolve()) if page.exists() else "",
-            job=_job(),
+            job=job_address(),
         )
     )
     _send(audience, letter)
@@ -182,16 +182,6 @@ def heal_line(run: RunDir) -> str:
         if (target := run.read_manifest().target) is not None:
             return heal_command(run.run_id, target.kind, target.name, target.flags)
     return f"seatrial heal {run.run_id}"
-
-
-def _job() -> str:
-    """Address of the job of GitHub or GitLab that this is; empty outside of one."""
-    server, name, number = (
-        os.environ.get(f"GITHUB_{word}", "") for word in ("SERVER_URL", "REPOSITORY", "RUN_ID")
-    )
-    if server and name and number:
-        return f"{server}/{name}/actions/runs/{number}"
-    return os.environ.get("CI_JOB_URL", "")
 
 
 def _warn(text: str) -> None:

@@ -53,8 +53,9 @@ def render_markdown(document: Document) -> str:
         blocks.append("\n".join(["**What broke**", "", *told]))
     if fired := _fired(document.alerts):
         blocks.append("\n".join(["**Alerts that fired**", "", *fired]))
-    facts = " · ".join(f"{md(fact.name)}: {md(fact.text)}" for fact in document.facts)
-    blocks.append(facts)
+    where = f"{document.experiment}/{document.run_id}/report/index.html"
+    facts = {fact.name: fact.text for fact in document.facts} | {"Report": where}
+    blocks.append(" · ".join(f"{md(name)}: {md(text)}" for name, text in facts.items()))
     if details := _details(document):
         summary = "<details>\n<summary>Answers, phases and how to repeat it</summary>"
         blocks += [summary, *details, "</details>"]

@@ -53,6 +53,12 @@ def job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GITHUB_WORKSPACE", str(folder))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary"))
     monkeypatch.setenv("GITHUB_OUTPUT", str(folder / "output"))
+    for name, text in (
+        ("SERVER_URL", "https://gh.example"),
+        ("REPOSITORY", "a/b"),
+        ("RUN_ID", "7"),
+    ):
+        monkeypatch.setenv(f"GITHUB_{name}", text)
     return folder
 
 
@@ -102,14 +108,15 @@ def test_a_failed_run_is_red_where_its_objective_stands(
     assert (code, commands(err)) == (0, said)
     assert out == (found.report_dir / "summary.md").read_text()
     assert out.startswith("<!-- seatrial: good -->\n\n## ✗ Fail: good\n")
-    assert (job / "summary").read_text() == "before\n" + out
+    link = "[Artifacts of this job](https://gh.example/a/b/actions/runs/7)"
+    assert (job / "summary").read_text() == f"before\n{out}\n{link}\n"
     assert outputs(job) == {**known, "report": str(found.report_dir.resolve() / "index.html")}
     (job / "summary").unlink()
     source = load_experiment(Path("experiments/good.yaml"))
     tell(Audience(ci="auto"), found, 5, RunEnd(left=["01-http-abort"]), source)
     assert (job / "summary").read_text() == (
         "> **Something may be left broken**: 01-http-abort; to finish the work: "
-        f"seatrial heal {found.run_id} --sandbox-name fake\n\n{out}"
+        f"seatrial heal {found.run_id} --sandbox-name fake\n\n{out}\n{link}\n"
     )
 
 
