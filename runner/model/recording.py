@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from runner.model.access import PrometheusAccess
-from runner.model.alertspan import AlertSpan
+from runner.model.alertspan import AlertSpan as AlertSpan  # noqa: PLC0414 - others take it here
 from runner.model.faultrecord import FaultRecord
 from runner.model.histogram import Counts
 from runner.model.plan import Plan

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builders import plan_of, recording_of, signals_of
-from judging import ABORT
+from builders import ABORT, plan_of, recording_of, signals_of
 
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Evaluation, Finding
@@ -102,7 +101,8 @@ def test_a_signal_can_be_compared_with_its_own_baseline() -> None:
         figure("queue", "count", BASELINE, 100.0),
         figure("queue", "count", FAULT, 111.0),
     )
-    assert (finding.verdict, finding.bound) == ("fail", pytest.approx(110.0))
+    assert finding.verdict == "fail"
+    assert finding.bound == pytest.approx(110.0)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_signal_that_was_not_collected_is_inconclusive() -> None:
 
 def test_when_prometheus_is_gone_the_load_is_judged_and_nothing_else() -> None:
     """Goal: what can be said is said. Method: a load, a service, a signal and alerts, no answer."""
-    objectives = [
+    objectives: list[str | dict[str, Any]] = [
         "errors < 1%",
         {"objective": "errors < 1%", "service": "order-api"},
         {"objective": "signal.queue < 5", "during": "baseline"},

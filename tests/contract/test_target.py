@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import TargetError
+from runner.model.access import PrometheusAccess
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
 from runner.model.target import ClusterSpec
@@ -47,7 +48,7 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mak
         namespace=info.namespace,
         ingress=info.ingress_url,
         host=info.host,
-        prometheus=info.prometheus_url,
+        prometheus=PrometheusAccess(url=info.prometheus_url),
     )
     return lambda: ClusterTarget("staging", spec)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from runner.model.access import PrometheusAccess
 from runner.model.bounds import World, hits, violations, why_at_most
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
@@ -234,7 +235,7 @@ def test_what_looks_like_production(
         context=context,
         namespace=namespace,
         ingress="http://shop",
-        prometheus="http://prometheus",
+        prometheus=PrometheusAccess(url="http://prometheus"),
         production=production,
     )
     assert spec.looks_like_production("target") is expected

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_prometheus import send, server, vector
 
+from runner.model.access import PrometheusAccess
 from runner.model.experiment import Experiment
 from runner.model.plan import Plan, make_plan
 from runner.model.recording import TargetInfo
@@ -68,7 +69,11 @@ def asked(
         Rules(**said)
         if sandbox
         else ClusterSpec(
-            context="c", namespace="shop", ingress="http://a", prometheus="http://b", **said
+            context="c",
+            namespace="shop",
+            ingress="http://a",
+            prometheus=PrometheusAccess(url="http://b"),
+            **said,
         )
     )
     target = TargetInfo(

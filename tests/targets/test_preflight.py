@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runner.errors import TargetError
+from runner.model.access import PrometheusAccess
 from runner.model.experiment import Experiment
 from runner.model.faultmark import ANNOTATION
 from runner.model.plan import make_plan
@@ -231,7 +232,7 @@ def spec(path: Path) -> ClusterSpec:
         kubeconfig=str(path),
         namespace="shop",
         ingress="http://127.0.0.1:9",
-        prometheus="http://127.0.0.1:9",
+        prometheus=PrometheusAccess(url="http://127.0.0.1:9"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import SeatrialError, TargetBusyError
+from runner.model.access import PrometheusAccess
 from runner.model.target import ClusterSpec
 from runner.targets.cluster import ClusterTarget
 from runner.targets.sandbox import control
@@ -31,7 +32,7 @@ def test_a_cluster_that_is_a_running_sandbox_has_one_run_at_a_time(
         namespace=sandbox_info.namespace,
         ingress=sandbox_info.ingress_url,
         host=sandbox_info.host,
-        prometheus=sandbox_info.prometheus_url,
+        prometheus=PrometheusAccess(url=sandbox_info.prometheus_url),
     )
     first = SandboxTarget(sandbox_info.name, tell=told.append)
     second = ClusterTarget("staging", spec, tell=told.append)
