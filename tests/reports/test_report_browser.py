@@ -135,6 +135,16 @@ def test_it_is_quiet_and_asks_nobody(chromium: Browser, run: RunDir, page: Page)
     free.context.close()
 
 
+def test_without_scripts_it_is_complete(chromium: Browser, run: RunDir) -> None:
+    """Goal: reading needs no script. Method: none allowed; no dead control, every drawing."""
+    page = opened(chromium, run, java_script_enabled=False)
+    for control in (".tool", ".tools", ".cursor"):
+        assert not any(one.is_visible() for one in page.locator(control).all()), control
+    assert page.locator("svg.plot .legend").count() >= 12
+    assert page.locator("#objectives-table > tbody > tr").count() == 8
+    page.context.close()
+
+
 @pytest.mark.parametrize("model", ["run", "open_run"])
 def test_nothing_sticks_out(chromium: Browser, request: pytest.FixtureRequest, model: str) -> None:
     """Goal: no sideways scrolling, folded or not. Method: measured at three widths."""
