@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 def compare_command(
     first: str, second: str, html: Path | None, no_html: bool, results: Path, output: str
 ) -> int:
-    """Compare two recorded runs: whether they may be compared, then figure by figure.
+    """Compare two recorded runs, if they may be.
 
-    Each RUN is a folder, a run id, an experiment's name (its latest run) or 'latest'; differences
+    First it is said whether they may be compared, then what differs, figure by figure. Each RUN is a folder, a run id, an experiment's name (its latest run) or 'latest'; differences
     are the second minus the first. One run each is no evidence: words such as 'worse' claim no
     cause. Exits with 0 when the runs are comparable, and with 3 when they are not.
 

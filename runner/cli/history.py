@@ -60,9 +60,9 @@ def history_command(
     results: Path,
     output: str,
 ) -> int:
-    """List the recorded runs, newest first, or the trend of an objective over them.
+    """List the recorded runs, and how an objective fared over them.
 
-    A folder that is torn, foreign or unfinished is listed with what is wrong with it. In a trend,
+    The newest comes first. A folder that is torn, foreign or unfinished is listed with what is wrong with it. In a trend,
     rehearsals and runs with another load, length or target are marked: they are not compared.
 
     \b

@@ -14,11 +14,12 @@ SCHEMAS = {
     "config": "runner.model.target:Config",
     "evaluation": "runner.model.evaluation:Evaluation",
     "report": "runner.reports.document:Document",
+    "comparison": "runner.model.comparison:Comparison",
 }
 """Kind of file to the model that reads it, or writes it."""
 
-OUTPUTS = ("evaluation", "report")
-"""Those that runs leave: ``evaluation.json`` and ``report/report.json``."""
+OUTPUTS = ("evaluation", "report", "comparison")
+"""Those that are left: ``evaluation.json``, ``report/report.json``, ``compare -o json``."""
 
 
 @click.command("schema")

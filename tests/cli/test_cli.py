@@ -228,7 +228,9 @@ def test_heal_asks_what(run: Run, folder: Path) -> None:
     assert "accepted: one of: a RUN, --all, --expired" in err
 
 
-@pytest.mark.parametrize("kind", ["experiment", "config", "objectives", "evaluation", "report"])
+@pytest.mark.parametrize(
+    "kind", ["experiment", "config", "objectives", "evaluation", "report", "comparison"]
+)
 def test_the_committed_schema_is_the_models(run: Run, kind: str) -> None:
     """Goal: no drift. Method: the command's output equals the file in docs/."""
     code, out, _ = run("schema", kind)
