@@ -179,7 +179,8 @@ def _planned_users(recording: Recording, seconds: range) -> tuple[float, float] 
             return float(wanted[min(max(second - 1, 0), len(wanted) - 1)])
         return plan.users_at(min(max(float(second), 0.0), last_s))
 
-    around = [(at(s - 1), at(s), at(s + 1), at(s + 2)) for s in seconds]
+    planned = [at(second) for second in range(seconds.start - 1, seconds.stop + 2)]
+    around = [planned[index : index + 4] for index in range(len(seconds))]
     low = sum(min(values) for values in around) / len(around)
     high = sum(max(values) for values in around) / len(around)
     return low, high

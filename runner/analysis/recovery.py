@@ -23,7 +23,7 @@ from itertools import groupby
 from runner.analysis.endpoints import endpoints_meant
 from runner.analysis.faultseen import kills_of
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
-from runner.analysis.seconds import rolling, rolling_figures
+from runner.analysis.seconds import figure_of, rolling, rolling_figures
 from runner.analysis.windows import LoadTable, Slice, first_second
 from runner.model.bound import Bound
 from runner.model.objective import Objective
@@ -64,7 +64,7 @@ class Watched:
     @property
     def figure(self) -> str:
         """The figure that is compared, as ``rolling`` takes it."""
-        return "errors" if self.bound.sli == "errors" else self.bound.statistic
+        return figure_of(self.bound)
 
 
 def watched(

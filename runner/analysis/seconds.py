@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from runner.analysis.loadcolumns import LoadColumns, bucket_values_us
 from runner.analysis.stats import statistic_s
+from runner.model.bound import Bound
 from runner.model.histogram import Counts, merged
 
 if TYPE_CHECKING:
@@ -131,6 +132,11 @@ class Seconds(Sequence[Slice]):
             edges = range(part.start, part.stop + 1)
             self._made[block] = slices_between(self.columns, edges, self.codes)
         return self._made[block][at]
+
+
+def figure_of(bound: Bound) -> str:
+    """The figure that a bound on what the load sees compares, as :func:`rolling` takes it."""
+    return bound.sli if bound.sli in _COUNTED else bound.statistic
 
 
 def rolling(seconds: Sequence[Slice], figure: str, window_s: int = 1) -> list[float | None]:
