@@ -7,6 +7,7 @@ the run itself: a guard that stopped it, a worker that was lost, an effect that 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from runner.model.alertspan import AlertSpan
 from runner.model.plan import Plan
@@ -33,11 +34,27 @@ class AlertTime(Model):
     width_percent: float
 
 
+Side = Literal["left", "right", "below"]
+"""Where the words of a lane stand: where there is room for them."""
+
+_ROOM_PERCENT = 30.0
+
+
+def side_of(left_percent: float, right_percent: float) -> Side:
+    """Where the words of a lane fit, whose bars go from ``left_percent`` to ``right_percent``."""
+    before, after = left_percent, 100 - right_percent
+    if max(before, after) < _ROOM_PERCENT:
+        return "below"
+    return "right" if after >= before else "left"
+
+
 class AlertLane(Model):
     """One alert, told from others of its name by its labels.
 
     Attributes:
         text: All its times in words.
+        short: When it fired, or that it was pending only.
+        side: Where the words stand on the timeline.
         during: Faults that were in effect while it fired.
     """
 
@@ -48,6 +65,8 @@ class AlertLane(Model):
     times: Items[AlertTime]
     during: Shown
     text: Shown
+    short: Shown
+    side: Side
 
 
 class AlertStory(Model):
@@ -103,6 +122,9 @@ def _lane(name: str, severity: str, labels: str, spans: list[AlertSpan], plan: P
     ]
     told = "; ".join(f"{one.state} from {one.window}" for one in times)
     kind = f"{severity} alert" if severity else "alert"
+    when = [one.window for one in times if one.state == "firing"] or [times[0].window]
+    more = f" and {len(when) - 1} more" if len(when) > 1 else ""
+    last = times[-1]
     return AlertLane(
         name=name,
         severity=severity,
@@ -111,6 +133,8 @@ def _lane(name: str, severity: str, labels: str, spans: list[AlertSpan], plan: P
         times=times,
         during=", ".join(during),
         text=f"{kind} {name}: {told}",
+        short=f"{kind} {name}, {'firing' if fired else 'pending'} {when[0]}{more}",
+        side=side_of(times[0].left_percent, last.left_percent + last.width_percent),
     )
 
 

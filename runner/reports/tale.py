@@ -20,20 +20,19 @@ _MOST_SUBJECTS, _MOST_ALERTS, _MOST_ENDPOINTS = 3, 4, 2
 def tale_of(figure: FaultFigure, recording: Recording, evaluation: Evaluation) -> tuple[str, ...]:
     """The sentences about one fault, in the order in which things happened."""
     recovered = [one for one in evaluation.recoveries if one.after == figure.id]
-    return tuple(
-        filter(
-            None,
-            (
-                _begun(figure),
-                _hit(figure),
-                errors_seen(figure, recording, evaluation),
-                _services(figure, evaluation),
-                _alerts(figure, recording, recovered),
-                _ended(figure),
-                _recovered(figure, recovered),
-            ),
-        )
+    fired = _firing(figure, recording, recovered)
+    ended_s = figure.end_s if figure.gone_s is None else figure.gone_s
+    later = bool(fired) and fired[0].start_s > ended_s
+    alerts, ended = _alerts(figure, recording, fired), _ended(figure)
+    told = (
+        _begun(figure),
+        _hit(figure),
+        errors_seen(figure, recording, evaluation),
+        _services(figure, evaluation),
+        *((ended, alerts) if later else (alerts, ended)),
+        _recovered(figure, recovered),
     )
+    return tuple(filter(None, told))
 
 
 def _begun(figure: FaultFigure) -> str:
@@ -124,11 +123,13 @@ def _services(figure: FaultFigure, evaluation: Evaluation) -> str:
     return ""
 
 
-def _alerts(figure: FaultFigure, recording: Recording, recovered: Sequence[RecoveryFigure]) -> str:
-    """Which alerts began to fire from its start until the view of its recovery ends."""
+def _firing(
+    figure: FaultFigure, recording: Recording, recovered: Sequence[RecoveryFigure]
+) -> list[AlertSpan]:
+    """Alerts that began to fire from its start until the view of its recovery ends, in order."""
     signals = recording.signals
-    if signals is None or signals.alerts_missing:
-        return ""
+    if signals is None:
+        return []
     later = [f.start_s for f in recording.plan.faults if f.start_s > figure.start_s]
     until_s = max([min([recording.plan.duration_s, *later]), *(one.end_s for one in recovered)])
     firing = [
@@ -136,9 +137,15 @@ def _alerts(figure: FaultFigure, recording: Recording, recovered: Sequence[Recov
         for span in signals.alerts
         if span.state == "firing" and figure.start_s <= span.start_s < until_s
     ]
-    if not firing:
-        return "No alert fired." if signals.rules else ""
-    return f"{_listed([_fired(span, figure) for span in firing], _MOST_ALERTS, '; ')}."
+    return sorted(firing, key=lambda span: span.start_s)
+
+
+def _alerts(figure: FaultFigure, recording: Recording, firing: Sequence[AlertSpan]) -> str:
+    if firing:
+        return f"{_listed([_fired(span, figure) for span in firing], _MOST_ALERTS, '; ')}."
+    signals = recording.signals
+    asked = signals is not None and not signals.alerts_missing
+    return "No alert fired." if asked and signals is not None and signals.rules else ""
 
 
 def _fired(span: AlertSpan, figure: FaultFigure) -> str:

@@ -12,7 +12,15 @@ from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.grid import Grid, Line
 from runner.reports.loadlines import LoadKind, load_kind, load_lines
-from runner.reports.moments import MOST_LANES, AlertLane, Moment, alert_lanes, moments_of
+from runner.reports.moments import (
+    MOST_LANES,
+    AlertLane,
+    Moment,
+    Side,
+    alert_lanes,
+    moments_of,
+    side_of,
+)
 from runner.reports.rows import Number, number, window
 from runner.reports.text import Shown
 
@@ -41,6 +49,7 @@ class FaultSpan(Model):
         begun: Whether it was there at all.
         kills_s: Offsets of its kills, if there were several, and no more than can be told apart.
         kills_percent: The same as positions.
+        side: Where its words stand.
     """
 
     number: int
@@ -54,6 +63,7 @@ class FaultSpan(Model):
     kills_s: Items[float] = ()
     kills_percent: Items[float] = ()
     text: Shown
+    side: Side = "right"
 
 
 class Timeline(Model):
@@ -148,6 +158,7 @@ def _fault_span(number_: int, fault: FaultFigure, recording: Recording) -> Fault
         kills_s=kills_s,
         kills_percent=tuple(_percent(at_s, recording.plan) for at_s in kills_s),
         text=f"{fault.kind} on {fault.service}, {when}",
+        side=side_of(_percent(fault.start_s, recording.plan), _percent(end_s, recording.plan)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from runner.model.evaluation import Evaluation, ViewFigures
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
@@ -28,20 +30,36 @@ class ViewRow(Model):
 
 
 class ViewGroup(Model):
-    """All figures of one phase."""
+    """All figures of one phase; of every phase the same ones, in the same order.
+
+    Attributes:
+        remark: Why views differ, where that is known, or that they differ too much.
+    """
 
     label: Shown
     rows: Items[ViewRow]
+    remark: Shown
 
 
 def view_groups(evaluation: Evaluation) -> tuple[ViewGroup, ...]:
     """The views, phase by phase; none where the mesh saw nothing, as validity then says."""
     if all(figures.mesh is None for figures in evaluation.views):
         return ()
-    by_phase: dict[str, list[ViewRow]] = {}
+    slis = list(dict.fromkeys(figures.sli for figures in evaluation.views))
+    by_phase: dict[str, dict[str, ViewFigures]] = {}
     for figures in evaluation.views:
-        by_phase.setdefault(figures.label, []).append(_row(figures))
-    return tuple(ViewGroup(label=label, rows=tuple(rows)) for label, rows in by_phase.items())
+        by_phase.setdefault(figures.label, {})[figures.sli] = figures
+    return tuple(_group(label, known, slis) for label, known in by_phase.items())
+
+
+def _group(label: str, known: Mapping[str, ViewFigures], slis: Sequence[str]) -> ViewGroup:
+    nothing = ViewFigures(label=label, phase_index=0, sli="", unit="")
+    rows = tuple(_row(known.get(sli, nothing.model_copy(update={"sli": sli}))) for sli in slis)
+    beyond = [
+        f"{row.title.lower()} beyond what is tolerated" for row in rows if row.within is False
+    ]
+    reasons = dict.fromkeys(row.reason for row in rows if row.reason)
+    return ViewGroup(label=label, rows=rows, remark="; ".join([*beyond, *reasons]))
 
 
 def _row(figures: ViewFigures) -> ViewRow:

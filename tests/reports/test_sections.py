@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from furnishings import BUDGET, RECOVERY, SCORE, UNSEEN, VIEWS, furnished, watched
+from furnishings import ALERTS, BUDGET, RECOVERY, SCORE, UNSEEN, VIEWS, furnished, watched
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.model.evaluation import Evaluation, Verdict, ViewFigures
@@ -17,7 +17,7 @@ from runner.reports.budget import budget_story
 from runner.reports.document import Document, build_document
 from runner.reports.html import render_page
 from runner.reports.markdown import render_markdown
-from runner.reports.moments import alert_story
+from runner.reports.moments import alert_story, side_of
 from runner.reports.recoveries import recovery_rows
 from runner.reports.score import score_story
 from runner.reports.views import view_groups
@@ -118,6 +118,19 @@ def test_the_two_views_stand_side_by_side_with_gap_and_tolerance() -> None:
     assert (latency.title, latency.within, plain(latency.client.text)) == ("p95", None, "58 ms")
 
 
+def test_phases_have_the_same_columns_and_a_remark_of_what_differs() -> None:
+    """Goal: one row for a phase. Method: a second phase that has one of the three figures."""
+    short = VIEWS[2].model_copy(update={"label": "recovery", "phase_index": 3})
+    _, evaluation = voyage()
+    first, second = view_groups(evaluation.model_copy(update={"views": (*VIEWS, short)}))
+    assert [row.title for row in first.rows] == [row.title for row in second.rows]
+    assert [row.client.value for row in second.rows] == [None, None, 0.058]
+    assert first.remark == (
+        "errors beyond what is tolerated; timeouts are failures to the load only"
+    )
+    assert second.remark == ""
+
+
 def test_views_without_a_mesh_are_left_to_validity() -> None:
     blind: tuple[ViewFigures, ...] = tuple(
         one.model_copy(update={"mesh": None, "gap_ratio": None}) for one in VIEWS
@@ -175,6 +188,24 @@ def test_alerts_have_lanes_with_their_times_and_the_fault_in_which_they_fired() 
     ), "what was pending before the load begins with it"
     assert story.watched == "Prometheus has 2 alerting rules."
     assert document().timeline.alerts == story.lanes
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "side"),
+    [(5, 20, "right"), (80, 99, "left"), (20, 85, "below"), (40, 99, "left")],
+)
+def test_words_of_a_lane_stand_where_there_is_room(start: float, end: float, side: str) -> None:
+    assert side_of(start, end) == side
+
+
+def test_an_alert_that_fires_after_the_end_is_told_after_it() -> None:
+    recording, evaluation = voyage()
+    assert recording.signals is not None
+    late = [one.model_copy(update={"start_s": 49.0, "end_s": 55.0}) for one in ALERTS[1:2]]
+    signals = recording.signals.model_copy(update={"alerts": tuple(late)})
+    _, fault = build_document(replace(recording, signals=signals), evaluation).faults
+    assert plain(fault.told[-3]) == "It was gone at 00:46."
+    assert plain(fault.told[-2]) == "HighErrorRate fired 10s after its start, until 00:55."
 
 
 def test_without_an_answer_about_alerts_the_report_says_why_or_nothing() -> None:
