@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -351,58 +351,3 @@ def test_a_long_question_is_asked_again_like_a_short_one() -> None:
         assert client.query("x", f"up{' ' * LONGEST_URL}").series
         client.close()
     assert asked == ["POST"] * 3
-
-
-# -- the configuration -----------------------------------------------------------------------------
-
-WRONG: list[tuple[dict[str, Any] | str, str]] = [
-    (
-        {"url": "http://x", "bearer_tokn_file": "x"},
-        "unknown key 'bearer_tokn_file' in targets.t.prometheus; did you mean 'bearer_token_file'?",
-    ),
-    (
-        {"url": "http://x", "basic_auth": {"username": "a", "pasword_env": "B"}},
-        "did you mean 'password_env'? accepted: username, password_file, password_env",
-    ),
-    (
-        {"url": "http://x", "headers": {"X-Key": {"fil": "a"}}},
-        "unknown key 'fil' in targets.t.prometheus.headers.X-Key; did you mean 'file'?",
-    ),
-    ("prometheus:9090", "prometheus"),
-    ({"bearer_token_file": "x"}, "url"),
-    ({"url": "http://x?a=1"}, "them in 'params' beside 'url'"),
-    ({"url": "http://"}, "names no host"),
-    ({"url": "http://x", "bearer_token_file": "a", "bearer_token_env": "B"}, "say the same"),
-    ({"url": "http://x", "basic_auth": {"username": "a"}}, "password_file or password_env"),
-    ({"url": "http://x", "tls": {"key_file": "a"}}, "'cert_file', too"),
-    ({"url": "http://x", "tls": {}, "http_config": "a"}, "say the same"),
-    ({"url": "http://x", "headers": {"X A": "b"}}, "X A"),
-    ({"url": "http://x", "headers": {"X": {"env": "A", "file": "b"}}}, "either 'file' or 'env'"),
-    ({"url": "http://x", "timeout": "0s"}, "timeout"),
-]
-
-
-@pytest.mark.parametrize(("given", "said"), WRONG)
-def test_mistakes_in_the_configuration_have_positions(
-    given: dict[str, Any] | str, said: str, tmp_path: Path, config_of: Callable[[Any], str]
-) -> None:
-    """Goal: a wrong key is found before a run, at its line. Method: one mistake at a time."""
-    message = config_of(given)
-    assert said in message
-    assert "seatrial.yaml:" in message
-
-
-@pytest.fixture
-def config_of(tmp_path: Path) -> Callable[[Any], str]:
-    from runner.errors import InvalidFileError
-    from runner.source import load_config
-
-    def load(given: Any) -> str:
-        spec = {"context": "c", "namespace": "n", "ingress": "http://x", "prometheus": given}
-        path = tmp_path / "seatrial.yaml"
-        path.write_text(json.dumps({"targets": {"t": spec}}, indent=1), encoding="utf-8")
-        with pytest.raises(InvalidFileError) as caught:
-            load_config(path)
-        return caught.value.message
-
-    return load
