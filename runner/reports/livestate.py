@@ -30,8 +30,10 @@ from runner.store import RunDir
 Read = Callable[[], LoadProgress]
 """What the load generator has newly written; at most so much that it can be held in memory."""
 
-MOST_READS = 40
+MOST_READS = 3
 """Reads of one look: a record that has long been growing is caught up with in several looks."""
+
+_BEHIND_S = 10.0
 
 MOST_EVENTS, MOST_REMARKS = 20, 5
 
@@ -128,6 +130,7 @@ class LiveRun:
         self._started_wall_s: float | None = None
         self._reached_s = 0.0
         self._trouble = ""
+        self._behind = False
         self._events: tuple[Event, ...] = ()
         self._events_size = -1
 
@@ -155,9 +158,9 @@ class LiveRun:
             phase=_phase_words(self._plan, phase),
             figures=self._figures(offset_s, over=over),
             faults=self._faults(offset_s, over=over),
-            guards=() if over else self._guards(offset_s),
+            guards=() if over or self._behind else self._guards(offset_s),
             events=tuple(map(_event, self._events[: -MOST_EVENTS - 1 : -1])),
-            remarks=tuple(filter(None, [*self._live.remarks[-MOST_REMARKS:], self._trouble])),
+            remarks=self._remarks(),
             charts=self._charts(),
         )
 
@@ -168,15 +171,19 @@ class LiveRun:
         try:
             if size != self._events_size:
                 self._events, self._events_size = self.run.read_events(), size
-            for _ in range(MOST_READS):
-                progress = self._read()
-                self._started_wall_s = progress.started_wall_s or self._started_wall_s
-                if not (progress.rows or progress.users or progress.arrivals):
-                    break
-                self._add(progress, now_s)
+            self._behind = not any(self._takes_all(now_s) for _ in range(MOST_READS))
             self._trouble = ""
         except (LoadError, RecordingError) as error:
             self._trouble = error.message
+
+    def _takes_all(self, now_s: float) -> bool:
+        """Take in one reading; whether there was nothing more, or nothing more of long ago."""
+        progress = self._read()
+        self._started_wall_s = progress.started_wall_s or self._started_wall_s
+        if not (progress.rows or progress.users or progress.arrivals):
+            return True
+        self._add(progress, now_s)
+        return now_s - (self._started_wall_s or now_s) - self._reached_s < _BEHIND_S
 
     def _add(self, progress: LoadProgress, now_s: float) -> None:
         """Take in what is new, each row at the moment at which it was written.
@@ -234,6 +241,12 @@ class LiveRun:
             return f"{last.source}: {last.action}" if last else "about to begin"
         return "running"
 
+    def _remarks(self) -> tuple[str, ...]:
+        said = [*self._live.remarks[-MOST_REMARKS:], self._trouble]
+        if self._behind:
+            said.append(f"catching up with the record, now at {fmt.clock_offset(self._reached_s)}")
+        return tuple(filter(None, said))
+
     def _left(self, offset_s: float | None, *, over: bool) -> str:
         if over or offset_s is None:
             return ""
@@ -246,7 +259,7 @@ class LiveRun:
             LiveFigure(name="Requests", text=fmt.count(live.requests)),
             LiveFigure(name="Failed", text=fmt.count(live.failures), bad=bool(live.failures)),
         )
-        if over or offset_s is None:
+        if over or self._behind or offset_s is None:
             return totals
         window = live.window(offset_s)
         if self._plan.experiment.load.is_open:

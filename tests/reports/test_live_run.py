@@ -93,16 +93,20 @@ def test_the_last_seconds_are_told(tmp_path: Path) -> None:
 def test_who_comes_late_sees_the_same(tmp_path: Path) -> None:
     """Goal: figures of the last seconds are not those of all that was read at once.
 
-    Method: one watcher from the start, and one who reads the whole record in one look, in small
-    pieces.
+    Method: one watcher from the start, and one who comes after a minute and reads in small pieces.
     """
     early = Voyage(tmp_path)
-    late = LiveRun(early.run, SecondsReader(early.record, limit=4000).progress)
+    late = LiveRun(early.run, SecondsReader(early.record, limit=1000).progress)
     early.begins()
     for second in range(60):
         early.second(second, good=second + 1)
         seen = early.look(second + 1.1)
     told = late.look(NOW_S + 60.1)
+    assert told.remarks[-1].startswith("catching up with the record, now at 00:")
+    assert "Rate" not in figures(told)
+    for _ in range(3):
+        told = late.look(NOW_S + 60.1)
+    assert told.remarks == ()
     assert figures(told) == figures(seen)
     assert told.charts == seen.charts
     assert figures(told)["Rate"] == "58/s"
