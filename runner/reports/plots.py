@@ -1,4 +1,4 @@
-"""Charts as SVG: matplotlib's only home. It draws a :class:`Chart`; it computes nothing.
+"""Charts as SVG. Draws a :class:`Chart`; it computes nothing.
 
 Colours are drawn as sentinels and become CSS variables, so that one drawing serves light and dark.
 Only words of our own enter a figure: names from outside stand in its title, escaped. The same chart
