@@ -40,9 +40,6 @@ ERROR_TOLERANCE_RATIO = 0.02
 EDGE_SCRAPES = 2
 """Each edge of a phase may be a scrape interval off."""
 
-UNKNOWN_INTERVAL_S = 15.0
-"""Prometheus' usual interval, where no series tells another."""
-
 GROSS_RATIO, EXCESS_RATIO = 0.5, 1.5
 """A mesh that saw less than half of the load, or half as much again, has seen another load."""
 
@@ -98,7 +95,11 @@ class Views:
 
 
 def views_of(recording: Recording, table: LoadTable) -> tuple[Views, ...]:
-    """Both views of each phase that was reached; none where no signals were collected."""
+    """Both views of each phase that was reached.
+
+    None where no signals were collected, or where no series says how often Prometheus looks: then
+    nobody knows how far edges may be off.
+    """
     signals, plan = recording.signals, recording.plan
     if signals is None or signals.error:
         return ()
@@ -107,7 +108,9 @@ def views_of(recording: Recording, table: LoadTable) -> tuple[Views, ...]:
         if signal.service == ALL_SERVICES:
             known.setdefault(signal.phase, {})[signal.sli] = signal
     steps = [series.step_s for series in signals.series if series.step_s > 0]
-    interval_s = min(steps, default=UNKNOWN_INTERVAL_S)
+    if not steps:
+        return ()
+    interval_s = min(steps)
     reached = [phase for phase in plan.phases if phase.start_s < table.recorded_s]
     seen = [table.slice(phase.start_s, phase.end_s) for phase in reached]
     return tuple(
@@ -227,10 +230,15 @@ def views_agree(
     """
     check = Check("views-agree", "The load and the mesh saw the same")
     judged = [view for view in views if view.phase.name != "warmup" and view.complete]
+    plan, target, signals = recording.plan, recording.manifest.target, recording.signals
+    needed = bool(plan.faults) or any(one.effective_source == "mesh" for one in objectives)
+    if not views and needed and signals is not None and not signals.error:
+        return check.warned(
+            "What the load and the mesh saw could not be compared: no series tells how often "
+            "Prometheus looks."
+        )
     if not judged:
         return None
-    plan, target = recording.plan, recording.manifest.target
-    needed = bool(plan.faults) or any(one.effective_source == "mesh" for one in objectives)
     alone = target is not None and target.kind == "sandbox"
     for view in judged:
         gross = _gross(view, alone=alone)

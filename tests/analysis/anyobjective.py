@@ -14,6 +14,7 @@ from builders import (
     SERVICE,
     recording_of,
     row,
+    scraped_every,
     signals_of,
     with_signal,
 )
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 from runner.model.experiment import Experiment
 from runner.model.objective import Objective
 from runner.model.plan import Plan, make_plan
-from runner.model.recording import AlertSpan, LoadRow, PhaseSignal, Recording, Signals, SignalSeries
+from runner.model.recording import AlertSpan, LoadRow, PhaseSignal, Recording, Signals
 
 LENGTH_S = 26
 FAULT: dict[str, Any] = {**ABORT, "name": "refusals", "at": "10s", "duration": "6s"}
@@ -208,15 +209,6 @@ def _signals(plan: Plan, trouble: Trouble) -> Signals:
             name="HighErrorRate", severity="critical", state="firing", start_s=13.0, end_s=17.0
         ),
     )
-    series = SignalSeries(
-        sli="traffic",
-        service=SERVICE,
-        unit="per_s",
-        query="made by hand",
-        step_s=1.0,
-        points=(),
-        state="ok",
-    )
     if trouble.apart:
         last = plan.phases[-1].index
         known = with_signal(known, "traffic", "", [last], value=62.0)
@@ -227,7 +219,7 @@ def _signals(plan: Plan, trouble: Trouble) -> Signals:
                 _worse(signal) if at % 81 in trouble.beyond else signal
                 for at, signal in enumerate(phases)
             ),
-            "series": (series,),
+            "series": (scraped_every(1.0),),
             "alerts": spans if trouble.firing else (),
             "alerts_missing": "",
             "rules": ("HighErrorRate",),

@@ -26,6 +26,7 @@ from runner.model.recording import (
     PhaseSignal,
     Recording,
     Signals,
+    SignalSeries,
 )
 
 WALL_S = 1_700_000_000.0
@@ -134,12 +135,26 @@ def phase_signals(plan: Plan, services: Sequence[str]) -> tuple[PhaseSignal, ...
     )
 
 
+def scraped_every(interval_s: float) -> SignalSeries:
+    """A series of a Prometheus that looks so often."""
+    return SignalSeries(
+        sli="traffic",
+        service="",
+        unit="per_s",
+        query="made by hand",
+        step_s=interval_s,
+        points=(),
+        state="ok",
+    )
+
+
 def signals_of(plan: Plan, services: Sequence[str] = (OTHER_SERVICE, SERVICE)) -> Signals:
     """Complete signals; the faults' flags are what their share of the traffic gives."""
     http = [fault for fault in plan.faults if fault.fault.kind in FLAGGED_KINDS]
     return Signals(
         services=tuple(services),
         phases=phase_signals(plan, services),
+        series=(scraped_every(15.0),),
         # 100 requests a second, of which the planned percentage is hit.
         fault_flags={
             fault.id: (fault.end_s - fault.start_s) * getattr(fault.fault, "percent", 0.0)

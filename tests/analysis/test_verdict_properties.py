@@ -150,6 +150,7 @@ LOSSES: st.SearchStrategy[Loss] = st.one_of(
     st.just(_of_signals(lambda one: one.model_copy(update={"error": "Prometheus died"}))),
     st.just(_of_signals(lambda one: one.model_copy(update={"alerts_missing": "refused"}))),
     st.just(_of_signals(lambda one: one.model_copy(update={"fault_flags": {}}))),
+    st.just(_of_signals(lambda one: one.model_copy(update={"series": ()}))),
     st.just(_of_signals(lambda one: one.model_copy(update={"scrape_gaps": ("it was away",)}))),
     st.just(lambda one: replace(one, signals=None)),
     st.just(lambda one: replace(one, faults=())),

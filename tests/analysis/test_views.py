@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from builders import (
     ABORT,
     KILL,
-    SERVICE,
     Rows,
     healthy,
     load_of,
     plan_of,
     recording_of,
     row,
+    scraped_every,
     signals_of,
     with_signal,
 )
@@ -24,7 +25,7 @@ from runner.analysis.views import view_figures, views_agree, views_of
 from runner.analysis.windows import LoadTable
 from runner.model.evaluation import Finding, Verdict, ViewFigures
 from runner.model.plan import Plan
-from runner.model.recording import LoadRow, Recording, Signals, SignalSeries, TargetInfo
+from runner.model.recording import LoadRow, Recording, Signals, TargetInfo
 
 WARMUP, BASELINE, FAULT, RECOVERY = range(4)
 ALONE = TargetInfo(
@@ -38,16 +39,7 @@ def scraped(plan: Plan, changes: dict[tuple[str, int], Any], interval_s: float =
     for (sli, phase), value in changes.items():
         known = {"value": value} if value is not None else {"value": None, "state": "empty"}
         signals = with_signal(signals, sli, "", [phase], **known)
-    series = SignalSeries(
-        sli="traffic",
-        service=SERVICE,
-        unit="per_s",
-        query="made by hand",
-        step_s=interval_s,
-        points=(),
-        state="ok",
-    )
-    return signals.model_copy(update={"series": (series,)})
+    return signals.model_copy(update={"series": (scraped_every(interval_s),)})
 
 
 def run_of(
@@ -223,6 +215,17 @@ def test_what_cannot_be_compared_is_no_pass() -> None:
         "no figure of it here."
     )
     assert found({("traffic", BASELINE): float("nan")}).verdict is Verdict.WARN
+
+
+def test_an_unknown_interval_is_no_pass() -> None:
+    """Goal: without it, no tolerance is known. Method: the same run with and without a series."""
+    whole = run_of({("traffic", RECOVERY): 75.0})
+    assert whole.signals is not None
+    less = replace(whole, signals=whole.signals.model_copy(update={"series": ()}))
+    finding = agreement(less)
+    assert finding is not None
+    assert (finding.verdict, finding.observed) == (Verdict.WARN, None)
+    assert finding.reason.endswith("no series tells how often Prometheus looks.")
 
 
 def test_without_a_fault_nothing_rests_on_the_mesh() -> None:
