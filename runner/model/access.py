@@ -29,7 +29,7 @@ _PARTS = re.compile(
     r"(?P<scheme>https?)://(?:[^/?#]*@)?(?P<host>[^/?#@]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(:\d{1,5})?")
-_USERINFO = re.compile(r"(?<=://)[^/\s'\"]*@")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 
 
 def without_userinfo(text: str) -> str:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from runner.errors import SignalError
 from runner.model.alertspan import AlertSpan
-from runner.signals.figures import attempt
 from runner.signals.growth import LOOKBACK_S
 from runner.signals.queries import escaped, seconds
 from runner.signals.scope import Scope
@@ -42,15 +41,11 @@ class Alerts:
 
 
 def alerts_of(scope: Scope) -> Alerts:
-    """The alerts of the target's namespace, or of none, from some time before the load on.
-
-    Raises:
-        UnreachableError: When Prometheus does not answer at all.
-    """
-    found = attempt(lambda: _samples(scope))
-    if isinstance(found, SignalError):
-        return Alerts(missing=found.message)
-    series, warnings = found
+    """The alerts of the target's namespace, or of none, from some time before the load on."""
+    try:
+        series, warnings = _samples(scope)
+    except SignalError as error:
+        return Alerts(missing=error.message)
     spans = tuple(sorted(_spans(series, scope.zero_s), key=lambda one: (one.start_s, one.name)))
     missing = f"Prometheus warned: {warnings[0]}" if warnings else ""
     if len(spans) > _MOST_SPANS:

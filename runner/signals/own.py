@@ -18,7 +18,7 @@ from runner.model.ownsignal import OwnSignal, Take
 from runner.model.recording import PhaseSignal, SignalSeries
 from runner.signals.charts import series_of
 from runner.signals.client import Answer, Sampled
-from runner.signals.figures import Figure, PhaseWindow, attempt, failed, nothing
+from runner.signals.figures import Figure, PhaseWindow, failed, nothing
 from runner.signals.scope import MOST_CHART_POINTS, Scope
 
 MISSING_RATIO = 0.1
@@ -39,25 +39,17 @@ def sli_of(name: str) -> str:
 
 
 def own_series(scope: Scope) -> Iterator[SignalSeries]:
-    """Every own signal over the whole run, for charts.
-
-    Raises:
-        UnreachableError: When Prometheus does not answer at all.
-    """
+    """Every own signal over the whole run, for charts; asks last, and raises nothing."""
     for name, signal in scope.plan.experiment.signals.items():
         query = signal.query(scope.namespace, scope.chart_window_s)
         start_s, end_s, step_s = scope.zero_s, scope.zero_s + scope.end_s, scope.chart_step_s
         asked = functools.partial(scope.client.query_range, f"chart-signal-{name}", query)
-        answer = _single(attempt(functools.partial(asked, start_s, end_s, step_s)))
+        answer = _single(_tried(functools.partial(asked, start_s, end_s, step_s)))
         yield series_of(scope, answer, sli=sli_of(name), unit=signal.unit, query=query)
 
 
 def own_figures(scope: Scope, window: PhaseWindow) -> Iterator[PhaseSignal]:
-    """Every own signal in one phase or window.
-
-    Raises:
-        UnreachableError: When Prometheus does not answer at all.
-    """
+    """Every own signal in one phase or window; asks last, and raises nothing."""
     for name, signal in scope.plan.experiment.signals.items():
         figure = _over_range if signal.over_range else _through
         yield figure(scope, window, name, signal).of(window, sli_of(name), "", signal.unit)
@@ -66,7 +58,7 @@ def own_figures(scope: Scope, window: PhaseWindow) -> Iterator[PhaseSignal]:
 def _over_range(scope: Scope, window: PhaseWindow, name: str, signal: OwnSignal) -> Figure:
     query = signal.query(scope.namespace, window.seconds)
     label = f"phase{window.phase.index}-signal-{name}"
-    answer = _single(attempt(lambda: scope.client.query(label, query, window.end_s)))
+    answer = _single(_tried(lambda: scope.client.query(label, query, window.end_s)))
     if isinstance(answer, SignalError):
         return failed(query, answer)
     if not answer.series:
@@ -82,7 +74,7 @@ def _through(scope: Scope, window: PhaseWindow, name: str, signal: OwnSignal) ->
     label = f"phase{window.phase.index}-signal-{name}"
     step_s = max(1, round(scope.interval_s), math.ceil(window.seconds / (MOST_CHART_POINTS - 1)))
     times = (window.start_s, window.end_s, step_s)
-    answer = _single(attempt(lambda: scope.client.query_range(label, query, *times)))
+    answer = _single(_tried(lambda: scope.client.query_range(label, query, *times)))
     if isinstance(answer, SignalError):
         return failed(query, answer)
     points = answer.series[0].points if answer.series else ()
@@ -112,6 +104,14 @@ def _complete(
 
 
 # -- questions -------------------------------------------------------------------------------------
+
+
+def _tried(ask: Callable[[], Answer]) -> Answer | SignalError:
+    """What is answered, or why nothing is: a query that takes for ever is its reader's alone."""
+    try:
+        return ask()
+    except SignalError as error:
+        return error
 
 
 def _single(answer: Answer | SignalError) -> Answer | SignalError:

@@ -34,7 +34,7 @@ from runner.signals.figures import PhaseWindow
 from runner.signals.flags import fault_flags
 from runner.signals.growth import LOOKBACK_S
 from runner.signals.own import own_figures, own_series
-from runner.signals.phases import QUANTILES, Counted, counted, mesh_signals, workloads_seen
+from runner.signals.phases import QUANTILES, counted, mesh_signals, workloads_seen
 from runner.signals.queries import ISTIO, Dialect, escaped, literal, seconds
 from runner.signals.saturation import saturation_signals
 from runner.signals.scope import FEWEST_SCRAPES, Scope
@@ -243,28 +243,32 @@ def _collect(scope: Scope, found: _Found) -> None:
     for one in phases:
         found.phases += _long_enough(
             scope,
-            one,
+            one.window,
             [
                 *mesh_signals(scope.dialect, one, ordered, statistics),
                 *saturation_signals(scope, one.window, with_pods),
-                *own_figures(scope, one.window),
             ],
         )
     found.series.extend(chart_series(scope, ordered))
-    found.series.extend(own_series(scope))
-    found.alerts = alerts_of(scope)
     for window in scope.plateaus():
         stage = counted(scope, PhaseWindow(*window), "stage")
         signals = [*mesh_signals(scope.dialect, stage, ordered, ("p95",))]
-        found.stages += _long_enough(scope, stage, signals)
+        found.stages += _long_enough(scope, stage.window, signals)
+    # What nothing else rests on comes last, so that a slow answer to it takes nothing with it.
+    found.alerts = alerts_of(scope)
+    for one in phases:
+        found.phases += _long_enough(scope, one.window, [*own_figures(scope, one.window)])
+    found.series.extend(own_series(scope))
 
 
-def _long_enough(scope: Scope, one: Counted, signals: list[PhaseSignal]) -> list[PhaseSignal]:
+def _long_enough(
+    scope: Scope, window: PhaseWindow, signals: list[PhaseSignal]
+) -> list[PhaseSignal]:
     """``signals``, as having gaps when the phase is too short for the scrape interval."""
-    if one.window.seconds >= FEWEST_SCRAPES * scope.interval_s:
+    if window.seconds >= FEWEST_SCRAPES * scope.interval_s:
         return signals
     message = (
-        f"the phase lasts {one.window.seconds:g} s, and a figure comes only every "
+        f"the phase lasts {window.seconds:g} s, and a figure comes only every "
         f"{scope.interval_s:g} s"
     )
     return [

@@ -271,3 +271,23 @@ def test_warnings_reach_the_figures(tmp_path: Path) -> None:
         )
     assert {one.warnings for one in signals.phases} == {("partial",)}
     assert {one.warnings for one in signals.series} == {("partial",)}
+
+
+def test_a_slow_query_of_the_readers_takes_nothing_with_it(tmp_path: Path) -> None:
+    """Goal: one bad query is one missing figure. Method: it never answers; all else does."""
+
+    def respond(handler: BaseHTTPRequestHandler, query: Mapping[str, str]) -> None:
+        if "for_ever" in query.get("query", ""):
+            time.sleep(0.5)
+            handler.close_connection = True
+        else:
+            send(handler, vector("1"))
+
+    plan = plan_with_abort(signals={"slow": {"promql": "for_ever"}, "quick": {"promql": "up"}})
+    with server(respond) as url:
+        source = PrometheusSource(timeout_s=0.2)
+        signals = source.collect(plan, ANCHOR, target_at(url), 120.0, tmp_path)
+    assert (signals.error, signals.alerts_missing) == ("", "")
+    figures = {one.sli: one for one in signals.phases if one.sli.startswith("signal.")}
+    assert (figures["signal.slow"].state, figures["signal.slow"].value) == ("error", None)
+    assert "timed out" in figures["signal.slow"].message
