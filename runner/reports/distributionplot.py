@@ -17,7 +17,14 @@ from runner.reports.distribution import (
     nines,
 )
 from runner.reports.grid import Grid
-from runner.reports.plots import frame_times, frame_values, name_bounds_above, settings, shade
+from runner.reports.plots import (
+    bound_text,
+    frame_times,
+    frame_values,
+    name_bounds_above,
+    settings,
+    shade,
+)
 from runner.reports.svg import COLOURS, to_svg
 from runner.reports.timeline import FaultSpan
 
@@ -146,7 +153,7 @@ def _draw_bounds(axes: Axes, heat: HeatMap, duration_s: float) -> None:
 def _name(axes: Axes, bound: BoundMark, at_s: float, *, at_end: bool, colour: str) -> None:
     at_top = _height(axes, bound.value) > 1 - _NEAR
     axes.annotate(
-        bound.label,
+        bound_text(bound),
         (at_s, bound.value),
         xytext=(0, -2 if at_top else 2),
         textcoords="offset points",

@@ -320,13 +320,18 @@ def _draw_bound(axes: Axes, bound: BoundMark) -> None:
         )
 
 
+def bound_text(bound: BoundMark) -> str:
+    """The label of ``bound``, and a cross where it was missed: red alone is not enough."""
+    return f"{bound.label} ✗" if bound.missed else bound.label
+
+
 def _name_bound(axes: Axes, bound: BoundMark, duration_s: float, top: float) -> None:
     """Write the bound at the outer end of its longest window, on the side of the good."""
     start_s, end_s = max(bound.windows, key=lambda window: window[1] - window[0])
     at_end = (start_s + end_s) / 2 > duration_s / 2
     below = bound.above or bound.value > 0.88 * top
     axes.annotate(
-        bound.label,
+        bound_text(bound),
         (end_s if at_end else start_s, bound.value),
         xytext=(0, -2 if below else 2),
         textcoords="offset points",

@@ -104,7 +104,7 @@ def test_bounds_are_drawn_in_their_windows_only() -> None:
         ([0, 1], [0.25, 0.25], COLOURS["muted"]),
         ([2, 4], [0.25, 0.25], COLOURS["muted"]),
     ]
-    assert texts(axes) == ["1", "< 0.25"], "one label, however many windows"
+    assert texts(axes) == ["1", "< 0.25 ✗"], "one label, however many windows"
 
 
 def test_a_bound_far_above_is_named_and_does_not_flatten_the_data() -> None:

@@ -243,7 +243,7 @@
       for (const group of svg.querySelectorAll(".bound-name")) {
         const text = group.querySelector("text").cloneNode(true);
         const shown = known.bounds
-          .filter((one) => one.label === text.textContent)
+          .filter((one) => text.textContent.startsWith(one.label))
           .some((one) => one.windows.some(([from, to]) => from < state.to && to > state.from));
         if (!shown) continue;
         const y = Number(text.getAttribute("y"));
@@ -467,7 +467,9 @@
   let before = null;
   addEventListener("beforeprint", () => {
     before = [state.from, state.to];
+    state.at = null;
     whole();
+    for (const pane of panes) pane.draw(null);
   });
   addEventListener("afterprint", () => before && zoom(...before));
 
