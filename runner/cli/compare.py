@@ -34,9 +34,10 @@ def compare_command(
 ) -> int:
     """Compare two recorded runs, if they may be.
 
-    First it is said whether they may be compared, then what differs, figure by figure. Each RUN is a folder, a run id, an experiment's name (its latest run) or 'latest'; differences
-    are the second minus the first. One run each is no evidence: words such as 'worse' claim no
-    cause. Exits with 0 when the runs are comparable, and with 3 when they are not.
+    First it is said whether they may be compared, then what differs, figure by figure. Each RUN is
+    a folder, a run id, an experiment's name (its latest run) or 'latest'; differences are the
+    second minus the first. One run each is no evidence: words such as 'worse' claim no cause.
+    Exits with 0 when the runs are comparable, and with 3 when they are not.
 
     \b
     Example:

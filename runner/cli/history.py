@@ -62,8 +62,9 @@ def history_command(
 ) -> int:
     """List the recorded runs, and how an objective fared over them.
 
-    The newest comes first. A folder that is torn, foreign or unfinished is listed with what is wrong with it. In a trend,
-    rehearsals and runs with another load, length or target are marked: they are not compared.
+    The newest comes first. A folder that is torn, foreign or unfinished is listed with what is
+    wrong with it. In a trend, rehearsals and runs with another load, length or target are marked:
+    they are not compared.
 
     \b
     Example:

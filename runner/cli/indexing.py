@@ -22,7 +22,7 @@ def refresh_index(results: Path) -> None:
     """
     try:
         write_run_index(Store(results), SystemClock().wall_s())
-    except Exception as error:  # noqa: BLE001 - nothing here may change the verdict of a run
+    except Exception as error:  # Nothing here may change the verdict of a run.
         log.debug("the page of all runs", exc_info=error)
         with may_be_unheard():
             said = getattr(error, "message", None) or f"{type(error).__name__}: {error}"

@@ -41,8 +41,9 @@ PORT = 8090
 def serve_command(host: str, port: int, expose: bool, results: Path) -> int:
     """Show the runs, also the one under way, in a browser.
 
-    Read-only: recorded runs, comparisons, and the run under way as it goes. Prints the address on standard output. It is reached from this machine alone. Ctrl-C ends it; a
-    run that it shows goes on.
+    Read-only: recorded runs, comparisons, and the run under way as it goes. Prints the address on
+    standard output. It is reached from this machine alone. Ctrl-C ends it; a run that it shows goes
+    on.
 
     \b
     Example:
