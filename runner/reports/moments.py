@@ -19,6 +19,9 @@ from runner.reports.text import Shown
 
 MOST_LANES = 20
 MOST_EVENTS = 30
+_GUARDS = {"guard": "A guard", "guardian": "The guardian"}
+_STOPS = {"interrupted": "Ctrl-C was pressed", "terminated": "The run was told to terminate"}
+_ORDERLY = "exit code 0"
 _NOT_ASKED = "alerts were not asked for"
 
 
@@ -190,24 +193,34 @@ def moments_of(recording: Recording) -> tuple[Moment, ...]:
 
 def _of_journal(recording: Recording) -> Iterator[tuple[float, str, str]]:
     for event in recording.events:
-        if event.offset_s is None:
-            continue
-        if event.kind == "note" and event.source in ("guard", "guardian"):
-            yield event.offset_s, "guard", _sentence(event)
-        elif event.kind in ("failed", "unknown"):
-            yield event.offset_s, "trouble", _sentence(event)
+        told = _told(event)
+        if event.offset_s is not None and told is not None:
+            yield (event.offset_s, *told)
+
+
+def _told(event: Event) -> tuple[str, str] | None:
+    """Kind and sentence of an event that a reader should know of; None for the usual ones."""
+    match (event.source, event.action, event.kind):
+        case (source, action, "failed" | "unknown"):
+            how = "failed" if event.kind == "failed" else "has an unknown outcome"
+            head = f"{source}: {action} {how}"
+            return "trouble", f"{head}: {event.detail}" if event.detail else head
+        case ("guard" | "guardian" as who, "abort", "note"):
+            return "guard", f"{_GUARDS[who]} stopped the run: {event.detail}"
+        case ("run", action, "note") if not action.startswith("phase "):
+            return "stop", _STOPS.get(action, f"The run was asked to stop: {action}")
+        case ("load", "end", "note") if event.detail != _ORDERLY:
+            return "trouble", f"The load generator ended: {event.detail}"
+        case (source, "lost", "note"):
+            return "trouble", f"{source}: {event.detail}"
+        case _:
+            return None
 
 
 def _of_workers(recording: Recording) -> Iterator[tuple[float, str, str]]:
     for worker in recording.load.workers:
         if worker.what != "joined":
             yield float(worker.second), "worker", worker_sentence(worker)
-
-
-def _sentence(event: Event) -> str:
-    how = {"failed": " failed", "unknown": " has an unknown outcome"}.get(event.kind, "")
-    head = f"{event.source}: {event.action}{how}"
-    return f"{head}: {event.detail}" if event.detail else head
 
 
 def _percent(seconds: float, plan: Plan) -> float:

@@ -12,12 +12,12 @@ from furnishings import ALERTS, BUDGET, RECOVERY, SCORE, UNSEEN, VIEWS, furnishe
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.model.evaluation import Evaluation, Verdict, ViewFigures
-from runner.model.recording import Recording
+from runner.model.recording import Event, Recording
 from runner.reports.budget import budget_story
 from runner.reports.document import Document, build_document
 from runner.reports.html import render_page
 from runner.reports.markdown import render_markdown
-from runner.reports.moments import alert_story, side_of
+from runner.reports.moments import alert_story, moments_of, side_of
 from runner.reports.recoveries import recovery_rows
 from runner.reports.score import score_story
 from runner.reports.views import view_groups
@@ -223,9 +223,37 @@ def test_events_of_the_run_stand_on_the_timeline() -> None:
     moments = document().timeline.moments
     assert [(one.at, one.kind, one.text) for one in moments] == [
         ("00:30", "worker", "Worker w1 was lost at 30 s; the others took its share"),
-        ("00:50", "guard", "guard: abort: errors > 60% held for 10 s"),
+        ("00:50", "guard", "A guard stopped the run: errors > 60% held for 10 s"),
     ]
     assert [one.left_percent for one in moments] == [50.0, 83.333]
+
+
+def test_only_what_is_not_usual_is_an_event() -> None:
+    """Goal: phases are no events, a failed undo is one. Method: a journal with both."""
+    recording, _ = voyage()
+    lines = [
+        ("run", "phase fault", "note", "01-x"),
+        ("run", "interrupted", "note", ""),
+        ("load", "end", "note", "exit code 0"),
+        ("load", "end", "note", "exit code 3"),
+        ("01-x", "heal", "failed", "refused"),
+        ("01-x", "inject", "ok", ""),
+        ("01-x", "lost", "note", "its child ended with 1; healed at once"),
+    ]
+    events = tuple(
+        Event.model_validate(
+            {"wall_s": 0.0, "offset_s": float(at), "source": source, "action": action}
+            | {"kind": kind, "detail": detail}
+        )
+        for at, (source, action, kind, detail) in enumerate(lines)
+    )
+    quiet = replace(recording, events=events, load=replace(recording.load, workers=()))
+    assert [one.text for one in moments_of(quiet)] == [
+        "Ctrl-C was pressed",
+        "The load generator ended: exit code 3",
+        "01-x: heal failed: refused",
+        "01-x: its child ended with 1; healed at once",
+    ]
 
 
 # -- failures, tale, page --------------------------------------------------------------------------
