@@ -150,6 +150,7 @@ def _span(one: Any) -> dict[str, Any]:
 def _chart(chart: Chart) -> dict[str, Any]:
     return {
         "unit": chart.unit,
+        "stacked": chart.stacked,
         "lines": [[line.name, [_short(value) for value in line.values]] for line in chart.lines],
         "bounds": [{"label": bound.label, "windows": bound.windows} for bound in chart.bounds],
     }

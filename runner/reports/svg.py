@@ -56,10 +56,16 @@ def to_svg(figure: Figure, chart: Drawn) -> str:
 
 
 def _place(figure: Figure) -> str:
-    """Left, right, top and bottom of the axes, in the drawing's own units."""
+    """Left, right, top and bottom of the axes in the drawing's own units; the value at the top.
+
+    That is 0 where values do not go up evenly from 0.
+    """
     box, (width, height) = figure.axes[0].get_position(), figure.get_size_inches() * 72
     edges = (box.x0 * width, box.x1 * width, (1 - box.y1) * height, (1 - box.y0) * height)
-    return " ".join(f"{edge:.2f}" for edge in edges)
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    top = high if axes.get_yscale() == "linear" and low == 0 else 0.0
+    return " ".join([*(f"{edge:.2f}" for edge in edges), f"{top:.6g}"])
 
 
 def _inline(svg: str, chart: Drawn, place: str, size: tuple[int, int]) -> str:

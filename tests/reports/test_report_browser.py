@@ -182,6 +182,12 @@ def test_the_crosshair_reads_what_the_report_says(page: Page, report: dict[str, 
             assert shown == [fmt.quantity(value, chart["unit"]) for value in values]
     assert seen == sorted(set(seen))
     assert len(seen) == 5
+    p95 = next(line for line in report["charts"][0]["charts"][0]["lines"] if line["name"] == "p95")
+    points = page.locator("svg[data-chart=load-latency] .point")
+    path = page.locator("svg[data-chart=load-latency] .line-1 path").get_attribute("d") or ""
+    drawn = [float(one) for one in re.findall(r"[ML] [\d.]+ ([\d.]+)", path)]
+    assert len(drawn) == len(p95["values"])
+    assert float(points.nth(1).get_attribute("cy") or 0) == pytest.approx(drawn[seen[-1]], abs=0.02)
 
 
 def test_the_crosshair_says_when_and_what_was_broken(page: Page, report: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@
   }
 
   function chartPane(svg) {
-    const [left, right, top, bottom] = svg.dataset.axes.split(" ").map(Number);
+    const [left, right, top, bottom, high] = svg.dataset.axes.split(" ").map(Number);
     const id = svg.dataset.chart;
     const known = data.charts[id] ?? { unit: "", lines: [], bounds: [] };
     const { width } = svg.viewBox.baseVal;
@@ -167,16 +167,19 @@
     const anew = draw("g", {});
     const brush = draw("rect", { class: "brush", y: top, height: bottom - top });
     const line = draw("path", { class: "crosshair" });
+    const highest = known.stacked ? 0 : high;
+    const points = known.lines.map(() => draw("circle", { r: 2.6, class: "point" }));
     const foot = draw("g", { class: "foot", visibility: "hidden" });
     const footText = draw("text", { y: bottom + 13 });
     foot.append(draw("rect", { x: -26, y: bottom + 4, width: 52, height: 13 }), footText);
     const reading = draw("g", { class: "readout" });
-    svg.append(clip, anew, brush, line, reading, foot);
+    svg.append(clip, anew, brush, line, ...points, reading, foot);
     const colours = known.lines.map((_, n) => {
       const found = [...svg.querySelectorAll(`.line-${n} :is(path, use)`)].map((one) => one.style);
       const style = found.find((one) => one.stroke || one.fill);
       return style ? style.stroke || style.fill : "var(--text)";
     });
+    points.forEach((one, n) => (one.style.fill = colours[n]));
     const rows = known.lines.length > 3 ? 2 : 1;
     const perRow = Math.ceil(known.lines.length / rows);
     const values = known.lines.map(([name], n) => {
@@ -262,6 +265,7 @@
       line.setAttribute("d", "");
       foot.setAttribute("visibility", "hidden");
       brush.setAttribute("width", 0);
+      for (const one of points) one.setAttribute("visibility", "hidden");
       if (state.drag) {
         const [from, to] = [state.drag.from, state.drag.to].sort((a, b) => a - b).map(x);
         brush.setAttribute("x", from);
@@ -270,6 +274,13 @@
       if (!reads) return;
       const at = clamp(x(data.at_s[index]), left, right);
       line.setAttribute("d", `M${at} ${top}V${bottom}`);
+      points.forEach((one, n) => {
+        const value = known.lines[n][1][index];
+        if (value === null || !(highest > 0)) return;
+        one.setAttribute("visibility", "visible");
+        one.setAttribute("cx", at);
+        one.setAttribute("cy", bottom - (value / highest) * (bottom - top));
+      });
       values.forEach((one, n) => (one.textContent = quantity(known.lines[n][1][index], known.unit)));
       if (state.active !== pane) return;
       foot.setAttribute("visibility", "visible");
