@@ -247,7 +247,8 @@ def _standing(
     manifest: _Manifest, evaluation: _Evaluation | None, touched_s: float | None, now_s: float
 ) -> tuple[Standing, str]:
     if evaluation is not None:
-        return "judged", _because(evaluation.sentence)
+        by = f" (by the objectives of {evaluation.judged_by})" if evaluation.judged_by else ""
+        return "judged", _because(evaluation.sentence) + by
     if manifest.state in ("planned", "running"):
         if touched_s is not None and now_s - touched_s < ALIVE_S:
             return "under way", "it is under way"

@@ -107,13 +107,16 @@ class Site:
         self._index: tuple[float, bytes] = (-1.0, b"")
         self._work = threading.Lock()
 
-    def answer(self, target: str, host: str | None) -> Answer:
+    def answer(self, target: str, host: str | None, *, embedded: bool = False) -> Answer:
         """The answer to a request to read something.
 
         Args:
             target: Path and query as they were sent.
             host: The header ``Host``; None without one.
+            embedded: Whether a page from elsewhere asks for it as a part of its own.
         """
+        if embedded:
+            return _said(403, "A page from elsewhere asked for this; nothing is given to it.")
         if not self._is_ours(host):
             return _said(403, "This name is not one of this machine's; ask for localhost.")
         path, _, query = target.partition("?")

@@ -112,8 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         hosts = self.headers.get_all("Host") or []
         host = hosts[0] if len(hosts) == 1 else None
+        foreign = self.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")
+        embedded = foreign and self.headers.get("Sec-Fetch-Mode") != "navigate"
         try:
-            answer = self.server.site.answer(self.path, host)
+            answer = self.server.site.answer(self.path, host, embedded=embedded)
         except Exception:
             log.exception("a page could not be made")
             answer = Answer(500, b"This is a mistake in seatrial.\n", "text/plain; charset=utf-8")

@@ -200,7 +200,7 @@ def ask(
 ) -> tuple[int, bytes, str]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     try:
-        connection.request(method, path, headers={"Host": host})
+        connection.request(method, path, headers={"Host": host, **more})
         answer = connection.getresponse()
         return answer.status, answer.read(), str(answer.headers)
     finally:
@@ -230,11 +230,25 @@ def test_it_answers_over_http_and_only_reads(site: Site) -> None:
         assert ask(server, "GET", "/", host="evil.example")[0] == 403
 
 
+def test_a_page_from_elsewhere_cannot_make_us_work(site: Site) -> None:
+    """Goal: no image or script of a foreign page is answered; links lead here. Method: headers."""
+    with serving(site) as server:
+        for whose, mode, status in (
+            ("cross-site", "no-cors", 403),
+            ("same-site", "cors", 403),
+            ("cross-site", "navigate", 200),
+            ("same-origin", "cors", 200),
+            ("none", "navigate", 200),
+        ):
+            more = {"Sec-Fetch-Site": whose, "Sec-Fetch-Mode": mode}
+            assert ask(server, "GET", "/", **more)[0] == status, whose
+
+
 def test_a_site_that_fails_is_an_answer(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Goal: a mistake of ours ends no server. Method: a site that raises."""
 
     class Broken(Site):
-        def answer(self, target: str, host: str | None) -> Answer:
+        def answer(self, target: str, host: str | None, *, embedded: bool = False) -> Answer:
             raise ZeroDivisionError
 
     site.__class__ = Broken
