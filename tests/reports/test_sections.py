@@ -305,16 +305,28 @@ def test_a_fault_that_was_never_seen_is_told_so() -> None:
 
 def test_the_page_has_a_part_for_each_and_hostile_names_stay_text() -> None:
     recording, evaluation = voyage()
+    assert recording.signals is not None
     hostile = RECOVERY.model_copy(
         update={"after": HOSTILE, "titles": (HOSTILE,), "reason": HOSTILE}
     )
-    document_ = build_document(recording, evaluation.model_copy(update={"recoveries": (hostile,)}))
+    alert = ALERTS[1].model_copy(
+        update={"name": HOSTILE, "severity": HOSTILE, "labels": {HOSTILE: HOSTILE}}
+    )
+    signals = recording.signals.model_copy(update={"alerts": (alert,)})
+    document_ = build_document(
+        replace(recording, signals=signals),
+        evaluation.model_copy(update={"recoveries": (hostile,)}),
+    )
     charts = [chart.id for group in document_.charts for chart in group.charts]
     html = render_page(document_, dict.fromkeys(charts, ""))
     for part in ("distribution", "recoveries", "alerts", "budget", "views"):
         assert f'<section class="panel" id="{part}"' in html
-    assert "<script>alert" not in html
-    assert "\u202e" not in html
+    text = render_markdown(document_)
+    for form in (html, text):
+        assert "<script>alert" not in form
+        assert "\u202e" not in form
+        assert "\x1b" not in form
+    assert "\n- \\<script\\>" in text, "the alert is there, as text"
 
 
 def test_markdown_has_score_budget_alerts_and_where_bounds_come_from() -> None:
