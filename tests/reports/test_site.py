@@ -196,7 +196,7 @@ def serving(site: Site) -> Iterator[WebServer]:
 
 
 def ask(
-    server: WebServer, method: str, path: str, host: str = "localhost"
+    server: WebServer, method: str, path: str, host: str = "localhost", **more: str
 ) -> tuple[int, bytes, str]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     try:
