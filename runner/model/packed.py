@@ -14,6 +14,9 @@ from itertools import islice
 
 from runner.model.histogram import LOWEST_BUCKET, Counts
 
+_TWO = -2
+"""How a bucket is followed that counts two, the least that is said."""
+
 
 def pack(counts: Counts) -> list[int]:
     """Pack; buckets that count nothing are left out."""
@@ -55,18 +58,13 @@ def check(numbers: Sequence[int]) -> None:
     Raises:
         TypeError, ValueError: When they are none.
     """
-    if not numbers or (min(numbers) > 0):
-        return
-    if numbers[0] < LOWEST_BUCKET:
+    if numbers and numbers[0] < LOWEST_BUCKET:
         raise ValueError(f"there is no bucket {numbers[0]}")
-    alone = True  # the bucket before: nothing was said yet of how many it holds
+    before = 1  # of which nothing was said yet, as of the first one
     for number in islice(numbers, 1, None):
-        if number > 0:
-            alone = True
-        elif number < -1 and alone:
-            alone = False
-        else:
+        if number <= 0 and (number > _TWO or before <= 0):
             raise ValueError(f"{number} has no place in packed counts")
+        before = number
 
 
 class PackedCounts(Mapping[int, int]):

@@ -31,7 +31,7 @@ class Pile:
         self.numbers = array("h")  # two bytes each, as nearly always
         self.starts = array("q", (0,))
 
-    def add(self, histograms: Iterable[Sequence[int]]) -> None:
+    def add(self, histograms: Iterable[list[int]]) -> None:
         """Put packed counts on top.
 
         Raises:
@@ -42,16 +42,15 @@ class Pile:
             if numbers and min(numbers) <= 0:  # Only then is there anything that could be wrong.
                 check(numbers)
             try:
-                column.extend(numbers)
+                column.fromlist(numbers)
             except OverflowError:
                 column = self._widened(numbers)
             starts.append(len(column))
 
-    def _widened(self, numbers: Sequence[int]) -> array[int]:
-        del self.numbers[self.starts[-1] :]
+    def _widened(self, numbers: list[int]) -> array[int]:
         self.numbers = array("q", self.numbers)
         try:
-            self.numbers.extend(numbers)
+            self.numbers.fromlist(numbers)
         except OverflowError as error:
             raise ValueError("a number of packed counts is too large") from error
         return self.numbers
