@@ -65,7 +65,7 @@ def test_the_page_and_the_summary_have_the_table(told: tuple[RunDir, Document]) 
     page = write_reports(run).read_text(encoding="utf-8")
     found = story(document)
     assert page.count('id="search"') == 1
-    section = page[page.index('id="search"') : page.index('id="answers"')]
+    section = page[page.index('id="search"') : page.index('id="timeline"')]
     assert section.count("<svg") == 1
     for row in found.rates:
         assert f'<th scope="row">{row.rate.text}</th>' in section
