@@ -58,7 +58,7 @@ class AlertLane(Model):
         text: All its times in words.
         short: When it fired, or that it was pending only.
         side: Where the words stand on the timeline.
-        during: Faults that were in effect while it fired.
+        during: Faults in effect while it fired, or the last one before that.
     """
 
     name: Shown
@@ -118,11 +118,6 @@ def _labels(span: AlertSpan) -> str:
 def _lane(name: str, severity: str, labels: str, spans: list[AlertSpan], plan: Plan) -> AlertLane:
     times = tuple(_time(span, plan) for span in spans)
     fired = [span for span in spans if span.state == "firing"]
-    during = [
-        fault.id
-        for fault in plan.faults
-        if any(s.start_s < fault.undo_by_s and s.end_s > fault.start_s for s in fired)
-    ]
     told = "; ".join(f"{one.state} from {one.window}" for one in times)
     kind = f"{severity} alert" if severity else "alert"
     when = [one.window for one in times if one.state == "firing"] or [times[0].window]
@@ -134,11 +129,25 @@ def _lane(name: str, severity: str, labels: str, spans: list[AlertSpan], plan: P
         labels=labels,
         fired=bool(fired),
         times=times,
-        during=", ".join(during),
+        during=_during([span.start_s for span in fired], [span.end_s for span in fired], plan),
         text=f"{kind} {name}: {told}",
         short=f"{kind} {name}, {'firing' if fired else 'pending'} {when[0]}{more}",
         side=side_of(times[0].left_percent, last.left_percent + last.width_percent),
     )
+
+
+def _during(starts_s: list[float], ends_s: list[float], plan: Plan) -> str:
+    """The faults in which an alert fired, or else the last one before it; empty without one."""
+    times = list(zip(starts_s, ends_s, strict=True))
+    held = [
+        fault.id
+        for fault in plan.faults
+        if any(start < fault.end_s and end > fault.start_s for start, end in times)
+    ]
+    if held:
+        return f"during {', '.join(held)}"
+    before = [f for f in plan.faults if any(f.end_s <= start for start in starts_s)]
+    return f"after {max(before, key=lambda fault: fault.end_s).id}" if before else ""
 
 
 def _time(span: AlertSpan, plan: Plan) -> AlertTime:

@@ -182,7 +182,7 @@ def test_alerts_have_lanes_with_their_times_and_the_fault_in_which_they_fired() 
         ("pending", "00:41 to 00:44", "3s"),
         ("firing", "00:44 to 00:52", "8s"),
     ]
-    assert fired.during == "02-http-abort"
+    assert fired.during == "during 02-http-abort"
     assert (pending.fired, pending.times[0].window, pending.times[0].left_percent) == (
         *(False, "00:00 to 00:09", 0.0),
     ), "what was pending before the load begins with it"
@@ -203,7 +203,9 @@ def test_an_alert_that_fires_after_the_end_is_told_after_it() -> None:
     assert recording.signals is not None
     late = [one.model_copy(update={"start_s": 49.0, "end_s": 55.0}) for one in ALERTS[1:2]]
     signals = recording.signals.model_copy(update={"alerts": tuple(late)})
-    _, fault = build_document(replace(recording, signals=signals), evaluation).faults
+    changed = build_document(replace(recording, signals=signals), evaluation)
+    assert changed.timeline.alerts[0].during == "after 02-http-abort"
+    _, fault = changed.faults
     assert plain(fault.told[-3]) == "It was gone at 00:46."
     assert plain(fault.told[-2]) == "HighErrorRate fired 10s after its start, until 00:55."
 
