@@ -34,6 +34,8 @@ _STICKING_OUT = """() => {
     .map(e => e.tagName + '.' + e.className);
   return {more: document.documentElement.scrollWidth - wide, out};
 }"""
+_SEEN = """list => list.map(one => one.checkVisibility({visibilityProperty: true})
+  && one.getBoundingClientRect().height > 0 && one.getBoundingClientRect().width > 0)"""
 _FOLDING = "(open) => document.querySelectorAll('details').forEach(one => one.open = open)"
 
 
@@ -122,6 +124,9 @@ def test_a_reader_sees_the_verdict_and_every_objective(page: Page, run: RunDir) 
         assert finding.title in text
         assert finding.reason in text
     assert page.locator("h1").inner_text().split() == ["✗", "Fail"]
+    for reading in (".crosshair", ".readout", ".point", ".foot", ".brush", ".view"):
+        drawn = page.locator(reading).evaluate_all(_SEEN)
+        assert not any(drawn), f"{reading} before anybody points at anything"
 
 
 def test_it_is_quiet_and_asks_nobody(chromium: Browser, run: RunDir, page: Page) -> None:

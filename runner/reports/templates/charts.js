@@ -168,7 +168,8 @@
     const brush = draw("rect", { class: "brush", y: top, height: bottom - top });
     const line = draw("path", { class: "crosshair" });
     const highest = known.stacked ? 0 : high;
-    const points = known.lines.map(() => draw("circle", { r: 2.6, class: "point" }));
+    const still = { r: 2.6, class: "point", visibility: "hidden" };
+    const points = known.lines.map(() => draw("circle", still));
     const foot = draw("g", { class: "foot", visibility: "hidden" });
     const footText = draw("text", { y: bottom + 13 });
     foot.append(draw("rect", { x: -26, y: bottom + 4, width: 52, height: 13 }), footText);
