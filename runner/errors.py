@@ -15,7 +15,7 @@
     └── LeftBrokenError       5   a fault may still be in effect: a human must look
 
 A message says what is wrong and where; ``accepted`` says what would have been right, and ``hint``
-what to do about it. Nothing here prints.
+what to do about it; all are legible, whatever names and answers they tell of. Nothing here prints.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
+
+from runner.legible import legible
 
 
 class ExitCode(IntEnum):
@@ -53,9 +55,9 @@ class SeatrialError(Exception):
 
     def __init__(self, message: str, *, accepted: str = "", hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.accepted = accepted
-        self.hint = hint
+        self.message = legible(message)
+        self.accepted = legible(accepted)
+        self.hint = legible(hint)
 
     def __str__(self) -> str:
         lines = [self.message]

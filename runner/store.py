@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from runner.errors import RecordingError, UsageError
 from runner.glance import glance
+from runner.legible import encodable
 from runner.model.evaluation import Evaluation
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.plan import Plan
@@ -40,6 +41,9 @@ FAULT_EFFECTS, FAULT_LOG = "effects.jsonl", "chaos.log"
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` such that a reader sees all of it or the old content.
 
+    Half characters, as names of files and answers of servers may hold, become U+FFFD: a record that
+    lacks one is worth more than none.
+
     Raises:
         RecordingError: When it cannot be written, as on a full disk.
     """
@@ -48,7 +52,7 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("w", encoding="utf-8") as out:
-                out.write(text)
+                out.write(encodable(text))
                 out.flush()
                 os.fsync(out.fileno())
             temporary.replace(path)
@@ -173,7 +177,8 @@ class RunDir:
         Raises:
             RecordingError: When it cannot be written, as on a full disk.
         """
-        line = (event.model_dump_json() + "\n").encode()
+        fit = event.model_copy(update={"detail": encodable(event.detail)})
+        line = (fit.model_dump_json() + "\n").encode()
         # Without a buffer, which would try a failed write again when it is closed.
         with (
             _writing(self.events_path),

@@ -20,6 +20,7 @@ from ruamel.yaml.reader import ReaderError
 
 from runner.errors import InvalidFileError, Located, UsageError
 from runner.model.feasibility import Loc, Mistake
+from runner.textfile import read_bounded
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
@@ -45,11 +46,14 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UsageError(f"{path} has {size} bytes", accepted=f"at most {MAX_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
+        text = read_bounded(path, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{path} is not UTF-8 text: {error.reason}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # A NUL in the name.
+        raise UsageError(f"{str(path)!r} is the name of no file: {error}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse(text: str, path: Path) -> tuple[Any, dict[Loc, Place]]:

@@ -1,0 +1,57 @@
+"""Reading files that somebody names: whole, up to a size, within a time.
+
+A name may stand for a pipe that nobody writes to or a device that never ends; neither may hang a
+command. What the content means is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import time
+from pathlib import Path
+from typing import Final
+
+PATIENCE_S: Final = 5.0
+"""How long a pipe may take for its next piece; such as that of ``<(command)`` in a shell."""
+
+_PIECE: Final = 64 * 1024
+
+
+def read_bounded(path: Path, most: int, patience_s: float = PATIENCE_S) -> bytes:
+    """The content of ``path``, of at most ``most`` bytes.
+
+    Raises:
+        OSError: When it cannot be read; also when it is larger (``EFBIG``) or when nothing comes
+            for ``patience_s`` seconds (``ETIMEDOUT``).
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for who writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError as error:  # A NUL in the name.
+        raise OSError(errno.EINVAL, str(error)) from None
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        content = bytearray()
+        while len(content) <= most:
+            if not regular:
+                _wait(descriptor, patience_s)
+            piece = os.read(descriptor, _PIECE)
+            if not piece:
+                return bytes(content)
+            content += piece
+    finally:
+        os.close(descriptor)
+    raise OSError(errno.EFBIG, f"it has more than {most} bytes")
+
+
+def _wait(descriptor: int, patience_s: float) -> None:
+    """Return when there is something to read, or the end."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    until_s = time.monotonic() + patience_s
+    while not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+        if time.monotonic() >= until_s:
+            raise OSError(errno.ETIMEDOUT, f"nothing came for {patience_s:g} s")
