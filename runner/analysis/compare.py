@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from runner.analysis.comparable import Subject, conditions_of, why_not
+from runner.analysis.windows import phase_label
 from runner.model.comparison import (
     Comparison,
     Judgement,
     LoadPair,
     ObjectivePair,
     Pair,
+    ServicePair,
     Side,
 )
-from runner.model.evaluation import Evaluation, Finding, LoadFigures
+from runner.model.evaluation import Evaluation, Finding, LoadFigures, SignalFigures
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -49,6 +51,7 @@ def compare(first: Subject, second: Subject) -> Comparison:
         objectives=_objectives(first.evaluation, second.evaluation, comparable=comparable),
         phases=_loads(first.evaluation.phases, second.evaluation.phases),
         endpoints=_loads(first.evaluation.endpoints, second.evaluation.endpoints),
+        services=_services(first, second),
     )
 
 
@@ -176,7 +179,7 @@ def _load_pair(
     return LoadPair(
         label=key[0],
         endpoint=key[1],
-        missing="first" if first is None else "second" if second is None else "",
+        missing=_missing(first, second),
         requests=pair(lambda one: float(one.requests)),
         rate_per_s=pair(lambda one: one.rate_per_s),
         error_ratio=pair(lambda one: one.error_ratio),
@@ -184,3 +187,41 @@ def _load_pair(
         p95_s=pair(lambda one: one.p95_s),
         p99_s=pair(lambda one: one.p99_s),
     )
+
+
+_SIGNALS = ("traffic_per_s", "error_ratio", "p50_s", "p95_s", "p99_s", "cpu_ratio", "memory_ratio")
+
+
+def _services(first: Subject, second: Subject) -> tuple[ServicePair, ...]:
+    one, two = _by_service(first), _by_service(second)
+    pairs = []
+    for label, service in _merged(one, two):
+        figures = (one.get((label, service)), two.get((label, service)))
+        pairs.append(
+            ServicePair(
+                label=label,
+                service=service,
+                missing=_missing(*figures),
+                **{
+                    name: Pair.of(*(getattr(found, name) if found else None for found in figures))
+                    for name in _SIGNALS
+                },
+            )
+        )
+    return tuple(pairs)
+
+
+def _by_service(subject: Subject) -> dict[tuple[str, str], SignalFigures]:
+    """Figures by the label of their phase and by service; those of windows are left out."""
+    phases = {phase.index: phase for phase in subject.plan.phases}
+    return {
+        (phase_label(subject.plan, phases[one.phase_index]), one.service): one
+        for one in subject.evaluation.signals
+        if one.phase_index in phases
+    }
+
+
+def _missing(first: object, second: object) -> Literal["", "first", "second"]:
+    if first is None:
+        return "first"
+    return "second" if second is None else ""

@@ -118,6 +118,21 @@ class LoadPair(Model):
     p99_s: Pair
 
 
+class ServicePair(Model):
+    """Golden signals of one service in one phase, as the mesh saw them, in both runs."""
+
+    label: str
+    service: str
+    missing: Literal["", "first", "second"] = ""
+    traffic_per_s: Pair
+    error_ratio: Pair
+    p50_s: Pair
+    p95_s: Pair
+    p99_s: Pair
+    cpu_ratio: Pair
+    memory_ratio: Pair
+
+
 class Comparison(Model):
     """Everything that can be said about two recorded runs.
 
@@ -136,4 +151,5 @@ class Comparison(Model):
     conditions: Items[Condition]
     objectives: Items[ObjectivePair] = ()
     phases: Items[LoadPair] = ()
-    endpoints: Items[LoadPair] = Field(default=(), description="By phase, then by endpoint.")
+    endpoints: Items[LoadPair] = Field(default=(), description="Each endpoint in each phase.")
+    services: Items[ServicePair] = Field(default=(), description="Each service in each phase.")

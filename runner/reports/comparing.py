@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
+from typing import TypeVar
 
-from runner.model.comparison import Comparison, Condition, LoadPair, ObjectivePair, Pair, Side
+from runner.model.comparison import (
+    Comparison,
+    Condition,
+    LoadPair,
+    ObjectivePair,
+    Pair,
+    ServicePair,
+    Side,
+)
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.overlay import Overlay
 from runner.reports.pages import page
 from runner.reports.text import Shown
+
+P = TypeVar("P")
 
 JUDGEMENTS = {
     "better": ("▲", "better"),
@@ -20,6 +32,7 @@ JUDGEMENTS = {
 }
 """Judgement to sign and words."""
 
+_MISSING = {"": "", "first": "not in A", "second": "not in B"}
 _TONES = {"better": "pass", "worse": "fail", "same": "none", "unknown": "inconclusive"}
 ARROW = "→"
 NOTABLE_RATIO = 0.05
@@ -87,6 +100,7 @@ class LoadText(Model):
     figures: Items[PairText]
 
 
+SERVICE_COLUMNS = ("Requests/s", "Errors", "p50", "p95", "p99", "CPU", "Memory")
 COLUMNS = ("Requests/s", "Errors", "p50", "p95", "p99")
 
 
@@ -101,6 +115,7 @@ class ComparisonText(Model):
     objectives: Items[ObjectiveText]
     phases: Items[LoadText]
     endpoints: Items[tuple[Shown, Items[LoadText]]]
+    services: Items[tuple[Shown, Items[LoadText]]]
     charts: Items[Overlay]
 
 
@@ -120,16 +135,17 @@ def render_comparison(
         served: Whether ``seatrial serve`` shows it.
     """
     doc = comparison_text(comparison, charts, hrefs)
-    return page("compare.html.j2", served=served, doc=doc, columns=COLUMNS)
+    return page(
+        "compare.html.j2", served=served, doc=doc, columns=COLUMNS, service_columns=SERVICE_COLUMNS
+    )
 
 
 def comparison_text(
     comparison: Comparison, charts: tuple[Overlay, ...] = (), hrefs: tuple[str, str] = ("", "")
 ) -> ComparisonText:
     """Everything that any form of a comparison shows."""
-    by_endpoint = groupby(
-        sorted(comparison.endpoints, key=lambda one: one.endpoint), key=lambda one: one.endpoint
-    )
+    by_endpoint = _grouped(comparison.endpoints, lambda one: one.endpoint)
+    by_service = _grouped(comparison.services, lambda one: one.service)
     return ComparisonText(
         sides=(
             _side("A", comparison.first, hrefs[0]),
@@ -142,8 +158,15 @@ def comparison_text(
         objectives=tuple(_objective(one) for one in comparison.objectives),
         phases=tuple(_load(one) for one in comparison.phases),
         endpoints=tuple((name, tuple(map(_load, rows))) for name, rows in by_endpoint),
+        services=tuple(
+            (name or "ingress", tuple(map(_service, rows))) for name, rows in by_service
+        ),
         charts=charts,
     )
+
+
+def _grouped(rows: Iterable[P], name: Callable[[P], str]) -> Iterable[tuple[str, Iterator[P]]]:
+    return groupby(sorted(rows, key=name), key=name)
 
 
 def _side(letter: str, side: Side, href: str) -> SideText:
@@ -246,6 +269,20 @@ def _load(one: LoadPair) -> LoadText:
     )
     return LoadText(
         name=one.label,
-        missing={"": "", "first": "not in A", "second": "not in B"}[one.missing],
+        missing=_MISSING[one.missing],
+        figures=tuple(pair_text(pair, unit) for pair, unit in figures),
+    )
+
+
+def _service(one: ServicePair) -> LoadText:
+    figures = (
+        (one.traffic_per_s, "per_s"),
+        (one.error_ratio, "ratio"),
+        *((pair, "s") for pair in (one.p50_s, one.p95_s, one.p99_s)),
+        *((pair, "ratio") for pair in (one.cpu_ratio, one.memory_ratio)),
+    )
+    return LoadText(
+        name=one.label,
+        missing=_MISSING[one.missing],
         figures=tuple(pair_text(pair, unit) for pair, unit in figures),
     )

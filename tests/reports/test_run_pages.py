@@ -156,7 +156,7 @@ def test_a_page_of_two_recordings(tmp_path: Path) -> None:
     """Goal: from folders to a page with charts and links. Method: two voyages on disk."""
     runs = []
     for name, kill in (("a", True), ("b", False)):
-        run = write_run(tmp_path / name, Voyage(length_s=40, kill=kill, services=()))
+        run = write_run(tmp_path / name, Voyage(length_s=40, kill=kill, services=("order-api",)))
         runs.append(run)
     one, two = runs
     one.report_dir.mkdir()
@@ -171,6 +171,10 @@ def test_a_page_of_two_recordings(tmp_path: Path) -> None:
     assert html.count('<path class="line B" d="M') >= 3
     assert html.count('<rect class="shade"') == 3 * 3  # two faults and one, in three charts
     assert f'href="{hrefs[0]}"' in html
+    seen = {one.label: (one.missing, one.cpu_ratio.difference) for one in made.services}
+    assert seen["baseline"][0] == ""
+    assert seen["baseline"][1] is not None
+    assert seen["fault 01-pod-kill"] == ("second", None)
 
 
 GRID = Grid(step_s=1.0, count=4, duration_s=4.0)
