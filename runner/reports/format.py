@@ -106,8 +106,8 @@ def quantity(value: float | None, unit: Unit | str) -> str:
             return percent(value)
         case "per_s":
             return rate(value)
-        case "count":
-            return count(value)
+        case "count":  # Plain numbers, too: a burn rate of 14.4 is not one of 14.
+            return count(value) if value is None or value % 1 == 0 else _digits(value)
         case _:
             return NOTHING if value is None else _digits(value)
 

@@ -67,3 +67,4 @@ def test_every_unit_is_written_in_its_own_way() -> None:
     values = [fmt.quantity(0.5, unit).replace("\u00a0", " ") for unit in ("s", "ratio", "per_s")]
     assert values == ["500 ms", "50 %", "0.5/s"]
     assert fmt.quantity(1234.0, "count") == "1,234"
+    assert fmt.quantity(14.4, "count") == "14.4"
