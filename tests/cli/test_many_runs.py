@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+from conftest import ROOT
 from fleets import Ship, fleet, launch, torn
 
 from runner.analysis.history import Trend
@@ -171,6 +173,8 @@ def test_comparable_runs_are_compared(store: Store, run: Run) -> None:
     assert "▼ worse" in out
     assert "One run each is no evidence" in out
     code, out, _ = run("compare", one.run_id, two.run_id, "--no-html", "-o", "json")
+    schema = json.loads((ROOT / "docs" / "comparison.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(out), schema, jsonschema.Draft202012Validator)
     made = Comparison.model_validate_json(out)
     assert (made.first.run_id, made.second.run_id) == (one.run_id, two.run_id)
     assert made.objectives[0].observed.difference == pytest.approx(0.08)
