@@ -250,7 +250,7 @@ def locustfile_folders(experiment_path: Path) -> tuple[Path, ...]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # Such as a name of more than 255 characters.
+    except (OSError, ValueError):  # Such as a name of more than 255 characters, or with a NUL.
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ import click
 from runner import __version__
 from runner.cli.hearing import may_be_unheard
 from runner.errors import ExitCode, SeatrialError
+from runner.legible import legible
 
 _LOUD = re.compile("-v+")
 
@@ -49,7 +51,7 @@ _COMMANDS = {
     "role": ("role:role_command", "Print the least Role that an experiment takes on a cluster."),
     "import": (
         "exchange:import_command",
-        "Make an experiment file of a Chaos Toolkit experiment (JSON or YAML).",
+        "Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO's.",
     ),
     "export": (
         "exchange:export_command",
@@ -159,7 +161,7 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with may_be_unheard():
-            print(self.format(record), file=sys.stderr)
+            print(legible(self.format(record)), file=sys.stderr)
 
 
 def main(argv: list[str] | None = None, command: click.Command = cli) -> None:
@@ -168,6 +170,7 @@ def main(argv: list[str] | None = None, command: click.Command = cli) -> None:
     No error of ours, of click or of the reader's leaves a traceback; a bug says so and is 70.
     """
     _open_closed_streams()
+    _write_any_name()
     code = _code(argv, command)
     with may_be_unheard():
         sys.stdout.flush()
@@ -191,11 +194,19 @@ def _open_closed_streams() -> None:
         setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
+def _write_any_name() -> None:
+    """Write half characters, as names of files may hold, as JSON does; not fail on them."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _code(argv: list[str] | None, command: click.Command) -> int:
     try:
         return int(command.main(args=argv, prog_name="seatrial", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(legible(said.getvalue()), err=True, nl=False)
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -228,7 +239,7 @@ def say_bug(error: Exception) -> None:
         where = where.tb_next
     place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
     click.echo(
-        f"bug: {type(error).__name__}: {error} ({place})\n"
+        f"bug: {type(error).__name__}: {legible(str(error))} ({place})\n"
         "This is a mistake in seatrial, not yours. `seatrial -vv ...` shows the traceback.",
         err=True,
     )

@@ -9,7 +9,7 @@ import click
 
 from runner.catalog import subject_of
 from runner.cli.hearing import may_be_unheard
-from runner.cli.options import output_option, results_option, under
+from runner.cli.options import NamedPath, output_option, results_option, under
 from runner.errors import ExitCode, UsageError
 from runner.store import Store, write_atomically
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("second", metavar="RUN")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Where the page goes. Default: below the results folder, in compare.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import click
 
-from runner.cli.options import experiments_option
+from runner.cli.options import NamedPath, experiments_option
 from runner.errors import InvalidFileError, UsageError
 from runner.model.units import parse_duration
 from runner.source import check_experiment, find_experiment, load_experiment, plan_of
+from runner.textfile import read_bounded
 
 MAX_BYTES = 1024 * 1024
 SANDBOX_NAMESPACE = "ecommerce"
@@ -31,7 +33,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=NamedPath(path_type=Path))
 @click.option("--name", default="", help="Of the experiment. Default: made from its title.")
 @click.option("--service", default="", help="Service that it is about. Default: guessed, and told.")
 @click.option("--locustfile", default="", help="Who makes the load. Default: one that is there.")
@@ -40,7 +42,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="File to write; '-' for standard output. Default: <experiments>/<name>.yaml.",
 )
 @experiments_option
@@ -102,11 +104,11 @@ def import_command(
 def _is_openslo(file: Path) -> bool:
     from runner.openslo import is_openslo
 
-    try:
-        with file.open(encoding="utf-8", errors="replace") as text:
-            return is_openslo(text.read(MAX_BYTES))
-    except OSError:
-        return False  # Told by who reads it next.
+    with contextlib.suppress(OSError):  # Told by who reads it next.
+        if not file.is_file():
+            return False
+        return is_openslo(read_bounded(file, MAX_BYTES).decode("utf-8", "replace"))
+    return False
 
 
 def _import_openslo(
@@ -153,7 +155,7 @@ def _document(file: Path) -> tuple[Any, Any]:
     if file.stat().st_size > MAX_BYTES:
         raise InvalidFileError(f"{file} is larger than {MAX_BYTES // 1024} KiB")
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_bounded(file, MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidFileError(f"{file} cannot be read: {error}") from error
     return read_document(text, str(file))
@@ -187,7 +189,7 @@ def _say_what_is_missing(modules: tuple[str, ...], programs: tuple[str, ...]) ->
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="File to write. Default: standard output.",
 )
 @click.option(

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+
+class NamedPath(click.Path):
+    """A path, made or to be made; one that no file can have is refused before it is used."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in ("", b"") or value == Path():
+            self.fail("an empty name is none of a file or a folder", param, ctx)
+        try:
+            Path(value).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # Perhaps it is to be made; who cannot make it says so.
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            self.fail(f"{os.fsdecode(value)!r} cannot be used: {why}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 experiments_option = click.option(
     "--experiments",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     default=Path("experiments"),
     show_default=True,
     help="Folder of experiment files.",
 )
 results_option = click.option(
     "--results",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     default=Path("results"),
     show_default=True,
     help="Folder of recorded runs.",
@@ -32,7 +50,7 @@ output_option = click.option(
 )
 config_option = click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     default=Path("seatrial.yaml"),
     show_default=True,
     help="File that names the targets beside the sandbox.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import output_option, print_json
+from runner.cli.options import NamedPath, output_option, print_json
 from runner.errors import ExitCode, TargetError
 from runner.model.faultmark import FaultMark
 from runner.targets.sandbox import control
@@ -29,7 +29,7 @@ def sandbox_group() -> None:
 @name_option
 @click.option(
     "--api-server",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=NamedPath(exists=True, dir_okay=False, path_type=Path),
     metavar="KUBECONFIG",
     help="Attach to an API server that runs elsewhere instead of the embedded one.",
 )

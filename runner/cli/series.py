@@ -10,7 +10,7 @@ from typing import IO
 
 import click
 
-from runner.cli.options import results_option
+from runner.cli.options import NamedPath, results_option
 from runner.errors import ExitCode, UsageError
 from runner.model.units import parse_duration
 from runner.store import Store
@@ -36,7 +36,7 @@ def _whole_seconds(ctx: click.Context, param: click.Parameter, value: str) -> in
 )
 @click.option(
     "--to",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=NamedPath(dir_okay=False, allow_dash=True, path_type=Path),
     default=Path("-"),
     show_default="standard output",
     help="File to write.",

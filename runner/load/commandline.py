@@ -5,6 +5,7 @@ Imports no Locust, and starts nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 from collections.abc import Mapping, Sequence
@@ -34,8 +35,9 @@ def find_locustfile(name: str, folders: Sequence[Path]) -> Path:
     # The folders first, as where the experiment was checked: what stands in the working folder
     # by chance must not take the place of what was meant.
     for path in (*(folder / name for folder in folders), Path(name)):
-        if path.is_file():
-            return path.absolute()
+        with contextlib.suppress(OSError, ValueError):  # A name that no file can have.
+            if path.is_file():
+                return path.absolute()
     known = sorted(path.name for folder in folders for path in folder.glob("*.py"))
     places = ", ".join(str(folder) for folder in folders)
     near = closest(Path(name).name, known)
