@@ -110,12 +110,12 @@ def bound_in(title: str) -> tuple[Bound | None, str]:
     return None, title
 
 
-def load_marks(drawn: Sequence[DrawnBound], sli: str) -> tuple[BoundMark, ...]:
-    """The bounds on ``sli`` of the whole load, as its users see it."""
+def load_marks(drawn: Sequence[DrawnBound], sli: str, subject: str = "") -> tuple[BoundMark, ...]:
+    """The bounds on ``sli`` as users see it, of the whole load or of one endpoint."""
     return tuple(
         mark
         for one in drawn
-        if (one.bound.sli, one.source, one.subject) == (sli, "client", "")
+        if (one.bound.sli, one.source, one.subject) == (sli, "client", subject)
         for mark in _marks(one, {part.start_s for part in one.parts if part.verdict == "fail"})
     )
 

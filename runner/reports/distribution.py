@@ -10,16 +10,20 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from runner.model.histogram import Counts, bucket_value_us, quantile_us
+from runner.model.histogram import Counts, bucket_value_us, merged, quantile_us
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.bounds import BoundMark
+from runner.reports.bounds import BoundMark, DrawnBound, load_marks
 from runner.reports.grid import Grid
-from runner.reports.loadseen import LoadSeen
+from runner.reports.loadseen import MOST_SMALL_STEPS, LoadSeen
 from runner.reports.rows import Number, number
 from runner.reports.text import Shown
+from runner.reports.text import shown as fit
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+MOST_STEPS = 300
+"""Steps of the map, which is drawn about twice as many pixels wide."""
+
 _ALWAYS = 99.9
 """Up to here a percentile has its column, even if nobody has enough requests for it."""
 
@@ -54,7 +58,7 @@ class HeatMap(Model):
 
     id: str = "load-heat"
     title: str = "Latency over time"
-    subject: str = "the load"
+    subject: Shown = "the load"
     edges_s: Items[float]
     fields: Items[Field]
     shades: Items[int]
@@ -106,27 +110,67 @@ class Percentiles(Model):
 
 
 class Distribution(Model):
-    """How latencies were spread."""
+    """How latencies were spread.
+
+    Attributes:
+        grid: Steps of the map.
+        endpoints: The same map of the busiest endpoints, in the same classes.
+        coarse: Steps of these.
+    """
 
     heat: HeatMap
+    grid: Grid
+    endpoints: Items[HeatMap] = ()
+    coarse: Grid
     percentiles: Percentiles
 
 
-def distribution_of(seen: LoadSeen, grid: Grid, bounds: Sequence[BoundMark]) -> Distribution | None:
-    """The spread of what was ``seen``, with ``bounds`` on latency; None without a success."""
+def distribution_of(seen: LoadSeen, grid: Grid, drawn: Sequence[DrawnBound]) -> Distribution | None:
+    """The spread of what was ``seen``, with the bounds on latency; None without a success."""
     if not any(seen.latencies):
         return None
+    bounds = load_marks(drawn, "latency")
+    wide, coarse = grid.coarser(MOST_STEPS), grid.coarser(MOST_SMALL_STEPS)
+    each = math.ceil(grid.count / wide.count)
+    steps = [
+        seen.latencies[at] if each == 1 else merged(seen.latencies[at : at + each])
+        for at in range(0, grid.count, each)
+    ]
+    heat = heat_map(steps, wide, bounds)
+    endpoints = [
+        heat_map(
+            latencies, coarse, load_marks(drawn, "latency", name), edges_s=heat.edges_s
+        ).model_copy(update={"id": f"load-heat-{number}", "subject": fit(name)})
+        for number, (name, latencies) in enumerate(seen.endpoints.items(), start=1)
+        if any(latencies)
+    ]
     return Distribution(
-        heat=heat_map(seen.latencies, grid, bounds), percentiles=percentiles(seen.kinds, bounds)
+        heat=heat,
+        grid=wide,
+        endpoints=tuple(endpoints),
+        coarse=coarse,
+        percentiles=percentiles(seen.kinds, bounds),
     )
 
 
 # -- over time -------------------------------------------------------------------------------------
 
 
-def heat_map(latencies: Sequence[Counts], grid: Grid, bounds: Sequence[BoundMark] = ()) -> HeatMap:
-    """``latencies`` of the steps of ``grid``, of which one at least is not empty."""
-    edges_s = _edges_s(latencies)
+def heat_map(
+    latencies: Sequence[Counts],
+    grid: Grid,
+    bounds: Sequence[BoundMark] = (),
+    edges_s: Sequence[float] = (),
+) -> HeatMap:
+    """``latencies`` of the steps of ``grid``, of which one at least is not empty.
+
+    Args:
+        latencies: Histograms of microseconds.
+        grid: What the steps are.
+        bounds: On latency.
+        edges_s: Edges of classes; without any, such as fit.
+    """
+    edges_s = tuple(edges_s) or _edges_s(latencies)
     cells = _by_class(latencies, edges_s)
     most = max(max(one.values(), default=0) for one in cells)
     shades = _shades(most)

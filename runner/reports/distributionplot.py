@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, NARROW, HEIGHT = 640, 400, 230
+HEAT, CURVES, SMALL = (640, 230), (400, 230), (330, 150)
+"""Width and height of the drawings."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 15, 34, 22
 
 _STYLES: dict[str, tuple[str, Any]] = {
@@ -48,24 +50,26 @@ _LOG_FROM = 20.0
 """Percentiles that are further apart than this have a logarithmic axis."""
 
 
-def render_distribution(
-    distribution: Distribution, grid: Grid, faults: Sequence[FaultSpan]
-) -> dict[str, str]:
+def render_distribution(distribution: Distribution, faults: Sequence[FaultSpan]) -> dict[str, str]:
     """Chart id to inline SVG."""
     heat, curves = distribution.heat, distribution.percentiles
     with settings():
-        drawn = {heat.id: _crisp(to_svg(draw_heat(heat, grid, faults), heat))}
+        drawn = {heat.id: _crisp(to_svg(draw_heat(heat, distribution.grid, faults), heat))}
+        for one in distribution.endpoints:
+            figure = draw_heat(one, distribution.coarse, faults, SMALL)
+            drawn[one.id] = _crisp(to_svg(figure, one))
         if curves.curves:
             drawn[curves.id] = to_svg(draw_percentiles(curves), curves)
         return drawn
 
 
-def _axes(width: int) -> tuple[Figure, Axes]:
+def _axes(size: tuple[int, int]) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / 72, HEIGHT / 72), dpi=72)
-    box = (_LEFT, _BOTTOM, width - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
-    sizes = (width, HEIGHT, width, HEIGHT)
+    width, height = size
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    box = (_LEFT, _BOTTOM, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
+    sizes = (width, height, width, height)
     left, bottom, wide, high = (part / size for part, size in zip(box, sizes, strict=True))
     return figure, figure.add_axes((left, bottom, wide, high))
 
@@ -73,10 +77,12 @@ def _axes(width: int) -> tuple[Figure, Axes]:
 # -- over time -------------------------------------------------------------------------------------
 
 
-def draw_heat(heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan]) -> Figure:
+def draw_heat(
+    heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan], size: tuple[int, int] = HEAT
+) -> Figure:
     """Faults at the back, then one shape for each shade, then the bounds."""
-    figure, axes = _axes(WIDE)
-    frame_times(axes, grid.duration_s, 10)
+    figure, axes = _axes(size)
+    frame_times(axes, grid.duration_s, 10 if size == HEAT else 6)
     _frame_logarithms(axes, heat.edges_s[0], heat.edges_s[-1])
     shade(axes, faults)
     for level in range(1, len(heat.shades) + 1):
@@ -209,7 +215,7 @@ def _crisp(svg: str) -> str:
 
 def draw_percentiles(chart: Percentiles) -> Figure:
     """A curve for each kind of phase, and a mark for each bound on a percentile."""
-    figure, axes = _axes(NARROW)
+    figure, axes = _axes(CURVES)
     values = [value for curve in chart.curves for value in curve.values_s if value > 0]
     low, high = min(values), max(values)
     reach = [mark[1] for mark in chart.marks if mark[1] <= 3 * high]

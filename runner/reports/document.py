@@ -16,7 +16,7 @@ from runner.model.evaluation import Evaluation, Verdict
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
-from runner.reports.bounds import bounds_of, load_marks
+from runner.reports.bounds import bounds_of
 from runner.reports.budget import BudgetStory, budget_story
 from runner.reports.charts import Chart, ChartGroup, chart_groups, failures_chart
 from runner.reports.distribution import Distribution, distribution_of
@@ -113,7 +113,6 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
     grid = grid_of(plan, recording.signals)
     seen = load_seen(recording, grid)
     failed, failed_left_out = failed_rows(evaluation.endpoints)
-    latency_bounds = load_marks(bounds_of(evaluation.findings), "latency")
     endpoints, endpoints_left_out = endpoint_rows(evaluation.endpoints)
     failures, failures_left_out = failure_rows(evaluation.failures)
     findings = [(finding.kind, finding_row(finding)) for finding in evaluation.findings]
@@ -154,7 +153,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         failed_left_out=failed_left_out,
         failures_chart=failures_chart(seen, grid),
         faults=fault_stories(recording, evaluation),
-        distribution=distribution_of(seen, grid, latency_bounds),
+        distribution=distribution_of(seen, grid, bounds_of(evaluation.findings)),
         recoveries=recovery_rows(evaluation),
         budget=None if evaluation.budget is None else budget_story(evaluation.budget),
         score=None if evaluation.score is None else score_story(evaluation.score),

@@ -38,6 +38,15 @@ class Grid(Model):
             for index in range(self.count)
         )
 
+    def coarser(self, most: int) -> Grid:
+        """A grid whose steps are this one's, some at a time, so that there are at most ``most``."""
+        each = math.ceil(self.count / most)
+        return Grid(
+            step_s=each * self.step_s,
+            count=math.ceil(self.count / each),
+            duration_s=self.duration_s,
+        )
+
     def index_of(self, offset_s: float) -> int | None:
         """The step that holds ``offset_s``; the planned end belongs to the last one."""
         if offset_s < -_EDGE_TOLERANCE_S or offset_s > self.duration_s + _EDGE_TOLERANCE_S:

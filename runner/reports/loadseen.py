@@ -5,7 +5,7 @@ The only place of the reports that reads the record's rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.analysis.windows import LoadTable, joined
@@ -13,6 +13,10 @@ from runner.model.histogram import Counts
 from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, Recording
 from runner.reports.grid import Grid
+
+MOST_SMALL_STEPS = 150
+MOST_ENDPOINTS = 6
+"""Endpoints whose latencies are drawn, too."""
 
 PHASE_KINDS = ("baseline", "fault", "recovery")
 """Kinds of phases whose latencies are compared; a warmup is not compared with anything."""
@@ -28,6 +32,8 @@ class LoadSeen:
         service: The same from the send; of the open model only.
         recorded: Number of steps with a record.
         kinds: Kind of phase to the histogram of its successes.
+        endpoints: The busiest endpoints, each with its histograms in the steps of a grid of at
+            most :data:`MOST_SMALL_STEPS`; none where there is one only.
     """
 
     counts: dict[str, list[int]]
@@ -35,6 +41,7 @@ class LoadSeen:
     service: list[Counts]
     recorded: int
     kinds: Mapping[str, Counts] = field(default_factory=dict)
+    endpoints: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
 
 
 def load_seen(recording: Recording, grid: Grid) -> LoadSeen:
@@ -54,6 +61,7 @@ def load_seen(recording: Recording, grid: Grid) -> LoadSeen:
         service=service,
         recorded=max((index + 1 for index in steps if index is not None), default=0),
         kinds=_kinds(table, recording.plan),
+        endpoints=_endpoints(table, grid),
     )
 
 
@@ -66,3 +74,16 @@ def _kinds(table: LoadTable, plan: Plan) -> dict[str, Counts]:
             seen = joined(table.slice(phase.start_s, phase.end_s) for phase in phases)
             found[name] = seen.latency_us
     return found
+
+
+def _endpoints(table: LoadTable, grid: Grid) -> dict[str, list[Counts]]:
+    if len(table.endpoints) < 2:
+        return {}
+    requests = {name: table.slice(0.0, grid.duration_s, name).requests for name in table.endpoints}
+    busiest = sorted(requests, key=lambda name: -requests[name])[:MOST_ENDPOINTS]
+    coarse = grid.coarser(MOST_SMALL_STEPS)
+    edges_s = [*(start_s for start_s, _ in coarse.edges_s), coarse.duration_s]
+    return {
+        name: [one.latency_us for one in table.merged_bins(edges_s, name)]
+        for name in sorted(busiest)
+    }

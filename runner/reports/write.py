@@ -28,8 +28,7 @@ def write_reports(run: RunDir) -> Path:
     document = build_document(run.recording(), run.read_evaluation())
     plots = render_charts(document)
     if document.distribution is not None:
-        spans = document.timeline.faults
-        plots |= render_distribution(document.distribution, document.grid, spans)
+        plots |= render_distribution(document.distribution, document.timeline.faults)
     if document.search is not None and not document.search.chart.missing:
         plots[document.search.chart.id] = render_search(document.search.chart)
     folder = run.report_dir

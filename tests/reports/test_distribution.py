@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from runner.model.bound import parse_bound
+from runner.model.evaluation import Part, Verdict
 from runner.model.histogram import bucket_of
-from runner.reports.bounds import BoundMark
+from runner.reports.bounds import BoundMark, DrawnBound
 from runner.reports.distribution import (
     PERCENTILES,
     Distribution,
@@ -128,6 +131,41 @@ def test_without_a_success_there_is_nothing_to_spread() -> None:
     assert distribution_of(seen([{}, {}]), GRID, ()) is None
 
 
+def test_endpoints_have_maps_of_their_own_in_the_same_classes() -> None:
+    """Goal: maps can be compared. Method: a slow endpoint, one without a success, a bound."""
+    slow = {bucket_of(1_000_000): 3}
+    both = replace(seen(STEPS), endpoints={"GET /a": [slow, {}, {}, {}], "GET /b": [{}] * 4})
+    bound = DrawnBound(
+        bound=parse_bound("latency.p95 < 500ms"),
+        source="client",
+        subject="GET /a",
+        parts=(Part(label="x", start_s=0, end_s=2, verdict=Verdict.PASS),),
+    )
+    found = distribution_of(both, GRID, (bound,))
+    assert found is not None
+    (one,) = found.endpoints
+    assert (one.id, one.subject, one.most) == ("load-heat-1", "GET /a", 3)
+    assert one.edges_s == found.heat.edges_s
+    assert [mark.label for mark in one.bounds] == ["p95 < 500\u00a0ms"]
+    assert found.heat.bounds == ()
+
+
+def test_a_coarser_grid_has_whole_steps_of_the_finer_and_the_same_end() -> None:
+    coarse = Grid(step_s=1, count=401, duration_s=400.5).coarser(150)
+    assert (coarse.step_s, coarse.count, coarse.edges_s[-1]) == (3, 134, (399, 400.5))
+    assert GRID.coarser(4) == GRID
+
+
+def test_the_map_of_a_fine_grid_adds_up_its_steps() -> None:
+    """Goal: a map is no larger than it can be seen. Method: 301 steps, one request in each."""
+    one = {bucket_of(10_000): 1}
+    fine = Grid(step_s=1, count=301, duration_s=301)
+    found = distribution_of(seen([one] * 301), fine, ())
+    assert found is not None
+    assert (found.grid.count, found.grid.step_s, found.heat.most) == (151, 2, 2)
+    assert sum(field.length for field in found.heat.fields) == 151
+
+
 # -- drawing ---------------------------------------------------------------------------------------
 
 
@@ -151,7 +189,10 @@ def test_names_of_bounds_that_are_near_stand_at_different_ends() -> None:
     heat = heat_map(STEPS, GRID, close)
     with settings():
         (axes,) = draw_heat(heat, GRID, ()).axes
-    places = {text.get_text(): (text.get_ha(), text.get_va()) for text in axes.texts}
+    places = {
+        text.get_text(): (text.get_horizontalalignment(), text.get_verticalalignment())
+        for text in axes.texts
+    }
     assert places == {"top": ("left", "top"), "p95": ("left", "bottom"), "p99": ("right", "bottom")}
 
 
@@ -172,7 +213,7 @@ def test_percentiles_stand_by_their_nines() -> None:
 def test_both_drawings_are_elements_without_seams() -> None:
     found = distribution_of(seen(STEPS), GRID, ())
     assert isinstance(found, Distribution)
-    drawn = render_distribution(found, GRID, [FAULT])
+    drawn = render_distribution(found, [FAULT])
     assert list(drawn) == ["load-heat", "load-percentiles"]
     heat = drawn["load-heat"]
     assert 'viewBox="0 0 640 230"' in heat

@@ -31,8 +31,9 @@ def test_every_form_is_written_and_the_page_is_returned(tmp_path: Path) -> None:
     run = write_run(tmp_path, Voyage(length_s=60, services=("order-api",)))
     page = write_reports(run)
     assert page == run.report_dir / "index.html"
-    charts = ["load-errors", "load-failures", "load-generator", "load-heat", "load-latency"]
-    charts += ["load-percentiles", "load-traffic"]
+    charts = ["load-errors", "load-failures", "load-generator"]
+    charts += [*(f"load-heat-{number}" for number in range(1, 5)), "load-heat"]
+    charts += ["load-latency", "load-percentiles", "load-traffic"]
     charts += ["s01-errors", "s01-latency", "s01-saturation", "s01-traffic"]
     assert list(contents(run)) == [
         *("index.html", "junit.xml"),
