@@ -10,6 +10,7 @@ import click
 from runner.catalog import subject_of
 from runner.cli.hearing import may_be_unheard
 from runner.cli.options import NamedPath, output_option, results_option, under
+from runner.cli.saying import say
 from runner.errors import ExitCode, UsageError
 from runner.store import Store, write_atomically
 
@@ -60,7 +61,7 @@ def compare_command(
         hrefs = (report_href(runs[0], path), report_href(runs[1], path))
         write_atomically(path, page_of(runs, subjects, hrefs)[1])
         with may_be_unheard():
-            click.echo(f"page: {under(results, path)}", err=True)
+            say(f"page: {under(results, path)}")
     return ExitCode.PASS if comparison.comparable else ExitCode.INCONCLUSIVE
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from runner.catalog import TargetChoice, cluster_spec
+from runner.cli.saying import say
 from runner.errors import UsageError
 from runner.model.target import SANDBOX
 
@@ -36,7 +37,7 @@ def confirm_production(choice: TargetChoice, confirmed: str | None) -> None:
         return
     what = f"the target {choice.name!r} (context {context}) looks like production"
     if confirmed is None and sys.stdin.isatty() and sys.stderr.isatty():
-        click.secho(f"{what}. This run will break things there.", fg="yellow", err=True)
+        say(f"{what}. This run will break things there.", fg="yellow")
         confirmed = click.prompt("The name of its context, to go on", default="", err=True)
         if confirmed == context:
             return

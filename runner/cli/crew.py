@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from runner.cli.onward import LocustCommand
+from runner.cli.saying import say
 from runner.errors import LoadError, UsageError
 from runner.load.arguments import check_arguments
 from runner.load.commandline import find_locustfile, worker_command, worker_environment
@@ -168,5 +169,5 @@ def worker_command_line(locustfile: str, master: Address, arguments: tuple[str, 
         ) from None
     argv = worker_command(sys.executable, path, host, port or LOCUST_PORT, arguments)
     where = Address(host, port or LOCUST_PORT)
-    click.echo(f"worker for {where}; Ctrl-C leaves the run", err=True)
+    say(f"worker for {where}; Ctrl-C leaves the run")
     os.execve(argv[0], argv, worker_environment(os.environ))  # noqa: S606 - our own interpreter

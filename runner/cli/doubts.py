@@ -12,6 +12,7 @@ import click
 from runner.analysis.foresight import doubts_about
 from runner.cli.github import annotate_files
 from runner.cli.hearing import may_be_unheard
+from runner.cli.saying import say
 from runner.errors import Located
 from runner.model.plan import Plan
 from runner.source import Source
@@ -28,7 +29,7 @@ def say_doubts(path: Path, doubts: Iterable[Located], ci: str = "none") -> None:
     with may_be_unheard():
         for one in known:
             click.secho("warning: ", fg="yellow", nl=False, err=True)
-            click.echo(f"{path}:{one.line}:{one.column}: {one.message}", err=True)
+            say(f"{path}:{one.line}:{one.column}: {one.message}")
     annotate_files(ci, [(str(path), (), as_records(known))])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from runner.cli.options import NamedPath, experiments_option
+from runner.cli.saying import say
 from runner.errors import InvalidFileError, UsageError
 from runner.model.units import parse_duration
 from runner.source import check_experiment, find_experiment, load_experiment, plan_of
@@ -85,7 +86,7 @@ def import_command(
         problem.accepted = error.accepted
         raise problem from error
     for note in made.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     _say_what_is_missing(made.modules, made.programs)
     if str(output) == "-":
         click.echo(made.text, nl=False)
@@ -132,7 +133,7 @@ def _import_openslo(
     except NotImportableError as error:
         raise invalid(file, text, error.found, places) from None
     for note in made.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     path = output or experiments / FOLDER / f"{made.data['name']}.yaml"
     result = written(made, file.name)
     if to_stdout:
@@ -178,10 +179,10 @@ def _locustfile(experiments: Path) -> str:
 def _say_what_is_missing(modules: tuple[str, ...], programs: tuple[str, ...]) -> None:
     for module in modules:
         if importlib.util.find_spec(module.partition(".")[0]) is None:
-            click.echo(f"note: the Python module {module} is not installed here", err=True)
+            say(f"note: the Python module {module} is not installed here")
     for program in programs:
         if "${" not in program and shutil.which(program) is None:
-            click.echo(f"note: the program {program} is not found here", err=True)
+            say(f"note: the program {program} is not found here")
 
 
 @click.command("export")
@@ -233,7 +234,7 @@ def export_command(
         click.echo(to_json(made), nl=False)
         return
     write_atomically(output, to_json(made))
-    click.echo(f"{output}: written", err=True)
+    say(f"{output}: written")
 
 
 def _relative(path: Path) -> str:

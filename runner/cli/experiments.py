@@ -13,6 +13,7 @@ from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.github import annotate_files, ci_option
 from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
+from runner.cli.saying import say
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
 from runner.model.plan import make_plan
@@ -41,7 +42,7 @@ def list_command(experiments: Path, output: str) -> None:
         print_json(entries)
         return
     if not entries:
-        click.echo(f"no experiments in {experiments}/", err=True)
+        say(f"no experiments in {experiments}/")
         return
     from runner.cli.tables import experiments_table, print_table
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from runner.catalog import locate_target
+from runner.cli.saying import say
 from runner.cli.whereto import target_choice, target_options
 from runner.errors import ExitCode, UsageError
 
@@ -40,11 +41,11 @@ def halt_command(reason: str | None, lift: bool, status: bool, **address: Any) -
     where = f"{target.namespace} of {target.name}"
     if status:
         said = halting.halted(target)
-        click.echo(f"halted in {where}: {said}" if said else f"not halted in {where}")
+        say(f"halted in {where}: {said}" if said else f"not halted in {where}", err=False)
     elif lift:
         said = halting.lift(target)
-        click.echo(f"lifted in {where}: {said}" if said else f"it was not halted in {where}")
+        say(f"lifted in {where}: {said}" if said else f"it was not halted in {where}", err=False)
     else:
         said = halting.halt(target, reason or "")
-        click.echo(f"halted in {where}: {said}")
+        say(f"halted in {where}: {said}", err=False)
     return ExitCode.PASS

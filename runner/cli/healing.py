@@ -12,6 +12,7 @@ import click
 
 from runner.catalog import TargetChoice, locate_target
 from runner.cli.options import config_option, output_option, print_json, results_option
+from runner.cli.saying import say
 from runner.cli.whereto import target_choice
 from runner.errors import ExitCode, InvalidFileError, RecordingError, UsageError
 from runner.model.faultmark import heal_command as finishing_command
@@ -136,7 +137,7 @@ def _choice(recorded: TargetInfo | None, asked: dict[str, str]) -> TargetChoice:
     except InvalidFileError as error:
         if target is not None or not {"context", "namespace"} <= address.keys():
             raise
-        click.echo(f"{config} has mistakes, and is not needed: {error.message}", err=True)
+        say(f"{config} has mistakes, and is not needed: {error.message}")
         return target_choice(config=_NO_FILE, loads=False, **known)
 
 
@@ -181,22 +182,22 @@ def _say_healed(
         print_json(dataclasses.asdict(report))
     else:
         for removed in report.removed:
-            click.echo(f"healed: {removed}")
+            say(f"healed: {removed}", err=False)
         if not report.removed and not report.left:
             fault = "fault that was asked for" if report.others else "fault"
             whose = f"no {fault}" if run_id is None else f"no fault of run {run_id}"
             where = "any namespace" if everywhere else info.namespace
-            click.echo(f"nothing to heal: {whose} in {where} of {info.name}")
+            say(f"nothing to heal: {whose} in {where} of {info.name}", err=False)
         for other in report.others:
-            click.echo(f"not asked for: {other}", err=True)
+            say(f"not asked for: {other}")
         for note in report.notes:
-            click.echo(note, err=True)
+            say(note)
     for left in report.left:
-        click.secho(f"STILL BROKEN: {left}", fg="red", err=True)
+        say(f"STILL BROKEN: {left}", fg="red")
     if report.left:
         command = finishing_command(run_id, info.kind, info.name, info.flags)
         words = [*shlex.split(command), *(["--everywhere"] if everywhere else [])]
-        click.secho(f"to finish the work: {shlex.join(words)}", fg="red", err=True)
+        say(f"to finish the work: {shlex.join(words)}", fg="red")
 
 
 def _say_gone(store: Store, sandbox: str, recorded: TargetInfo | None, *, asked_for: bool) -> None:
@@ -206,7 +207,7 @@ def _say_gone(store: Store, sandbox: str, recorded: TargetInfo | None, *, asked_
         UsageError: When it was asked for, but nobody has ever heard of it.
     """
     if recorded is not None and (recorded.kind, recorded.name) == ("sandbox", sandbox):
-        click.echo(f"the sandbox {sandbox!r} is gone, and every fault in it", err=True)
+        say(f"the sandbox {sandbox!r} is gone, and every fault in it")
         return
     known = _known_sandboxes(store)
     if asked_for and sandbox not in known:
@@ -214,7 +215,7 @@ def _say_gone(store: Store, sandbox: str, recorded: TargetInfo | None, *, asked_
             f"there is no sandbox {sandbox!r}, and no run that used one of that name",
             accepted=", ".join(sorted(known)) or "no sandbox is up",
         )
-    click.echo(f"the sandbox {sandbox!r} is not up, so there is no fault in it", err=True)
+    say(f"the sandbox {sandbox!r} is not up, so there is no fault in it")
 
 
 def _known_sandboxes(store: Store) -> set[str]:
@@ -238,7 +239,7 @@ def _folder(store: Store, run: str | None) -> RunDir | None:
     except UsageError as error:
         if not _RUN_ID.fullmatch(run):
             raise  # Nothing on the target could bear this name: to find nothing would say nothing.
-        click.echo(f"{error.message}; looking for what bears this name on the target", err=True)
+        say(f"{error.message}; looking for what bears this name on the target")
         return None
 
 
@@ -246,7 +247,7 @@ def _recorded_target(folder: RunDir | None) -> TargetInfo | None:
     try:
         return None if folder is None else folder.read_manifest().target
     except RecordingError as error:  # Heal needs nothing but the target.
-        click.echo(f"the target of the run is unknown: {error.message}", err=True)
+        say(f"the target of the run is unknown: {error.message}")
         return None
 
 
@@ -263,4 +264,4 @@ def _journal_heals(folder: RunDir | None) -> None:
         for fault in sorted(unhealed(folder.read_events())):
             journal.write(fault, "heal", "ok", "by seatrial heal")
     except RecordingError as error:
-        click.echo(f"healed, but the run's journal does not say so: {error.message}", err=True)
+        say(f"healed, but the run's journal does not say so: {error.message}")

@@ -11,6 +11,7 @@ import click
 
 from runner.catalog import write_run_index
 from runner.cli.options import output_option, print_json, results_option, under
+from runner.cli.saying import say
 from runner.errors import UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Verdict
@@ -152,7 +153,7 @@ def _show_runs(runs: Sequence[RunSummary], known: int, results: Path) -> None:
 
     if not runs:
         said = "no run matches" if known else "no run is recorded yet"
-        click.echo(f"{said} in {results}", err=True)
+        say(f"{said} in {results}")
         return
     print_table(runs_table(runs, console().width))
 

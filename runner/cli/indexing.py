@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import click
-
 from runner.catalog import write_run_index
 from runner.cli.hearing import may_be_unheard
+from runner.cli.saying import say
 from runner.process import SystemClock
 from runner.store import Store
 
@@ -26,4 +25,4 @@ def refresh_index(results: Path) -> None:
         log.debug("the page of all runs", exc_info=error)
         with may_be_unheard():
             said = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-            click.echo(f"note: the page of all runs was not written: {said}", err=True)
+            say(f"note: the page of all runs was not written: {said}")

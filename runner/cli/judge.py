@@ -13,6 +13,7 @@ from runner.cli.hearing import may_be_unheard
 from runner.cli.indexing import refresh_index
 from runner.cli.options import experiments_option, output_option, results_option, under
 from runner.cli.outcome import of_verdict
+from runner.cli.saying import say
 from runner.model.evaluation import Evaluation
 from runner.model.recording import unhealed
 from runner.source import find_experiment, load_experiment
@@ -66,7 +67,7 @@ def evaluate_command(
         if keep and folder.report_dir.exists():  # It would tell of another judgement.
             page = report_run(folder)
             with may_be_unheard():
-                click.echo(f"report: {under(results, page)}", err=True)
+                say(f"report: {under(results, page)}")
         if keep:
             refresh_index(results)
         _say_left(folder)
@@ -80,7 +81,7 @@ def _say_judged(folder: RunDir, evaluation: Evaluation, results: Path, output: s
 
     with may_be_unheard():
         said = f"run {folder.run_id} of {evaluation.experiment} -> {under(results, folder.path)}"
-        click.echo(said, err=True)
+        say(said)
     with may_be_unheard():  # The exit code is the verdict, also where `| head` reads no further.
         if output == "json":
             click.echo(evaluation.model_dump_json(indent=2))

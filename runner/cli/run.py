@@ -36,6 +36,7 @@ from runner.cli.options import (
     time_scale_option,
 )
 from runner.cli.outcome import RunEnd, ending_line, exit_code, left_lines, left_to_guardian
+from runner.cli.saying import say
 from runner.cli.telling import audience_of, heal_line, notify_option, tell
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
@@ -258,10 +259,10 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
                 _print_evaluation(evaluation, output)
             page = report_run(run)  # After the verdict, which must not wait for charts.
             with may_be_unheard():
-                click.echo(f"report: {page}", err=True)
+                say(f"report: {page}")
         else:
             with may_be_unheard():
-                click.echo(f"recorded: {run.path}", err=True)
+                say(f"recorded: {run.path}")
     except SeatrialError as error:
         with may_be_unheard():
             say_error(error)
@@ -271,7 +272,7 @@ def _conclude(run: RunDir, end: RunEnd, output: str) -> int:
     state = run.read_manifest().state
     if line := ending_line(state, run.read_events(), run.read_plan()):
         with may_be_unheard():
-            click.echo(line, err=True)
+            say(line)
     return exit_code(end, state, None if evaluation is None else evaluation.verdict)
 
 
@@ -284,7 +285,7 @@ def _say_left(run: RunDir, left: Sequence[str]) -> int:
     with may_be_unheard():
         said = [f"SOMETHING MAY BE LEFT BROKEN: {', '.join(left)}", *why]
         said += [f"to finish the work: {heal_line(run)}", *more]
-        click.secho("\n".join(said), fg="red", bold=True, err=True)
+        say("\n".join(said), fg="red", bold=True)
     return ExitCode.LEFT_BROKEN
 
 

@@ -11,6 +11,7 @@ from typing import IO
 import click
 
 from runner.cli.options import NamedPath, results_option
+from runner.cli.saying import say
 from runner.errors import ExitCode, UsageError
 from runner.model.units import parse_duration
 from runner.store import Store
@@ -91,7 +92,7 @@ def series_command(
         else:
             with temporary.open("w", encoding="utf-8", newline="") as out:
                 _write(out, csv_parts(pieces, moments))
-    click.echo(f"written: {to}", err=True)
+    say(f"written: {to}")
     return ExitCode.PASS
 
 

@@ -16,6 +16,7 @@ import click
 from runner.cli.github import is_github, job_address, tell_github
 from runner.cli.hearing import may_be_unheard
 from runner.cli.outcome import RunEnd
+from runner.cli.saying import say
 from runner.errors import ExitCode, RecordingError
 from runner.model.evaluation import Evaluation
 from runner.model.faultmark import heal_command
@@ -187,4 +188,4 @@ def heal_line(run: RunDir) -> str:
 def _warn(text: str) -> None:
     with may_be_unheard():
         click.secho("warning: ", fg="yellow", nl=False, err=True)
-        click.echo(text, err=True)
+        say(text)

@@ -6,16 +6,18 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runner.catalog import TargetChoice, cluster_spec
 from runner.cli.options import config_option
 from runner.errors import UsageError
 from runner.model.access import URL_PATTERN, without_userinfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
 from runner.source import load_config
+
+if TYPE_CHECKING:
+    from runner.catalog import TargetChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -86,6 +88,9 @@ def target_choice(
         UsageError: When they name no target, or contradict each other.
     """
     given = {key: address[key] for key in _ADDRESS if address.get(key)}
+    # Only here: a command that offers these options, and is given none, shall not wait for it.
+    from runner.catalog import TargetChoice, cluster_spec
+
     choice = TargetChoice(
         name=target or SANDBOX, config=load_config(config), sandbox_name=sandbox_name or "default"
     )
