@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEAT, CURVES, SMALL = (640, 230), (400, 230), (330, 150)
+HEAT, CURVES, SMALL = (640, 230), (400, 230), (330, 140)
 """Width and height of the drawings."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 15, 34, 22
+_SMALL_TOP = 16  # No room for a legend.
 
 _STYLES: dict[str, tuple[str, Any]] = {
     "baseline": ("blue", "-"),
@@ -63,12 +64,12 @@ def render_distribution(distribution: Distribution, faults: Sequence[FaultSpan])
         return drawn
 
 
-def _axes(size: tuple[int, int]) -> tuple[Figure, Axes]:
+def _axes(size: tuple[int, int], top: float = _TOP) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     width, height = size
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-    box = (_LEFT, _BOTTOM, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
+    box = (_LEFT, _BOTTOM, width - _LEFT - _RIGHT, height - top - _BOTTOM)
     sizes = (width, height, width, height)
     left, bottom, wide, high = (part / size for part, size in zip(box, sizes, strict=True))
     return figure, figure.add_axes((left, bottom, wide, high))
@@ -81,7 +82,7 @@ def draw_heat(
     heat: HeatMap, grid: Grid, faults: Sequence[FaultSpan], size: tuple[int, int] = HEAT
 ) -> Figure:
     """Faults at the back, then one shape for each shade, then the bounds."""
-    figure, axes = _axes(size)
+    figure, axes = _axes(size, top=_TOP if size == HEAT else _SMALL_TOP)
     frame_times(axes, grid.duration_s, 10 if size == HEAT else 6)
     _frame_logarithms(axes, heat.edges_s[0], heat.edges_s[-1])
     shade(axes, faults)
@@ -92,7 +93,8 @@ def draw_heat(
     _draw_bounds(axes, heat, grid.duration_s)
     beyond = [bound.label for bound in heat.bounds if bound.value > heat.edges_s[-1]]
     name_bounds_above(axes, beyond, outside=True)
-    _legend(figure, heat)
+    if size == HEAT:
+        _legend(figure, heat)
     return figure
 
 
