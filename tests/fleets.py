@@ -37,7 +37,7 @@ class Ship:
     users: int = 100
     length_s: float = 120.0
     time_scale: float = 1.0
-    target: str = "default"
+    target: str = "sandbox"
     state: str = "recorded"
     reason: str = ""
     judged: bool = True
@@ -101,9 +101,11 @@ def manifest_of(ship: Ship) -> Manifest:
         "state": ship.state,
         "reason": ship.reason,
         "created_at": ship.created.isoformat(timespec="seconds"),
+        "host": {"machine": "x86_64", "cpus": "2"},
         "target": TargetInfo(
-            kind="sandbox",
-            name=ship.target,
+            kind="sandbox" if ship.target == "sandbox" else "cluster",
+            # A run may start a sandbox of its own, named by its process.
+            name=f"default-run-{ship.run_id}" if ship.target == "sandbox" else ship.target,
             namespace="ecommerce",
             ingress_url="http://127.0.0.1:8080",
             host="",

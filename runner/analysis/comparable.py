@@ -167,13 +167,23 @@ def _fault_words(plan: Plan) -> str:
 
 
 def _target(subject: Subject) -> Any:
-    target = subject.manifest.target
-    return target and (target.kind, target.name, target.namespace, target.identity)
+    """What must be the same of a target. On machines alike, one sandbox is like another."""
+    target, host = subject.manifest.target, subject.manifest.host
+    if target is None:
+        return None
+    if target.kind == "sandbox":
+        return target.kind, target.namespace, host.get("machine"), host.get("cpus")
+    return target.kind, target.name, target.namespace, target.identity
 
 
 def _target_words(subject: Subject) -> str:
-    target = subject.manifest.target
-    return "" if target is None else target.identity or f"{target.kind} {target.name}"
+    target, host = subject.manifest.target, subject.manifest.host
+    if target is None:
+        return ""
+    if target.kind == "sandbox":
+        machine = [host.get("machine", ""), f"{host.get('cpus', 'unknown')} CPUs"]
+        return f"sandbox on {', '.join(filter(None, machine))}"
+    return f"{target.name} ({target.identity})" if target.identity else target.name
 
 
 def _judge(subject: Subject) -> Any:

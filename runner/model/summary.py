@@ -56,6 +56,7 @@ class RunSummary(Model):
         judged_by: Experiment whose objectives were used, if not the run's own.
         duration_s: Planned length of the load; None when it is not known.
         load: How much load, in a few words.
+        target: As ``--target`` calls it.
         faults: Kinds of its faults, in order.
         sha256: Of the experiment's file.
         report: Whether there is a page.
@@ -101,7 +102,13 @@ class _Head(BaseModel):
 
 
 class _Target(_Head):
+    kind: str = ""
     name: str = ""
+
+    @property
+    def word(self) -> str:
+        """What ``--target`` calls it: each run may have a sandbox of its own, with its own name."""
+        return "sandbox" if self.kind == "sandbox" else self.name
 
 
 class _Manifest(_Head):
@@ -221,7 +228,7 @@ def summary_of(files: RunFiles, now_s: float) -> RunSummary:
             "why": why,
             "duration_s": plan.duration_s,
             "load": _load_words(plan),
-            "target": "" if manifest.target is None else manifest.target.name,
+            "target": "" if manifest.target is None else manifest.target.word,
             "time_scale": plan.time_scale,
             "faults": tuple(one.fault.kind for one in plan.faults),
             "sha256": manifest.experiment_sha256,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runner.analysis.comparable import Subject
 from runner.analysis.compare import compare
 from runner.model.comparison import Comparison
-from runner.model.evaluation import Verdict
+from runner.model.evaluation import Part, Verdict
 
 PLAIN = Ship(days_ago=2)
 
@@ -46,7 +46,7 @@ def test_the_same_twice_is_comparable_and_the_same() -> None:
         ({"length_s": 240.0}, "The length differs: 2m against 4m."),
         ({"time_scale": 0.5, "length_s": 60.0}, "The time scales differ: 1 and 0.5;"),
         ({"fault": "http-abort"}, "The faults differ: pod-kill of order-api at 30s for 30s"),
-        ({"target": "staging"}, "The target differs: sandbox default against sandbox staging."),
+        ({"target": "staging"}, "The target differs: sandbox on x86_64, 2 CPUs against staging."),
         ({"valid": False}, "The second run was not valid"),
         ({"state": "aborted"}, "Not both recordings are whole: recorded and aborted."),
         ({"experiment": "other"}, "The experiment differs: shop-at-sea against other."),
@@ -62,6 +62,18 @@ def test_what_was_asked_otherwise_is_not_compared(changes: dict[str, Any], why: 
     assert len(made.why_not) == (2 if set(changes) == {"length_s"} else 1)
     assert {one.judgement for one in made.objectives} == {"unknown"}
     assert made.objectives[0].observed.difference == pytest.approx(-0.1)
+
+
+def test_sandboxes_are_alike_where_machines_are() -> None:
+    """Goal: each run may have its own sandbox. Method: two names, then another machine."""
+    later = replace(PLAIN, days_ago=1)
+    names = {manifest_of(one).target.name for one in (PLAIN, later)}  # type: ignore[union-attr]
+    assert len(names) == 2
+    assert of(PLAIN, later).comparable
+    made = compare(subject(PLAIN), subject(later, host={"machine": "x86_64", "cpus": "16"}))
+    assert made.why_not == (
+        "The target differs: sandbox on x86_64, 2 CPUs against sandbox on x86_64, 16 CPUs.",
+    )
 
 
 def test_what_differs_beside_that_is_said_and_no_hindrance() -> None:
@@ -80,11 +92,27 @@ def test_what_differs_beside_that_is_said_and_no_hindrance() -> None:
 
 def test_better_and_worse_go_by_the_objective() -> None:
     """Goal: less latency is better. Method: beyond the noise, both ways, and within it."""
-    assert of(PLAIN, replace(PLAIN, p95_s=0.15)).objectives[0].judgement == "better"
-    assert of(PLAIN, replace(PLAIN, p95_s=0.25)).objectives[0].judgement == "worse"
-    assert of(PLAIN, replace(PLAIN, p95_s=0.21)).objectives[0].judgement == "same"
+    assert of(PLAIN, replace(PLAIN, p95_s=0.13)).objectives[0].judgement == "better"
+    assert of(PLAIN, replace(PLAIN, p95_s=0.3)).objectives[0].judgement == "worse"
+    assert of(PLAIN, replace(PLAIN, p95_s=0.24)).objectives[0].judgement == "same"
     missing = of(PLAIN, replace(PLAIN, p95_s=None, verdict=Verdict.INCONCLUSIVE)).objectives[0]
     assert (missing.judgement, missing.noise) == ("unknown", None)
+
+
+def test_what_one_run_differs_by_itself_says_nothing() -> None:
+    """Goal: a figure that jumps about within a run proves little. Method: windows far apart."""
+    windows = [
+        Part(label=label, start_s=0.0, end_s=1.0, verdict=Verdict.PASS, observed=p95_s)
+        for label, p95_s in (("a", 0.1), ("b", 0.25))
+    ]
+    calm, other = subject(PLAIN), subject(replace(PLAIN, p95_s=0.3))
+    first, second = calm.evaluation.findings
+    jumpy = first.model_copy(update={"parts": tuple(windows)})
+    findings = {"findings": (jumpy, second)}
+    unsteady = replace(calm, evaluation=calm.evaluation.model_copy(update=findings))
+    assert compare(calm, other).objectives[0].judgement == "worse"
+    assert compare(unsteady, other).objectives[0].judgement == "same"
+    assert compare(unsteady, other).objectives[0].noise == pytest.approx(0.15)
 
 
 def test_few_failures_are_not_told_apart() -> None:

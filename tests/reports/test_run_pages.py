@@ -131,12 +131,12 @@ def test_the_first_thing_said_is_whether_they_may_be_compared() -> None:
 
 
 def test_figures_of_both_are_told(tmp_path: Path) -> None:
-    first, second = both(Ship(days_ago=1, errors=0.001), Ship(p95_s=0.25, errors=0.004))
+    first, second = both(Ship(days_ago=1, errors=0.001), Ship(p95_s=0.3, errors=0.004))
     doc = comparison_text(compare(first, second))
     latency, errors = doc.objectives
     assert latency.observed.first == "200\u00a0ms"
-    assert latency.observed.difference == "+50\u00a0ms"
-    assert latency.observed.change == "+25\u00a0%"
+    assert latency.observed.difference == "+100\u00a0ms"
+    assert latency.observed.change == "+50\u00a0%"
     assert (latency.sign, latency.word) == ("▼", "worse")
     assert errors.observed.difference == "+0.3\u00a0pp"
     assert [one.name for one in doc.conditions if one.kind != "pass"] == []

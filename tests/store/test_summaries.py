@@ -29,7 +29,7 @@ def test_a_judged_run_says_what_a_list_needs(tmp_path: Path) -> None:
     assert told.folder == f"shop-at-sea/{told.run_id}"
     assert told.created_s == NOW_S - 86400
     assert (told.duration_s, told.time_scale, told.rehearsal) == (60.0, 0.5, True)
-    assert (told.load, told.target, told.faults) == ("40 users", "default", ("pod-kill",))
+    assert (told.load, told.target, told.faults) == ("40 users", "sandbox", ("pod-kill",))
     assert told.why == "all 2 objectives were met and the run was valid."
     assert told.report
     first, second = told.objectives
