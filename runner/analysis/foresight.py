@@ -12,13 +12,14 @@ from collections.abc import Iterator
 
 from runner.analysis.alertsight import alert_doubts
 from runner.analysis.guardsight import guard_doubts
-from runner.analysis.loadsteps import steady_from_s
+from runner.analysis.lengths import (
+    FEWEST_WINDOWS,
+    RECOVERY_WINDOW_S,
+    SHORTEST_WINDOW_S,
+    steady_from_s,
+)
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
-from runner.analysis.recovery import WINDOW_S as RECOVERY_WINDOW_S
-from runner.analysis.searched import settings_of
-from runner.analysis.spike import FEWEST_WINDOWS, SHORTEST_WINDOW_S
-from runner.analysis.windows import phase_label
-from runner.analysis.words import count
+from runner.analysis.words import count, phase_label
 from runner.model.fault import HttpDelay, PodKill
 from runner.model.faultname import faults_meant, named_faults
 from runner.model.feasibility import Mistake, edge_of
@@ -93,6 +94,9 @@ def _few_steps(plan: Plan) -> Iterator[Mistake]:
     search = plan.experiment.load.search
     if search is None:
         return
+    # Only here: all others who look at a plan shall not wait for it.
+    from runner.analysis.searched import settings_of
+
     settings = settings_of(search)
     climb = math.ceil(math.log(search.end / search.start, settings.growth)) + 1
     needed = climb + 2 * settings.repeats
@@ -161,8 +165,8 @@ def _unwatched(index: int, seen: list[tuple[str, float]], end: str) -> Mistake:
     others = f" ({count(len(seen) - 1, 'other')} alike)" if len(seen) > 1 else ""
     return Mistake(
         ("objectives", index),
-        f"the recovery from {name} is watched for {round(left_s, 1):g}s only, until the next fault or "
-        f"the end{others}; {end}",
+        f"the recovery from {name} is watched for {round(left_s, 1):g}s only, until the next fault "
+        f"or the end{others}; {end}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from runner.analysis.lengths import steady_from_s
 from runner.analysis.loadchecks import BUSY_CPU_RATIO, BUSY_SECONDS_RATIO, LATE_S, strained_s
 from runner.analysis.profile import Plateau
 from runner.analysis.stageknee import StageFigures
@@ -11,9 +12,6 @@ from runner.analysis.stats import statistic_s
 from runner.analysis.windows import LoadTable, joined, seconds_of
 from runner.analysis.words import figure
 from runner.model.recording import GeneratorSecond
-
-STAGE_TRANSIENT_S = 15.0
-"""What is left out at the start of a plateau, or a fifth of it where that is less."""
 
 PIECES = 10
 """Equal pieces of a plateau, whose scatter says how noisy a stage is."""
@@ -59,11 +57,6 @@ def _stage(
         generator_problem=generator_problem(generator, seconds_of(start_s, stage.end_s)),
         unit=stage.unit,
     )
-
-
-def steady_from_s(plateau: Plateau) -> float:
-    """Where the transient at the start of ``plateau`` is over."""
-    return plateau.start_s + min(STAGE_TRANSIENT_S, (plateau.end_s - plateau.start_s) / 5)
 
 
 def generator_problem(generator: Mapping[int, GeneratorSecond], seconds: range) -> str:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 
 from runner.analysis.evidence import Evidence, Judged, against, missing
+from runner.analysis.lengths import RECOVERY_WINDOW_S
 from runner.analysis.recovery import (
     SPIKE,
-    WINDOW_S,
     Recoveries,
     Recovery,
     Watched,
@@ -148,7 +148,7 @@ def _figure(one: Recovery, titles: tuple[str, ...]) -> RecoveryFigure:
         start_s=one.start_s,
         end_s=one.end_s,
         seconds=one.seconds,
-        window_s=float(WINDOW_S),
+        window_s=float(RECOVERY_WINDOW_S),
         step_s=float(step),
         holds=tuple(all(shown[at : at + step]) for at in range(0, len(shown), step)),
         titles=titles,

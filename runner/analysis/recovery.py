@@ -22,6 +22,7 @@ from itertools import groupby
 
 from runner.analysis.endpoints import endpoints_meant
 from runner.analysis.faultseen import kills_of
+from runner.analysis.lengths import RECOVERY_WINDOW_S
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
 from runner.analysis.seconds import figure_of, rolling, rolling_figures
 from runner.analysis.windows import LoadTable, Slice, first_second
@@ -29,9 +30,6 @@ from runner.model.bound import Bound
 from runner.model.objective import Objective
 from runner.model.plan import Plan, PlannedFault
 from runner.model.recording import Recording
-
-WINDOW_S = 5
-"""Length of the sliding window, in seconds; also how many windows one bad second spoils."""
 
 SPIKE = "spike"
 """What stands in place of a fault's id where the load itself was the disturbance."""
@@ -255,14 +253,14 @@ def _holding(table: LoadTable, start_s: float, end_s: float, kept: Sequence[Watc
     result: list[bool] = []
     for names, several in by_names.items():
         seconds = table.per_second(start_s, whole_end_s, names)
-        values = rolling_figures(seconds, (one.figure for one in several), WINDOW_S)
+        values = rolling_figures(seconds, (one.figure for one in several), RECOVERY_WINDOW_S)
         for one in several:
             windows = [v is not None and one.bound.holds(v) for v in values[one.figure]]
             result = [a and b for a, b in zip(result, windows, strict=True)] if result else windows
     return result
 
 
-def first_lasting(holding: Sequence[bool], window_s: int = WINDOW_S) -> int | None:
+def first_lasting(holding: Sequence[bool], window_s: int = RECOVERY_WINDOW_S) -> int | None:
     """Index of the first window from which on the promises hold; None when there is none.
 
     Args:

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from runner.analysis.confidence import ratio_interval
-from runner.analysis.loadsteps import steady_from_s
+from runner.analysis.lengths import (
+    FEWEST_WINDOWS,
+    LONGEST_WINDOW_S,
+    SHORTEST_WINDOW_S,
+    steady_from_s,
+)
 from runner.analysis.profile import Plateau, Spike
 from runner.analysis.question import Question
 from runner.analysis.recovery import first_lasting
@@ -24,12 +29,8 @@ from runner.analysis.words import capitalised, count, figure, moment
 from runner.model.evaluation import Finding, Part, Verdict
 from runner.model.plan import Plan
 
-SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 5, 60
 REQUESTS_IN_WINDOW = 200
 """A window is long enough for so many requests, within these lengths."""
-
-FEWEST_WINDOWS = 3
-"""Fewer windows before the spike do not say what normal is."""
 
 LATENCY_MARGIN = 1.5
 ERROR_MARGIN_RATIO = 0.005

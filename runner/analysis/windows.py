@@ -16,11 +16,11 @@ from runner.analysis.arrivalfigures import arrival_figures, in_flight
 from runner.analysis.loadcolumns import Sums, columns_of
 from runner.analysis.seconds import Seconds, Slice, joined, slices_between
 from runner.analysis.stats import statistic_s
+from runner.analysis.words import phase_label
 from runner.model.evaluation import ArrivalFigures, LoadFigures, ServiceTimes
 from runner.model.histogram import Counts
 from runner.model.plan import Phase, Plan
 from runner.model.recording import LoadRecord
-from runner.model.units import format_duration
 
 __all__ = [
     "LoadTable",
@@ -48,16 +48,6 @@ def first_second(edge_s: float) -> int:
 def seconds_of(start_s: float, end_s: float) -> range:
     """The whole seconds that belong to ``[start_s, end_s)``."""
     return range(first_second(start_s), first_second(end_s))
-
-
-def phase_label(plan: Plan, phase: Phase) -> str:
-    """What a reader calls ``phase``: its name, its faults, and a number where names repeat."""
-    if phase.name == "window":
-        return f"{format_duration(phase.start_s)}..{format_duration(phase.end_s)}"
-    if phase.faults:
-        return f"{phase.name} {' + '.join(phase.faults)}"
-    alike = [other.index for other in plan.phases_named(phase.name) if not other.faults]
-    return phase.name if len(alike) == 1 else f"{phase.name} {alike.index(phase.index) + 1}"
 
 
 Endpoints = str | tuple[str, ...] | None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from runner.model.plan import GeneratorPlan, Plan
+from runner.model.plan import GeneratorPlan, Phase, Plan
+from runner.model.units import format_duration
 
 _DIGITS = 3
 _MAX_DIGITS = 12
@@ -111,3 +112,13 @@ def _plain(value: float, digits: int) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def phase_label(plan: Plan, phase: Phase) -> str:
+    """What a reader calls ``phase``: its name, its faults, and a number where names repeat."""
+    if phase.name == "window":
+        return f"{format_duration(phase.start_s)}..{format_duration(phase.end_s)}"
+    if phase.faults:
+        return f"{phase.name} {' + '.join(phase.faults)}"
+    alike = [other.index for other in plan.phases_named(phase.name) if not other.faults]
+    return phase.name if len(alike) == 1 else f"{phase.name} {alike.index(phase.index) + 1}"

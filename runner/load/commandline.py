@@ -10,13 +10,16 @@ import math
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import LoadError
 from runner.load.arguments import OWN_VARIABLES, for_worker
 from runner.mistakes import closest
 from runner.model.plan import GeneratorPlan, Plan
-from runner.model.recording import TargetInfo
-from runner.store import RunDir
+
+if TYPE_CHECKING:
+    from runner.model.recording import TargetInfo
+    from runner.store import RunDir
 
 RIDE_ALONG = Path(__file__).with_name("seatrial_locustfile.py")
 

@@ -15,4 +15,4 @@ Items = Annotated[tuple[T, ...], Field(strict=False)]
 class Model(BaseModel):
     """A frozen value. An unknown key or a value of another type is an error, always."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
