@@ -35,7 +35,7 @@ JUDGEMENTS = {
 _MISSING = {"": "", "first": "not in A", "second": "not in B"}
 _TONES = {"better": "pass", "worse": "fail", "same": "none", "unknown": "inconclusive"}
 ARROW = "→"
-NOTABLE_RATIO = 0.05
+NOTABLE_RATIO = 0.10
 """Phases and endpoints have many figures; a smaller difference is not pointed at."""
 
 
