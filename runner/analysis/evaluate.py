@@ -6,31 +6,34 @@ another, with its own objectives or with others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
+from runner.analysis.budget import budget_figures
+from runner.analysis.evidence import ALL_SERVICES, Evidence, ReferenceRun, evidence_of
 from runner.analysis.faultseen import kills_of
-from runner.analysis.loadchecks import RUN_FINISHED
-from runner.analysis.objectives import ALL_SERVICES, evidence_of, judge
+from runner.analysis.headline import because, headline
+from runner.analysis.objectives import judge
 from runner.analysis.questions import answers
-from runner.analysis.recoveries import usual_promises
-from runner.analysis.recovery import Recovery, recovery_of
-from runner.analysis.searched import carried_out, searched
+from runner.analysis.recoveries import recoveries_by, recovery_figures, usual_promises
+from runner.analysis.recovery import Recovery, worst_recovery
+from runner.analysis.score import by_score, score_figures
+from runner.analysis.searched import Searched, carried_out, searched
 from runner.analysis.searchfindings import judge_breaking_point, search_answer, search_figures
 from runner.analysis.validity import validity_findings
+from runner.analysis.views import view_figures, views_agree, views_of
 from runner.analysis.windows import LoadTable, endpoint_figures, phase_figures
-from runner.analysis.words import count
 from runner.model.evaluation import (
     Evaluation,
     FailureFigure,
     FaultFigure,
     Finding,
     SignalFigures,
-    Verdict,
     overall,
 )
+from runner.model.experiment import Experiment
 from runner.model.faultrecord import FaultRecord
 from runner.model.objective import Objective
-from runner.model.plan import Plan, PlannedFault
+from runner.model.plan import PlannedFault
 from runner.model.recording import LoadRecord, Recording
 
 _SIGNAL_FIELDS = {
@@ -45,43 +48,48 @@ _SIGNAL_FIELDS = {
 
 
 def evaluate(
-    recording: Recording, objectives: tuple[Objective, ...] | None = None, judged_by: str = ""
+    recording: Recording,
+    objectives: tuple[Objective, ...] | None = None,
+    judged_by: str = "",
+    *,
+    rules: Experiment | None = None,
+    references: Mapping[str, ReferenceRun] | None = None,
 ) -> Evaluation:
     """Judge ``recording``.
 
     Args:
         recording: A run, read back from its folder.
-        objectives: What to judge it by; None for the experiment's own.
+        objectives: What to judge it by, with offsets as in its plan; None for the experiment's own.
         judged_by: Whose objectives these are; empty for the experiment's own.
+        rules: Experiment whose groups, score and budget go with ``objectives``; None for the run's.
+        references: Earlier runs that objectives name, by that name; see ``relative.reference_run``.
     """
     recording = carried_out(recording)
     plan = recording.plan
     chosen = plan.experiment.objectives if objectives is None else objectives
     table = LoadTable(recording.load, plan)
-    kept = usual_promises(chosen, table, plan.experiment)
-    recoveries = tuple(recovery_of(fault, recording, table, kept) for fault in plan.faults)
-    evidence = evidence_of(recording, table, recoveries)
+    rules = (rules or plan.experiment).model_copy(update={"objectives": chosen})
+    recoveries = recoveries_by(chosen, recording, table, rules)
+    evidence = evidence_of(recording, table, recoveries, rules=rules, references=references)
     search = searched(recording)
+    views = views_of(recording, table)
     findings = (
         *validity_findings(recording, table, chosen, search),
-        *(
-            judge_breaking_point(objective, search)
-            if objective.bound.sli == "breaking-point"
-            else judge(objective, evidence)
-            for objective in chosen
-        ),
+        *filter(None, [views_agree(recording, views, chosen)]),
+        *(_judged(objective, evidence, search) for objective in chosen),
         *(() if search is None else (search_answer(search, recording.signals),)),
         *answers(recording, table, chosen),
     )
-    verdict, valid = overall(findings)
-    said = headline(verdict, findings, plan, judged_by)
+    score = None if rules.score is None else score_figures(findings, rules.score)
+    verdict, valid = overall(findings, None if score is None else by_score(findings, score))
+    said = headline(verdict, findings, plan, judged_by, score)
     return Evaluation(
         run_id=recording.manifest.run_id,
         experiment=recording.manifest.experiment,
         verdict=verdict,
         valid=valid,
         headline=said,
-        sentence=f"{said} {_because(verdict, findings)}".strip(),
+        sentence=f"{said} {because(verdict, findings, score)}".strip(),
         judged_by=judged_by,
         time_scale=plan.time_scale,
         findings=findings,
@@ -89,57 +97,24 @@ def evaluate(
         endpoints=endpoint_figures(table, plan),
         signals=signal_figures(recording),
         failures=failure_figures(recording.load),
-        faults=fault_figures(recording, recoveries),
+        faults=fault_figures(
+            recording,
+            [worst_recovery(found) for found in recoveries[usual_promises(chosen, table, rules)]],
+        ),
         search=None if search is None else search_figures(search),
+        recoveries=recovery_figures(recoveries),
+        budget=budget_figures(evidence),
+        views=view_figures(views),
+        score=score,
     )
 
 
-def headline(verdict: Verdict, findings: Sequence[Finding], plan: Plan, judged_by: str = "") -> str:
-    """The verdict in one sentence, without reasons; says so when the run was a rehearsal."""
-    marks = [f"REHEARSAL (durations × {plan.time_scale:g})"] * plan.rehearsal
-    marks += [f"judged by the objectives of {judged_by}"] * bool(judged_by)
-    marks.append(f"{verdict.value.upper()}: {_what(verdict, findings)}")
-    text = ", ".join(marks)
-    return text[:1].upper() + text[1:]
-
-
-def _what(verdict: Verdict, findings: Sequence[Finding]) -> str:
-    objectives = [finding for finding in findings if finding.kind == "objective"]
-    if _invalid(findings):
-        return "the run proves nothing."
-    if not objectives:
-        return "the run has no objective, so nothing was judged."
-    met = f"all {len(objectives)} objectives were" if len(objectives) > 1 else "the objective was"
-    if verdict is Verdict.PASS:
-        return f"{met} met and the run was valid."
-    if verdict is Verdict.WARN:
-        warnings = sum(finding.verdict is Verdict.WARN for finding in findings)
-        return f"{met} met, with {count(warnings, 'warning')}."
-    deciding = [finding for finding in objectives if finding.verdict is verdict]
-    was = "was" if len(deciding) == 1 else "were"
-    how = "missed" if verdict is Verdict.FAIL else "not proven"
-    return f"{len(deciding)} of {count(len(objectives), 'objective')} {was} {how}."
-
-
-def _because(verdict: Verdict, findings: Sequence[Finding]) -> str:
-    """The first reason of ``verdict``, and how many there are; empty for a pass."""
-    invalid = _invalid(findings)
-    if invalid and invalid[0].check == RUN_FINISHED:
-        return invalid[0].reason  # Whatever else is missing follows from it.
-    kinds = ("objective", "validity") if verdict is Verdict.WARN else ("objective",)
-    deciding = invalid or [f for f in findings if f.verdict is verdict and f.kind in kinds]
-    if verdict is Verdict.PASS or not deciding:
-        return ""
-    rest = len(deciding) - 1
-    return deciding[0].reason + (f" (And {count(rest, 'more reason')}.)" if rest else "")
-
-
-def _invalid(findings: Iterable[Finding]) -> list[Finding]:
-    return [
-        finding
-        for finding in findings
-        if finding.kind == "validity" and finding.verdict not in (Verdict.PASS, Verdict.WARN)
-    ]
+def _judged(objective: Objective, evidence: Evidence, search: Searched | None) -> Finding:
+    if objective.bound.sli == "breaking-point":
+        found = judge_breaking_point(objective, search)
+    else:
+        found = judge(objective, evidence)
+    return found.model_copy(update={"weight": objective.weight, "key": objective.key})
 
 
 def signal_figures(recording: Recording) -> tuple[SignalFigures, ...]:
@@ -181,7 +156,10 @@ def fault_figures(recording: Recording, recoveries: Iterable[Recovery]) -> tuple
     recovered = {recovery.fault_id: recovery.seconds for recovery in recoveries}
     return tuple(
         _fault_figure(
-            fault, records.get(fault.id, FaultRecord(id=fault.id)), recording, recovered[fault.id]
+            fault,
+            records.get(fault.id, FaultRecord(id=fault.id)),
+            recording,
+            recovered.get(fault.id),
         )
         for fault in recording.plan.faults
     )

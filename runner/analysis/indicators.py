@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from runner.analysis.alerts import alert_parts, alerts_parts
+from runner.analysis.budget import budget_parts, burn_rate_in
 from runner.analysis.evidence import Evidence, Judged, Seen
+from runner.analysis.recoveries import recovery_parts
 from runner.model.bound import SliName
 from runner.model.evaluation import Finding
 from runner.model.objective import Objective
@@ -21,8 +24,15 @@ PartsOf = Callable[[Objective, Evidence], list[Judged] | Finding]
 """All parts of a finding, or the finding itself; of no parts, ``judge`` says that there was nothing
 to judge."""
 
-FIGURES: Mapping[SliName, FigureOf] = {}
+FIGURES: Mapping[SliName, FigureOf] = {
+    "burn-rate": burn_rate_in,
+}
 """By indicator; judged in each phase and window that the objective names."""
 
-WHOLE: Mapping[SliName, PartsOf] = {}
+WHOLE: Mapping[SliName, PartsOf] = {
+    "budget": budget_parts,
+    "recovery": recovery_parts,
+    "alert": alert_parts,
+    "alerts": alerts_parts,
+}
 """By indicator; judged over the whole run, or fault by fault."""

@@ -1,164 +1,153 @@
-"""Objectives against what was seen: one finding for each, one part for each phase.
+"""Objectives against what was seen: one finding for each, one part for each place.
 
-An objective is judged in every phase that it names, each by itself, and the worst part decides.
-What cannot be judged is never a pass: no requests, too few, a figure that is not a number, a
-signal with gaps, a phase that was not reached; ``on_missing`` says what it is instead. Whether the
-run proved anything is not decided here but in ``validity``.
+An objective is judged in every place that it names, and of services one by one, each by itself;
+the worst part decides. What cannot be judged is never a pass: no requests, too few, a figure that
+is not a number, a signal with gaps, a phase that was not reached, nothing to compare with;
+``on_missing`` says what it is instead. Whether the run proved anything is not decided here but in
+``validity``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from runner.analysis.checks import has_pods
-from runner.analysis.profile import phases_judged
-from runner.analysis.recovery import Recovery
-from runner.analysis.stats import statistic_s
-from runner.analysis.windows import LoadTable, phase_label
-from runner.analysis.words import capitalised, compared, count, figure, listed
-from runner.mistakes import closest
-from runner.model.bound import Bound
+from runner.analysis.evidence import (
+    Evidence,
+    Judged,
+    Seen,
+    against,
+    missing,
+)
+from runner.analysis.figures import figure_in, services_judged, subject_service
+from runner.analysis.indicators import WHOLE
+from runner.analysis.places import Absent, Place, absent_from, places_of
+from runner.analysis.relative import resolved
+from runner.analysis.sentences import Scene, allowed_words, reason_of, reference_words
+from runner.analysis.sustainedjudge import sustained_part
+from runner.analysis.windows import LoadTable
+from runner.analysis.words import count, figure, listed
+from runner.model.bound import Bound, Unit
 from runner.model.evaluation import Finding, Part, Verdict, worst
 from runner.model.objective import Objective
-from runner.model.plan import Phase, Plan
-from runner.model.recording import PhaseSignal, Recording
 
-ALL_SERVICES = ""
-"""The service name under which signals stand that are about the ingress as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The figure of one phase, or why there is none.
-
-    Attributes:
-        value: In the unit of the bound; None when there is nothing to judge.
-        samples: Requests or scrapes that it rests on.
-        missing: Why there is no value, as the end of a sentence.
-        service: Service that decided, where the objective names none.
-    """
-
-    value: float | None
-    samples: float | None = None
-    missing: str = ""
-    service: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that objectives are judged by."""
-
-    recording: Recording
-    table: LoadTable
-    signals: dict[tuple[int, str, str], PhaseSignal]
-    services: tuple[str, ...]
-    recoveries: tuple[Recovery, ...]
-
-
-def evidence_of(recording: Recording, table: LoadTable, recoveries: Sequence[Recovery]) -> Evidence:
-    """Index the signals of ``recording`` by phase, indicator and service."""
-    signals = recording.signals
-    known = () if signals is None else signals.phases
-    return Evidence(
-        recording=recording,
-        table=table,
-        signals={(signal.phase, signal.sli, signal.service): signal for signal in known},
-        services=() if signals is None else signals.services,
-        recoveries=tuple(recoveries),
-    )
+_KEPT = (Verdict.PASS, Verdict.WARN)
 
 
 def judge(objective: Objective, evidence: Evidence) -> Finding:
     """The finding about one objective."""
-    parts: list[tuple[Part, str, str]]
-    if objective.bound.sli == "recovery":
-        parts = [(_recovery_part(objective, one), "", "") for one in evidence.recoveries]
-    else:
-        parts = [
-            _phase_part(objective, phase, evidence)
-            for phase in phases_judged(objective, evidence.recording.plan)
-        ]
-        if parts:
-            parts += _absent_parts(objective, evidence.recording.plan)
-    if not parts:
-        return _not_judged(objective)
-    verdict = worst(part.verdict for part, _, _ in parts)
-    shown = [item for item in parts if item[0].verdict is verdict]
-    cut = [part.label for part, _, _ in parts if _is_cut(part, evidence.table)]
-    kept = [item for item in parts if item[0].verdict in (Verdict.PASS, Verdict.WARN)]
-    if verdict is Verdict.INCONCLUSIVE and kept and len(cut) == len(shown):
-        shown = kept  # All that can be said, and it is more than nothing.
-    deciding, phase_name, service = min(
-        shown, key=lambda item: _margin_or_zero(objective.bound, item[0].observed)
-    )
-    where = ", ".join(filter(None, (deciding.label, service or objective.of)))
-    seen = sum(part.observed is not None for part, _, _ in (kept if shown is kept else parts))
-    reason = _reason(objective, deciding, where, seen)
-    if shown is kept:
-        reason = f"{reason.rstrip('.')}, but the load ended before the end of {listed(cut)}."
-    return _finding(
-        objective,
-        verdict=verdict,
-        reason=reason,
-        where=where,
-        phase=phase_name,
-        service=service,
-        observed=deciding.observed,
-        margin_ratio=margin_ratio(objective.bound, deciding.observed),
-        samples=deciding.samples,
-        parts=tuple(part for part, _, _ in parts),
-    )
-
-
-def _absent_parts(objective: Objective, plan: Plan) -> list[tuple[Part, str, str]]:
-    """A part for each phase that the objective asks for by name and the run does not have."""
-    if objective.everywhere:
-        return []  # Wherever it applies: no phase in particular is asked for.
-    present = {phase.name for phase in plan.phases}
-    return [
-        (
-            Part(
-                label=name,
-                start_s=0.0,
-                end_s=0.0,
-                verdict=Verdict(objective.on_missing),
-                reason=f"this run has no {name} phase",
-            ),
-            name,
-            "",
-        )
-        for name in objective.phases
-        if name not in present
-    ]
+    whole = WHOLE.get(objective.bound.sli)
+    found = _in_places(objective, evidence) if whole is None else whole(objective, evidence)
+    if isinstance(found, Finding):
+        return found.model_copy(update={"weight": objective.weight, "key": objective.key})
+    if not found:
+        return _not_judged(objective, evidence)
+    return _concluded(objective, found, evidence)
 
 
 def margin_ratio(bound: Bound, observed: float | None) -> float | None:
     """Distance from ``observed`` to the bound as a share of it; negative when it was missed."""
-    if observed is None or not math.isfinite(observed) or bound.value == 0:
+    if observed is None or not math.isfinite(observed):
+        return None
+    if bound.value == 0 or not math.isfinite(bound.value):
         return None
     distance = bound.value - observed
-    return (distance if bound.operator in ("<", "<=") else -distance) / bound.value
+    return (distance if bound.upper else -distance) / abs(bound.value)
 
 
-def _margin_or_zero(bound: Bound, observed: float | None) -> float:
-    margin = margin_ratio(bound, observed)
+def unit_of(objective: Objective, evidence: Evidence) -> Unit:
+    """The unit of figures: that of the bound, or the one that an own signal is declared with."""
+    own = evidence.rules.signals.get(objective.bound.statistic)
+    return own.unit if objective.bound.sli == "signal" and own else objective.bound.unit
+
+
+# -- the finding -----------------------------------------------------------------------------------
+
+
+def _concluded(objective: Objective, parts: Sequence[Judged], evidence: Evidence) -> Finding:
+    """The finding that ``parts`` add up to: the worst of them decides."""
+    verdict = worst(one.part.verdict for one in parts)
+    shown = [one for one in parts if one.part.verdict is verdict]
+    cut = [one.part.label for one in parts if _is_cut(one.part, evidence.table)]
+    kept = [one for one in parts if one.part.verdict in _KEPT]
+    partly = verdict is Verdict.INCONCLUSIVE and bool(kept) and len(cut) == len(shown)
+    if partly:
+        shown = kept  # All that can be said, and it is more than nothing.
+    deciding = min(shown, key=lambda one: _nearness(objective, one))
+    bound = deciding.bound or objective.bound
+    scene = Scene(
+        where=_where(objective, deciding),
+        parts=sum(one.part.observed is not None for one in (kept if partly else parts)),
+        unit=unit_of(objective, evidence),
+    )
+    reason = reason_of(objective, replace(deciding, bound=bound), scene)
+    if partly:
+        reason = f"{reason.rstrip('.')}, but the load ended before the end of {listed(cut)}."
+    warn = deciding.warn or objective.warn_bound
+    return _finding(
+        objective,
+        verdict=verdict,
+        reason=reason,
+        where=scene.where,
+        phase=deciding.phase,
+        service=deciding.service,
+        observed=deciding.part.observed,
+        bound=_number(bound),
+        warn=_number(warn),
+        unit=scene.unit,
+        margin_ratio=_margin(bound, deciding.part),
+        samples=deciding.part.samples,
+        reference=deciding.reference,
+        parts=tuple(one.part for one in parts),
+    )
+
+
+def _margin(bound: Bound, part: Part) -> float | None:
+    """The margin, where it says the same as the verdict: one sustained is not missed so soon."""
+    margin = margin_ratio(bound, part.observed)
+    return None if part.verdict in _KEPT and margin is not None and margin < 0 else margin
+
+
+def _number(bound: Bound | None) -> float | None:
+    return None if bound is None or math.isnan(bound.value) else bound.value
+
+
+def _nearness(objective: Objective, one: Judged) -> float:
+    margin = margin_ratio(one.bound or objective.bound, one.part.observed)
     return 0.0 if margin is None else margin
 
 
-def _not_judged(objective: Objective) -> Finding:
-    missing = Verdict(objective.on_missing)
-    what = (
-        "fault to recover from"
-        if objective.bound.sli == "recovery"
-        else (f"{' or '.join(objective.phases)} phase")
-    )
+def _where(objective: Objective, one: Judged) -> str:
+    """Phase, and whom it is about, unless the part's own name says that already."""
+    subject = one.service or objective.of or ""
+    named = not subject or one.part.label.endswith(f", {subject}")
+    return one.part.label if named else f"{one.part.label}, {subject}"
+
+
+def _is_cut(part: Part, table: LoadTable) -> bool:
+    """Whether ``part`` was not judged because the load had ended too early."""
+    return part.verdict is Verdict.INCONCLUSIVE and _ends_after(part.end_s, table)
+
+
+def _ends_after(end_s: float, table: LoadTable) -> bool:
+    return math.floor(end_s) > table.recorded_s
+
+
+def _not_judged(objective: Objective, evidence: Evidence) -> Finding:
+    sli = objective.bound.sli
+    if sli in ("recovery", "alert"):
+        what = "fault to recover from" if sli == "recovery" else "fault that an alert could be of"
+    elif objective.phases:
+        what = f"{' or '.join(objective.phases)} phase"
+    else:
+        what = listed(objective.during)
     what += "" if objective.stage is None else f" in stage {objective.stage}"
     return _finding(
         objective,
-        verdict=missing,
+        verdict=missing(objective),
         reason=f"There was no {what} in this run, so nothing was judged.",
+        unit=unit_of(objective, evidence),
     )
 
 
@@ -172,217 +161,146 @@ def _finding(objective: Objective, *, verdict: Verdict, reason: str, **known: ob
         "reason": reason,
         "source": objective.effective_source,
         "operator": bound.operator,
-        "bound": bound.value,
-        "warn": None if objective.warn_bound is None else objective.warn_bound.value,
-        "unit": bound.unit,
+        "bound": _number(bound),
+        "warn": _number(objective.warn_bound),
+        "weight": objective.weight,
+        "key": objective.key,
         **known,
     }
     return Finding.model_validate(fields)
 
 
-# -- one phase -------------------------------------------------------------------------------------
+# -- the parts -------------------------------------------------------------------------------------
 
 
-def _phase_part(objective: Objective, phase: Phase, evidence: Evidence) -> tuple[Part, str, str]:
-    if phase.start_s >= evidence.table.recorded_s:
-        seen = Seen(None, missing="the load had ended before this phase began")
-    elif objective.effective_source == "client":
-        seen = _client(objective, phase, evidence.table)
-    else:
-        seen = _mesh(objective, phase, evidence)
-    service = seen.service or objective.service or ""
-    verdict, reason = _verdict(objective, seen)
-    if seen.value is not None and _ends_after(phase.end_s, evidence.table):
-        known_s = evidence.table.recorded_s - phase.start_s
-        verdict = Verdict(objective.on_missing)
-        reason = f"the load ended after {figure(known_s, 's')} of {figure(phase.duration_s, 's')}"
-    stage = "" if objective.stage is None else f", stage {objective.stage}"
-    part = Part(
-        label=phase_label(evidence.recording.plan, phase) + stage,
-        start_s=phase.start_s,
-        end_s=phase.end_s,
-        verdict=verdict,
-        observed=seen.value,
-        samples=seen.samples,
-        reason=reason,
-    )
-    return part, phase.name, service
+def _in_places(objective: Objective, evidence: Evidence) -> list[Judged]:
+    """A part for each place, and there for each service where they are judged one by one."""
+    services = services_judged(objective, evidence.recording.signals)
+    parts: list[Judged] = []
+    for place in places_of(objective, evidence.recording.plan):
+        if services is None:
+            parts.append(_part(objective, place, subject_service(objective), evidence))
+        elif services:
+            for service in services:
+                one = _part(objective, place, service, evidence)
+                label = f"{place.label}, {service}"
+                parts.append(replace(one, part=one.part.model_copy(update={"label": label})))
+        else:
+            parts.append(_silent(objective, place, _no_services(evidence)))
+    if parts:
+        parts += [
+            _absent_part(objective, one) for one in absent_from(objective, evidence.recording.plan)
+        ]
+    return parts
 
 
-def _ends_after(end_s: float, table: LoadTable) -> bool:
-    return math.floor(end_s) > table.recorded_s
-
-
-def _is_cut(part: Part, table: LoadTable) -> bool:
-    """Whether ``part`` was not judged because the load had ended too early."""
-    return part.verdict is Verdict.INCONCLUSIVE and _ends_after(part.end_s, table)
-
-
-def _verdict(objective: Objective, seen: Seen) -> tuple[Verdict, str]:
-    """The verdict over one figure, and the reason where there is nothing to judge."""
-    missing = Verdict(objective.on_missing)
-    if seen.value is None:
-        return missing, seen.missing or "there is no figure"
-    if seen.samples is None or seen.samples < objective.at_least:
-        known = count(seen.samples or 0, "sample")
-        return missing, f"{known} were seen, and at least {objective.at_least:,} are needed"
-    return _against(objective, seen.value), ""
-
-
-def _against(objective: Objective, value: float) -> Verdict:
-    if not objective.bound.holds(value):
-        return Verdict.FAIL
-    if objective.warn is not None:
-        stricter = objective.warn_bound
-        if stricter is not None and not stricter.holds(value):
-            return Verdict.WARN
-    return Verdict.PASS
-
-
-def _client(objective: Objective, phase: Phase, table: LoadTable) -> Seen:
-    if objective.service is not None:
-        return Seen(None, missing="the load sees endpoints, not services; name one with 'of'")
-    seen = table.slice(phase.start_s, phase.end_s, objective.of)
-    if seen.requests == 0:
-        return Seen(None, 0.0, _no_requests(objective.of, table))
-    match objective.bound.sli:
-        case "errors":
-            return Seen(seen.error_ratio, seen.requests)
-        case "traffic":
-            return Seen(seen.rate_per_s, seen.requests)
-        case _:
-            value = statistic_s(seen.latency_us, objective.bound.statistic)
-            return Seen(value, seen.successes, "no request succeeded")
-
-
-def _no_requests(endpoint: str | None, table: LoadTable) -> str:
-    if endpoint is None:
-        return "there were no requests"
-    text = f"there were no requests to {endpoint}"
-    if endpoint in table.endpoints:
-        return text
-    guess = closest(endpoint, table.endpoints)
-    return (
-        f"{text}; did you mean {guess}?"
-        if guess
-        else f"{text}, only to others: {listed(table.endpoints)}"
-    )
-
-
-def _mesh(objective: Objective, phase: Phase, evidence: Evidence) -> Seen:
+def _no_services(evidence: Evidence) -> str:
     signals = evidence.recording.signals
     if signals is None:
-        return Seen(None, missing="no signals were collected")
+        return "no signals were collected"
     if signals.error:
-        return Seen(None, missing=f"the signals are missing: {signals.error}")
-    bound = objective.bound
-    sli = f"latency.{bound.statistic}" if bound.sli == "latency" else bound.sli
-    if bound.sli.startswith("saturation") and objective.service is None:
-        return _worst_service(bound, phase, evidence)
-    service = ALL_SERVICES if objective.service is None else objective.service
-    return _signal(evidence.signals.get((phase.index, sli, service)), sli)
+        return f"the signals are missing: {signals.error}"
+    return "no service was seen"
 
 
-def _signal(signal: PhaseSignal | None, sli: str) -> Seen:
-    if signal is None:
-        return Seen(None, missing=f"the mesh has no figure of {sli} here")
-    if signal.state != "ok" or signal.value is None:
-        why = signal.message or {"empty": "there is no data", "gaps": "the data has gaps"}.get(
-            signal.state, "Prometheus gave no figure"
+def _absent_part(objective: Objective, absent: Absent) -> Judged:
+    part = Part(
+        label=absent.label,
+        start_s=0.0,
+        end_s=0.0,
+        verdict=missing(objective),
+        reason=absent.reason,
+    )
+    return Judged(part, phase=absent.name)
+
+
+def _silent(objective: Objective, place: Place, why: str, samples: float | None = None) -> Judged:
+    part = Part(
+        label=place.label,
+        start_s=place.phase.start_s,
+        end_s=place.phase.end_s,
+        verdict=missing(objective),
+        samples=samples,
+        reason=why,
+    )
+    return Judged(part, phase=place.name)
+
+
+def _part(objective: Objective, place: Place, service: str, evidence: Evidence) -> Judged:
+    """The part about one place and one service, which is empty where there is none."""
+    if place.phase.start_s >= evidence.table.recorded_s:
+        silent = _silent(objective, place, "the load had ended before this phase began")
+        return replace(silent, service=service)
+    bound = resolved(objective.bound, objective, place, service, evidence)
+    if bound.bound is None:
+        why = (
+            "there is nothing to compare with"
+            if bound.reference is None
+            else (bound.reference.reason)
         )
-        return Seen(None, signal.samples, why)
-    if not math.isfinite(signal.value):
-        return Seen(None, signal.samples, "the figure is not a number")
-    if not signal.samples:
-        return Seen(None, signal.samples, "the figure rests on no samples")
-    return Seen(signal.value, signal.samples)
-
-
-def _worst_service(bound: Bound, phase: Phase, evidence: Evidence) -> Seen:
-    """The service nearest to the bound or beyond it; one without a figure leaves all unproven."""
-    seen = {
-        service: _signal(evidence.signals.get((phase.index, bound.sli, service)), bound.sli)
-        for service in evidence.services
-        if has_pods(service)
-    }
-    known = {service: one.value for service, one in seen.items() if one.value is not None}
-    silent = [service for service in seen if service not in known]
-    sign = -1.0 if bound.operator in ("<", "<=") else 1.0
-    name = min(known, key=lambda service: sign * known[service], default=None)
-    if name is not None and not bound.holds(known[name]):
-        return Seen(known[name], seen[name].samples, service=name)
-    if silent:
-        return Seen(None, None, f"of {silent[0]}: {seen[silent[0]].missing}", silent[0])
-    if name is None:
-        return Seen(None, missing="no service was seen")
-    return Seen(known[name], seen[name].samples, service=name)
-
-
-# -- recovery --------------------------------------------------------------------------------------
-
-
-def _recovery_part(objective: Objective, one: Recovery) -> Part:
-    observed = one.seconds
-    if observed is not None:
-        verdict = _against(objective, observed)
-    elif one.unwell and not objective.bound.holds(one.watched_s):
-        # It took longer than was watched, and that was too long already.
-        verdict, observed = Verdict.FAIL, one.watched_s
+        silent = _silent(objective, place, why)
+        return replace(silent, service=service, reference=bound.reference)
+    warn, warn_why = None, ""
+    if objective.warn_bound is not None:
+        stricter = resolved(objective.warn_bound, objective, place, service, evidence)
+        warn = stricter.bound
+        if warn is None and stricter.reference is not None:
+            warn_why = f"of the warning, {stricter.reference.reason}"
+    judged = Judged(
+        _silent(objective, place, "").part,
+        phase=place.name,
+        service=service,
+        bound=bound.bound,
+        warn=warn,
+        reference=bound.reference,
+    )
+    if objective.sustained is not None:
+        judged = sustained_part(objective, judged, place, evidence)
     else:
-        verdict = Verdict(objective.on_missing)
-    return Part(
-        label=f"after {one.fault_id}",
-        start_s=one.start_s,
-        end_s=one.end_s,
-        verdict=verdict,
-        observed=observed,
-        reason=_recovery_reason(one, verdict),
-    )
+        seen = figure_in(objective, (place.phase,), service, evidence)
+        judged = _compared(objective, judged, seen, evidence)
+    judged = _unless_cut(objective, judged, place, evidence.table)
+    return _unless_unwarned(objective, judged, warn_why)
 
 
-def _recovery_reason(one: Recovery, verdict: Verdict) -> str:
-    """Why there is no figure; and, where it is missed, that all was not well before the fault."""
-    if not one.before or not (verdict is Verdict.FAIL or one.unwell):
-        return one.reason
-    seen = (
-        one.reason or f"it took {figure(one.seconds or 0.0, 's')} until the objectives held again"
-    )
-    return f"{seen}, but {one.before}"
+def _compared(objective: Objective, judged: Judged, seen: Seen, evidence: Evidence) -> Judged:
+    """``judged`` with the verdict over one figure, and the reason where there is none."""
+    bound = judged.bound or objective.bound
+    verdict, reason = missing(objective), ""
+    if seen.value is None:
+        reason = seen.missing or "there is no figure"
+    elif seen.samples is None or seen.samples < objective.at_least:
+        known = count(seen.samples or 0, "sample")
+        reason = f"{known} were seen, and at least {objective.at_least:,} are needed"
+    else:
+        verdict = against(bound, judged.warn, seen.value)
+        if judged.reference is not None:
+            unit = unit_of(objective, evidence)
+            was = reference_words(judged.reference, unit)
+            reason = f"{was}; {allowed_words(bound, unit)}"
+    update = {
+        "verdict": verdict,
+        "observed": seen.value,
+        "samples": seen.samples,
+        "reason": reason,
+    }
+    return replace(judged, part=judged.part.model_copy(update=update))
 
 
-# -- sentences -------------------------------------------------------------------------------------
-
-_SUBJECT = {
-    "errors": "the share of failed requests",
-    "traffic": "the rate of all requests, failed ones included,",
-    "saturation.cpu": "CPU use against requests",
-    "saturation.memory": "the highest memory use against limits",
-    "recovery": "the time until the objectives held again",
-}
-_STATISTIC = {"avg": "mean", "min": "lowest", "max": "highest"}
-
-
-def _subject(bound: Bound) -> str:
-    if bound.sli == "latency":
-        statistic = _STATISTIC.get(bound.statistic, bound.statistic)
-        return f"the {statistic} latency of successful requests"
-    return _SUBJECT[bound.sli]
+def _unless_cut(objective: Objective, judged: Judged, place: Place, table: LoadTable) -> Judged:
+    """``judged``, unless the load ended in the midst of its place: that proves nothing."""
+    definite = objective.sustained is not None and judged.part.verdict is Verdict.FAIL
+    if judged.part.observed is None or definite or not _ends_after(place.phase.end_s, table):
+        return judged
+    known_s = table.recorded_s - place.phase.start_s
+    why = f"the load ended after {figure(known_s, 's')} of {figure(place.phase.duration_s, 's')}"
+    update = {"verdict": missing(objective), "reason": why}
+    return replace(judged, said="", part=judged.part.model_copy(update=update))
 
 
-def _reason(objective: Objective, part: Part, where: str, parts: int) -> str:
-    bound = objective.bound
-    subject = _subject(bound)
-    if part.observed is None or (part.reason and part.verdict is not Verdict.FAIL):
-        end = "" if part.reason.endswith("?") else "."
-        return f"Nothing could be said about {subject} ({where}): {part.reason}{end}"
-    observed, limit = compared(part.observed, bound.value, bound.unit)
-    if part.reason:
-        return f"{capitalised(part.reason)} ({where}); the bound is {bound.operator} {limit}."
-    worst_of = f"; the worst of {parts}" if parts > 1 else ""
-    text = f"{capitalised(subject)} was {observed} ({where}{worst_of})"
-    if part.verdict is Verdict.FAIL:
-        return f"{text}; the bound is {bound.operator} {limit}."
-    if part.verdict is Verdict.WARN:
-        near = figure(objective.warn_bound.value, bound.unit) if objective.warn_bound else ""
-        return f"{text}: within the bound of {limit}, but past the warning at {near}."
-    return f"{text}, within the bound of {limit}."
+def _unless_unwarned(objective: Objective, judged: Judged, why: str) -> Judged:
+    """``judged``, unless it passed and nobody knows whether that is worth a warning."""
+    if not why or judged.part.verdict is not Verdict.PASS:
+        return judged
+    update = {"verdict": missing(objective), "reason": why}
+    return replace(judged, said="", part=judged.part.model_copy(update=update))

@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runner.analysis.arrivalchecks import arrivals_kept, sent_in_time, workers_stayed
-from runner.analysis.checks import Check, has_pods, phase_signal
+from runner.analysis.checks import Check, phase_signal
 from runner.analysis.expectations import expected
 from runner.analysis.faultchecks import fault_gone, fault_injected, fault_seen
+from runner.analysis.figures import services_judged, subject_service
 from runner.analysis.loadchecks import (
     generator_had_room,
     load_delivered,
     load_recorded,
     run_finished,
 )
-from runner.analysis.objectives import ALL_SERVICES
+from runner.analysis.places import NOT_COLLECTED, places_of
 from runner.analysis.searched import Searched
 from runner.analysis.searchfindings import search_delivered, search_generator
 from runner.analysis.windows import LoadTable, phase_label
@@ -82,8 +83,13 @@ def signals_complete(recording: Recording, objectives: Sequence[Objective]) -> F
     return check.passed("Prometheus answered for the whole run, without a gap.")
 
 
-_ANSWERS_ONLY = ("replicas.", "pool.")
-"""Signals that answers rest on, and no verdict: without them, there are fewer answers."""
+_ANSWERS_ONLY = ("replicas.", "pool.", "signal.")
+"""Signals that answers rest on, and no validity: without them, there are fewer answers.
+
+A reader's own signal may be wrong by itself; then what is judged by it is inconclusive.
+"""
+
+_OF_THE_MESH = ("latency", "errors", "traffic", "saturation.cpu", "saturation.memory")
 
 
 def _signal_problem(recording: Recording, objectives: Sequence[Objective]) -> str:
@@ -123,15 +129,13 @@ def _required(
             if fault.id in phase.faults:
                 yield phase, "traffic", fault.fault.service
     for objective in objectives:
-        if objective.effective_source != "mesh" or objective.bound.sli == "recovery":
+        if objective.effective_source != "mesh" or objective.bound.sli not in _OF_THE_MESH:
             continue
-        bound = objective.bound
-        sli = f"latency.{bound.statistic}" if bound.sli == "latency" else bound.sli
-        services: tuple[str, ...] = (objective.service or ALL_SERVICES,)
-        if sli.startswith("saturation") and objective.service is None:
-            services = tuple(name for name in signals.services if has_pods(name))
-        for phase in plan.phases_named(*objective.phases):
-            yield from ((phase, sli, service) for service in services)
+        services = services_judged(objective, signals)
+        for place in places_of(objective, plan):
+            if place.phase.index != NOT_COLLECTED:
+                for service in (subject_service(objective),) if services is None else services:
+                    yield place.phase, objective.bound.indicator, service
 
 
 def clock_skew(recording: Recording) -> Finding | None:
