@@ -220,24 +220,21 @@ def _shades(most: int) -> tuple[int, ...]:
 
 
 def _fields(cells: Sequence[Mapping[int, int]], shades: Sequence[int]) -> list[Field]:
-    found: list[Field] = []
-    open_runs: dict[int, Field] = {}
+    """The fields in runs of one shade, by shade, class and time."""
+    found: list[tuple[int, int, int, int]] = []
+    begun: dict[int, tuple[int, int]] = {}  # row: level and first step
     for step, cell in enumerate([*cells, {}]):
-        still: dict[int, Field] = {}
-        for row, count in cell.items():
-            level = bisect_right(shades, count)
-            run = open_runs.get(row)
-            if run is not None and run.level == level:
-                still[row] = run.model_copy(update={"length": run.length + 1})
-            else:
-                still[row] = Field(step=step, length=1, row=row, level=level)
-        found += [run for row, run in open_runs.items() if _ended(run, still.get(row))]
-        open_runs = still
-    return sorted(found, key=lambda run: (run.level, run.row, run.step))
-
-
-def _ended(run: Field, following: Field | None) -> bool:
-    return following is None or following.step != run.step
+        levels = {row: bisect_right(shades, count) for row, count in cell.items()}
+        for row, (level, first) in list(begun.items()):
+            if levels.get(row) != level:
+                found.append((level, row, first, step - first))
+                del begun[row]
+        for row, level in levels.items():
+            begun.setdefault(row, (level, step))
+    return [
+        Field(step=first, length=length, row=row, level=level)
+        for level, row, first, length in sorted(found)
+    ]
 
 
 def _about_heat(cells: Sequence[Mapping[int, int]], edges_s: Sequence[float], grid: Grid) -> str:

@@ -7,7 +7,6 @@ forms (page, JSON, JUnit, Markdown) only arrange it. Drawing and markup are not 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 
 from runner.analysis.searched import carried_out
@@ -22,7 +21,7 @@ from runner.reports.charts import Chart, ChartGroup, chart_groups, failures_char
 from runner.reports.distribution import Distribution, distribution_of
 from runner.reports.faults import FaultStory, fault_stories
 from runner.reports.grid import Grid, grid_of
-from runner.reports.loadseen import load_seen
+from runner.reports.loadseen import busiest, load_seen
 from runner.reports.moments import AlertStory, alert_story
 from runner.reports.openmodel import OpenModel, open_model
 from runner.reports.recoveries import RecoveryRow, recovery_rows
@@ -41,7 +40,7 @@ from runner.reports.rows import (
 )
 from runner.reports.score import ScoreStory, score_story
 from runner.reports.search import SearchStory, search_story
-from runner.reports.text import Printable, Shown
+from runner.reports.text import Printable, Shown, command_line
 from runner.reports.timeline import Timeline, ended_early_s, timeline_of
 from runner.reports.views import ViewGroup, view_groups
 
@@ -111,7 +110,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
     recording = carried_out(recording)
     plan = recording.plan
     grid = grid_of(plan, recording.signals)
-    seen = load_seen(recording, grid)
+    seen = load_seen(recording, grid, busiest(evaluation.endpoints))
     failed, failed_left_out = failed_rows(evaluation.endpoints)
     endpoints, endpoints_left_out = endpoint_rows(evaluation.endpoints)
     failures, failures_left_out = failure_rows(evaluation.failures)
@@ -160,7 +159,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         views=view_groups(evaluation),
         alerts=alert_story(recording),
         environment=_environment(recording),
-        command=shlex.join(recording.manifest.argv),
+        command=command_line(recording.manifest.argv),
         plan=json.dumps(plan.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False),
     )
 
@@ -234,7 +233,7 @@ def _environment(recording: Recording) -> tuple[Fact, ...]:
     if crew := crew_size(recording.plan.generator):
         known["Load generator"] = crew
     if arguments := recording.plan.generator.arguments:
-        known["Arguments of Locust"] = shlex.join(arguments)
+        known["Arguments of Locust"] = command_line(arguments)
     if target is not None:
         known |= {
             "Target": f"{target.kind} {target.name}",

@@ -5,10 +5,11 @@ The only place of the reports that reads the record's rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.analysis.windows import LoadTable, joined
+from runner.model.evaluation import LoadFigures
 from runner.model.histogram import Counts
 from runner.model.plan import Plan
 from runner.model.recording import OUTCOMES, Recording
@@ -32,8 +33,8 @@ class LoadSeen:
         service: The same from the send; of the open model only.
         recorded: Number of steps with a record.
         kinds: Kind of phase to the histogram of its successes.
-        endpoints: The busiest endpoints, each with its histograms in the steps of a grid of at
-            most :data:`MOST_SMALL_STEPS`; none where there is one only.
+        endpoints: Endpoint to its histograms in the steps of a grid of at most
+            :data:`MOST_SMALL_STEPS`.
     """
 
     counts: dict[str, list[int]]
@@ -44,13 +45,14 @@ class LoadSeen:
     endpoints: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
 
 
-def load_seen(recording: Recording, grid: Grid) -> LoadSeen:
-    """Add up the rows of ``recording`` in the steps of ``grid``."""
+def load_seen(recording: Recording, grid: Grid, endpoints: Sequence[str] = ()) -> LoadSeen:
+    """Add up the rows of ``recording`` in the steps of ``grid``, and those of ``endpoints``."""
     table = LoadTable(recording.load, recording.plan)
     edges_s = [*(start_s for start_s, _ in grid.edges_s), grid.duration_s]
     seen = table.merged_bins(edges_s)
     names = dict.fromkeys([*OUTCOMES, *(name for one in seen for name in one.outcomes)])
-    steps = [grid.index_of(float(second)) for second in recording.load.users]
+    inside = [second for second in recording.load.users if second < grid.duration_s]
+    steps = [grid.index_of(float(max(inside, default=-1)))]
     steps += [index for index, one in enumerate(seen) if one.requests]
     service: list[Counts] = [{} for _ in seen]
     if recording.plan.experiment.load.is_open:
@@ -61,7 +63,7 @@ def load_seen(recording: Recording, grid: Grid) -> LoadSeen:
         service=service,
         recorded=max((index + 1 for index in steps if index is not None), default=0),
         kinds=_kinds(table, recording.plan),
-        endpoints=_endpoints(table, grid),
+        endpoints=_endpoints(table, grid, endpoints),
     )
 
 
@@ -76,14 +78,17 @@ def _kinds(table: LoadTable, plan: Plan) -> dict[str, Counts]:
     return found
 
 
-def _endpoints(table: LoadTable, grid: Grid) -> dict[str, list[Counts]]:
-    if len(table.endpoints) < 2:
-        return {}
-    requests = {name: table.slice(0.0, grid.duration_s, name).requests for name in table.endpoints}
-    busiest = sorted(requests, key=lambda name: -requests[name])[:MOST_ENDPOINTS]
+def _endpoints(table: LoadTable, grid: Grid, names: Sequence[str]) -> dict[str, list[Counts]]:
     coarse = grid.coarser(MOST_SMALL_STEPS)
     edges_s = [*(start_s for start_s, _ in coarse.edges_s), coarse.duration_s]
-    return {
-        name: [one.latency_us for one in table.merged_bins(edges_s, name)]
-        for name in sorted(busiest)
-    }
+    return {name: [one.latency_us for one in table.merged_bins(edges_s, name)] for name in names}
+
+
+def busiest(figures: Iterable[LoadFigures]) -> list[str]:
+    """The endpoints with most requests, by name; none where there is one only."""
+    requests: dict[str, int] = {}
+    for one in figures:
+        requests[one.endpoint] = requests.get(one.endpoint, 0) + one.requests
+    if len(requests) < 2:
+        return []
+    return sorted(sorted(requests, key=lambda name: -requests[name])[:MOST_ENDPOINTS])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from runner.model.bound import parse_bound
-from runner.model.evaluation import Part, Verdict
+from runner.model.evaluation import LoadFigures, Part, Verdict
 from runner.model.histogram import bucket_of
 from runner.reports.bounds import BoundMark, DrawnBound
 from runner.reports.distribution import (
@@ -29,7 +29,7 @@ from runner.reports.distributionplot import (
     render_distribution,
 )
 from runner.reports.grid import Grid
-from runner.reports.loadseen import LoadSeen
+from runner.reports.loadseen import LoadSeen, busiest
 from runner.reports.plots import settings
 from runner.reports.svg import COLOURS
 from runner.reports.timeline import FaultSpan
@@ -219,3 +219,22 @@ def test_both_drawings_are_elements_without_seams() -> None:
     assert 'viewBox="0 0 640 230"' in heat
     levels = len({one.level for one in found.heat.fields})
     assert heat.count('shape-rendering="crispEdges"') == levels + len(found.heat.shades)
+
+
+def test_the_busiest_endpoints_are_drawn_and_a_lonely_one_is_not() -> None:
+    def figures(endpoint: str, requests: int) -> LoadFigures:
+        return LoadFigures(
+            label="x",
+            phase="baseline",
+            endpoint=endpoint,
+            start_s=0,
+            end_s=1,
+            requests=requests,
+            rate_per_s=1,
+            failures=0,
+            error_ratio=0,
+        )
+
+    many = [figures(f"GET /{number}", number) for number in range(9)]
+    assert busiest(many) == [f"GET /{number}" for number in range(3, 9)]
+    assert busiest([figures("GET /a", 5), figures("GET /a", 7)]) == []
