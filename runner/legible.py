@@ -33,6 +33,11 @@ def legible(text: str) -> str:
     return _COMMAND.sub("| ", _LONG_WORD.sub(r"\1…", fit))
 
 
+def json_legible(text: str) -> str:
+    """``text``, which is JSON, with :data:`UNFIT` characters as escapes: the same JSON."""
+    return UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def encodable(text: str) -> str:
     """``text`` without lone surrogates, which no UTF-8 file can hold."""
     return _SURROGATES.sub(REPLACEMENT, text)

@@ -10,7 +10,6 @@ import errno
 import os
 import select
 import stat
-import time
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +50,5 @@ def _wait(descriptor: int, patience_s: float) -> None:
     """Return when there is something to read, or the end."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    until_s = time.monotonic() + patience_s
-    while not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
-        if time.monotonic() >= until_s:
-            raise OSError(errno.ETIMEDOUT, f"nothing came for {patience_s:g} s")
+    if not poll.poll(patience_s * 1000):
+        raise OSError(errno.ETIMEDOUT, f"nothing came for {patience_s:g} s")

@@ -15,7 +15,8 @@ from runner.errors import ExitCode, UsageError
 from runner.store import Store, write_atomically
 
 if TYPE_CHECKING:
-    from runner.model.comparison import Comparison
+    from runner.legible import json_legible
+from runner.model.comparison import Comparison
 
 
 @click.command("compare")
@@ -67,7 +68,7 @@ def compare_command(
 
 def _show(comparison: Comparison, output: str) -> None:
     if output == "json":
-        click.echo(comparison.model_dump_json(indent=2))
+        click.echo(json_legible(comparison.model_dump_json(indent=2)))
         return
     from runner.cli.comparetables import print_comparison
 

@@ -14,6 +14,7 @@ from runner.cli.indexing import refresh_index
 from runner.cli.options import experiments_option, output_option, results_option, under
 from runner.cli.outcome import of_verdict
 from runner.cli.saying import say
+from runner.legible import json_legible
 from runner.model.evaluation import Evaluation
 from runner.model.recording import unhealed
 from runner.source import find_experiment, load_experiment
@@ -84,7 +85,7 @@ def _say_judged(folder: RunDir, evaluation: Evaluation, results: Path, output: s
         say(said)
     with may_be_unheard():  # The exit code is the verdict, also where `| head` reads no further.
         if output == "json":
-            click.echo(evaluation.model_dump_json(indent=2))
+            click.echo(json_legible(evaluation.model_dump_json(indent=2)))
         else:
             print_evaluation(evaluation)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from runner.legible import json_legible
+
 
 class NamedPath(click.Path):
     """A path, made or to be made; one that no file can have is refused before it is used."""
@@ -83,4 +85,4 @@ def under(root: Path, path: Path) -> str:
 
 def print_json(value: Any) -> None:
     """``value`` as JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_legible(json.dumps(value, indent=2, ensure_ascii=False)))

@@ -41,6 +41,7 @@ from runner.cli.telling import audience_of, heal_line, notify_option, tell
 from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
+from runner.legible import json_legible
 from runner.model.access import without_userinfo
 from runner.model.evaluation import Evaluation
 from runner.model.notice import Occasion
@@ -291,7 +292,7 @@ def _say_left(run: RunDir, left: Sequence[str]) -> int:
 
 def _print_evaluation(evaluation: Evaluation, output: str) -> None:
     if output == "json":
-        click.echo(evaluation.model_dump_json(indent=2))
+        click.echo(json_legible(evaluation.model_dump_json(indent=2)))
         return
     from runner.cli.tables import print_evaluation
 

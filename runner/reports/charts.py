@@ -28,7 +28,7 @@ from runner.reports.bounds import (
 from runner.reports.grid import Grid, Line
 from runner.reports.loadlines import arrival_lines, in_flight_line, load_kind, users_lines
 from runner.reports.loadseen import LoadSeen, load_seen
-from runner.reports.text import Shown
+from runner.reports.text import Printable, Shown
 
 LINE_NAMES = {
     "http_4xx": "4xx",
@@ -85,7 +85,7 @@ class ChartGroup(Model):
 
     id: str
     title: Shown
-    note: str
+    note: Printable
     charts: Items[Chart] = Field(default=())
 
 

@@ -7,11 +7,16 @@ all, and marks of direction make a line read as what it is not.
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 from runner.legible import REPLACEMENT, UNFIT
+
+_BREAK = re.compile(r"[\t\n\r]")
 
 LONGEST = 600
 """Characters that are kept of one text; a service may answer with a whole page."""
@@ -26,6 +31,20 @@ def shown(text: str) -> str:
     """:func:`printable`, and cut to :data:`LONGEST` characters."""
     fit = printable(text[: LONGEST + 1])
     return fit if len(fit) <= LONGEST else fit[: LONGEST - 1] + "…"
+
+
+def command_line(words: Iterable[str]) -> str:
+    """``words`` as one line that a shell reads back; bash, where one holds what is not shown."""
+    return " ".join(map(_word, words))
+
+
+def _word(word: str) -> str:
+    if not UNFIT.search(word) and not _BREAK.search(word):
+        return shlex.quote(word)
+    kept = word.replace("\\", "\\\\").replace("'", "\\'")
+    for found in (UNFIT, _BREAK):
+        kept = found.sub(lambda match: f"\\u{ord(match[0]):04x}", kept)
+    return f"$'{kept}'"
 
 
 Shown = Annotated[str, AfterValidator(shown)]
