@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from fleets import NOW_S, Ship, launch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from voyages import Voyage, write_run
 
 from runner.catalog import follow_load, subject_of
@@ -22,6 +25,11 @@ from runner.testing import FakeClock
 
 HOST = "127.0.0.1:8090"
 OUTSIDE = "the secret of another folder"
+PIECES = (
+    *("/", "//", "..", "%2e", "%2E%2e", "%2f", "%5c", "\\", "%00", "%25", "~", "?", "#", "-", "*"),
+    *("latest", "shop-at-sea", "elsewhere", "outside.html", "report", "compare", "live", "now"),
+    *("away.html", "inner.json", "manifest.json", "index.html", "?a=latest&b=latest"),
+)
 
 
 @pytest.fixture
@@ -110,6 +118,28 @@ def test_nothing_else_is_given(site: Site, results: Path, path: str) -> None:
     assert answer.status == 404
     assert OUTSIDE.encode() not in answer.body
     assert b"schema_version" not in answer.body
+
+
+@given(st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_no_path_is_a_way_out(site: Site, results: Path, path: str) -> None:
+    """Goal: what no list has thought of. Method: any text, and mixes of what paths are made of."""
+    answer = site.answer("/" + path, HOST)
+    assert answer.status in (200, 302, 404)
+    assert OUTSIDE.encode() not in answer.body
+    assert b"schema_version" not in answer.body
+
+
+def test_links_of_the_list_lead_to_their_runs(tmp_path: Path) -> None:
+    """Goal: a folder's name is no hindrance. Method: follow each link of a served list."""
+    for folder in ("e <b>&'\"%2e", "50% off?#1", "ünï 名"):
+        launch(Store(tmp_path), Ship(days_ago=len(folder), folder=folder, report=True))
+    launch(Store(tmp_path), Ship(folder="live & well?", state="running", judged=False))
+    site = Site(Store(tmp_path), FakeClock(), follow_load, subject_of)
+    list_ = site.answer("/", HOST).body.decode()
+    links = {*re.findall(r'href="([^"#:]+)"', list_)} - {"/-/live"}
+    assert len(links) == 4
+    assert {site.answer("/" + link.lstrip("/"), HOST).status for link in links} == {200}
 
 
 @pytest.mark.parametrize(
