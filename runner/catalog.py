@@ -6,7 +6,7 @@ lists the known ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from runner.errors import RecordingError, TargetError, UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
+from runner.model.experiment import Experiment
 from runner.model.objective import Objective
-from runner.model.plan import Plan
+from runner.model.plan import Plan, scaled_objective
 from runner.model.preview import Preview
 from runner.model.recording import TargetInfo
 from runner.model.target import SANDBOX, ClusterSpec, Config
@@ -33,6 +34,7 @@ from runner.store import RunDir, Store
 
 if TYPE_CHECKING:
     from runner.analysis.comparable import Subject
+    from runner.analysis.evidence import ReferenceRun
     from runner.targets.symptom import Symptom
 
 
@@ -215,14 +217,16 @@ def evaluate_run(
     objectives: tuple[Objective, ...] | None = None,
     *,
     judged_by: str = "",
+    rules: Experiment | None = None,
     save: bool = True,
 ) -> Evaluation:
     """Judge a recorded run and keep the evaluation in its folder.
 
     Args:
-        run: The run.
-        objectives: Other objectives than those of its plan; None for those.
+        run: The run. Earlier ones that objectives name are looked for in its results folder.
+        objectives: Other objectives than those of its plan, as written; None for those.
         judged_by: Whose objectives these are.
+        rules: Experiment that they are from, whose groups, score and budget go with them.
         save: Whether the folder keeps the evaluation, in place of the one before.
 
     Raises:
@@ -236,10 +240,67 @@ def evaluate_run(
         if why in ("planned", "running"):  # nobody was there to write a reason down
             why = "its runner was killed, or has not come that far yet"
         raise RecordingError(f"the load of run {run.run_id} never started: {why}")
-    evaluation = evaluate(recording, objectives, judged_by)
+    plan = recording.plan
+    chosen = plan.experiment.objectives
+    if objectives is not None:  # As written; those of the plan are scaled already.
+        chosen = tuple(scaled_objective(one, plan.time_scale) for one in objectives)
+    evaluation = evaluate(
+        recording,
+        None if objectives is None else chosen,
+        judged_by,
+        rules=rules,
+        references=_references(run, plan, chosen, rules),
+    )
     if save:
         run.write_evaluation(evaluation)
     return evaluation
+
+
+def _references(
+    run: RunDir, plan: Plan, objectives: Iterable[Objective], rules: Experiment | None
+) -> dict[str, ReferenceRun]:
+    """The earlier runs that ``objectives`` name, by that name, each read once."""
+    bounds = [bound for one in objectives for bound in (one.bound, one.warn_bound) if bound]
+    names = [bound.reference.run for bound in bounds if bound.reference and bound.reference.run]
+    return {name: _reference(name, run, plan, rules) for name in dict.fromkeys(names)}
+
+
+def _reference(name: str, run: RunDir, plan: Plan, rules: Experiment | None) -> ReferenceRun:
+    from runner.analysis.evidence import ReferenceRun
+    from runner.analysis.relative import reference_run
+
+    try:
+        earlier = earlier_run(name, run)
+        return reference_run(name, earlier.recording(), plan, rules)
+    except (RecordingError, UsageError) as error:
+        return ReferenceRun(name, reason=error.message)
+
+
+def earlier_run(name: str, run: RunDir) -> RunDir:
+    """The run that ``run`` is compared with under ``name``: never itself, and none after it.
+
+    Raises:
+        UsageError: When there is none. ``latest`` is the newest one of the same experiment, and an
+            experiment's name the newest of that; anything else is a run by its id or folder.
+    """
+    folder = run.path.resolve()
+    root = folder.parent.parent
+    experiment = folder.parent if name == "latest" else root / name
+    if name == "latest" or (experiment.is_dir() and not (experiment / "plan.json").exists()):
+        # Ids begin with the time and sort by it. What never had load was no run.
+        before = [
+            one
+            for one in Store(root).runs()
+            if one.path.parent == experiment and one.run_id < folder.name
+        ]
+        for one in reversed(before):
+            if one.read_manifest().anchor is not None:
+                return one
+        raise UsageError(f"there is no earlier run of {experiment.name}")
+    found = Store(root).find(name)
+    if found.path.resolve() == folder:
+        raise UsageError(f"{name} is this run itself")
+    return found
 
 
 def report_run(run: RunDir) -> Path:

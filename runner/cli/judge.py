@@ -62,7 +62,8 @@ def evaluate_command(
         source = load_experiment(find_experiment(objectives, experiments))
         others, judged_by = source.experiment.objectives, source.experiment.name
     keep = save or others is None
-    evaluation = evaluate_run(folder, others, judged_by=judged_by, save=keep)
+    rules = None if source is None else source.experiment
+    evaluation = evaluate_run(folder, others, judged_by=judged_by, rules=rules, save=keep)
     with commands_off(ci):
         _say_judged(folder, evaluation, results, output)
         if keep and folder.report_dir.exists():  # It would tell of another judgement.

@@ -215,7 +215,7 @@ def scaled(experiment: Experiment, factor: float) -> Experiment:
         "duration": None if experiment.load.duration is None else experiment.load.duration * factor,
     }
     faults = tuple(_scaled_fault(fault, factor) for fault in experiment.faults)
-    objectives = tuple(_scaled_objective(one, factor) for one in experiment.objectives)
+    objectives = tuple(scaled_objective(one, factor) for one in experiment.objectives)
     return experiment.model_copy(
         update={
             "load": experiment.load.model_copy(update=load),
@@ -233,7 +233,8 @@ def _scaled_fault(fault: Fault, factor: float) -> Fault:
     return fault.model_copy(update=changes)
 
 
-def _scaled_objective(objective: Objective, factor: float) -> Objective:
+def scaled_objective(objective: Objective, factor: float) -> Objective:
+    """``objective`` with the offsets of its windows multiplied by ``factor``; else as it is."""
     during = tuple(scaled_span(span, factor) for span in objective.during)
     return (
         objective if during == objective.during else objective.model_copy(update={"during": during})
