@@ -317,13 +317,19 @@ def _gap_sentence(one: ViewFigures, judged: Sequence[Views], *, alone: bool) -> 
     )
 
 
-def _agreement(known: Iterable[ViewFigures], plan: Plan) -> str:
-    traffic = max((one.gap_ratio or 0.0 for one in known if one.sli == "traffic"), default=0.0)
-    errors = max((one.gap_ratio or 0.0 for one in known if one.sli == "errors"), default=0.0)
+def _agreement(known: Sequence[ViewFigures], plan: Plan) -> str:
+    traffic = max((one for one in known if one.sli == "traffic"), key=_gap_of)
+    errors = max((_gap_of(one) for one in known if one.sli == "errors"), default=0.0)
     where = "in each phase" if len(plan.phases) > 1 else "in the run"
     points = figure(errors * 100, "count")
+    allowed = figure(traffic.tolerance_ratio or 1.0, "ratio")
     return (
         f"The mesh's gateway saw the load's requests {where}, up to a gap of "
-        f"{figure(traffic, 'ratio')}, and its errors, up to {points} percentage "
+        f"{figure(_gap_of(traffic), 'ratio')} ({allowed} would be as expected in "
+        f"{traffic.label}), and its errors, up to {points} percentage "
         f"{'point' if points == '1' else 'points'}."
     )
+
+
+def _gap_of(one: ViewFigures) -> float:
+    return one.gap_ratio or 0.0

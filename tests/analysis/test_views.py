@@ -140,8 +140,8 @@ def test_views_that_agree() -> None:
         Verdict.PASS,
     )
     assert finding.reason == (
-        "The mesh's gateway saw the load's requests in each phase, up to a gap of 2 %, and its "
-        "errors, up to 1 percentage point."
+        "The mesh's gateway saw the load's requests in each phase, up to a gap of 2 % (25.2 % "
+        "would be as expected in fault 01-http-abort), and its errors, up to 1 percentage point."
     )
 
 
