@@ -153,7 +153,7 @@ def build_document(recording: Recording, evaluation: Evaluation) -> Document:
         failures_chart=failures_chart(seen, grid),
         faults=fault_stories(recording, evaluation),
         distribution=distribution_of(seen, grid, bounds_of(evaluation.findings)),
-        recoveries=recovery_rows(evaluation),
+        recoveries=recovery_rows(evaluation, plan.experiment.objectives),
         budget=None if evaluation.budget is None else budget_story(evaluation.budget),
         score=None if evaluation.score is None else score_story(evaluation.score),
         views=view_groups(evaluation),

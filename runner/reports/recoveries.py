@@ -10,6 +10,7 @@ from itertools import groupby
 
 from runner.model.bound import Bound
 from runner.model.evaluation import Evaluation, Finding, RecoveryFigure, Verdict
+from runner.model.objective import Objective
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
 from runner.reports.bounds import bound_in
@@ -66,8 +67,16 @@ class RecoveryRow(Model):
     about: Shown
 
 
-def recovery_rows(evaluation: Evaluation) -> tuple[RecoveryRow, ...]:
-    """A row for each recovery that was looked at, in order of time."""
+def recovery_rows(
+    evaluation: Evaluation, objectives: Sequence[Objective] = ()
+) -> tuple[RecoveryRow, ...]:
+    """A row for each recovery that was looked at, in order of time.
+
+    Args:
+        evaluation: With the recoveries, and the findings about them.
+        objectives: The run's own, which say what a recovery is: a bound belongs to those recoveries
+            that are meant by it.
+    """
     numbers = {fault.id: at for at, fault in enumerate(evaluation.faults, start=1)}
     limits = [
         (finding, bound)
@@ -76,10 +85,26 @@ def recovery_rows(evaluation: Evaluation) -> tuple[RecoveryRow, ...]:
         and (bound := bound_in(finding.title)[0]) is not None
         and bound.sli == "recovery"
     ]
+    meant = {one.title: _titles(one) for one in objectives if one.bound.sli == "recovery"}
+    said = {titles for titles in meant.values() if titles}
+
+    def of_it(figure: RecoveryFigure, title: str) -> bool:
+        named = figure.titles if figure.titles in said else ()
+        return meant.get(title, ()) == named
+
     return tuple(
-        _row(figure, numbers.get(figure.after, 0), limits)
+        _row(
+            figure,
+            numbers.get(figure.after, 0),
+            [one for one in limits if of_it(figure, one[0].title)],
+        )
         for figure in evaluation.recoveries[:MOST_RECOVERIES]
     )
+
+
+def _titles(objective: Objective) -> tuple[str, ...]:
+    """What must hold again by its ``until``; nothing without one."""
+    return tuple(Objective(objective=text, of=objective.of).title for text in objective.until)
 
 
 def _row(

@@ -12,6 +12,7 @@ from furnishings import ALERTS, BUDGET, RECOVERY, SCORE, UNSEEN, VIEWS, furnishe
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.model.evaluation import Evaluation, Verdict, ViewFigures
+from runner.model.objective import Objective
 from runner.model.recording import Event, Recording
 from runner.reports.budget import budget_story
 from runner.reports.document import Document, build_document
@@ -68,6 +69,17 @@ def test_a_recovery_that_was_not_seen_says_why() -> None:
     assert row.about.startswith(
         "After 02-http-abort, no recovery was seen: the objectives did not hold again within"
     )
+
+
+def test_a_bound_belongs_to_the_recovery_that_it_means() -> None:
+    """Goal: no verdict on a strip that nobody judged. Method: a recovery by other promises."""
+    other = RECOVERY.model_copy(update={"titles": ("errors < 1%",)})
+    _, evaluation = voyage()
+    both = evaluation.model_copy(update={"recoveries": (RECOVERY, other)})
+    plain_one = Objective.model_validate("recovery < 15s")
+    meant = Objective.model_validate({"objective": "recovery < 15s", "until": ["errors < 1%"]})
+    assert [len(row.limits) for row in recovery_rows(both, [plain_one])] == [1, 1]
+    assert [len(row.limits) for row in recovery_rows(both, [meant])] == [0, 1]
 
 
 def test_a_long_calm_after_a_recovery_is_cut_off() -> None:
