@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from runner.model.bound import Bound
-from runner.model.evaluation import Evaluation, Finding, RecoveryFigure, Verdict
+from runner.model.evaluation import Evaluation, Finding, Part, RecoveryFigure, Verdict
 from runner.model.objective import Objective
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
@@ -22,6 +22,7 @@ _ROOM = 1.6
 """A strip reaches so many times as far as the recovery, or its bound, whichever is later."""
 
 MOST_RECOVERIES = 60
+_SPIKE = "spike"
 
 
 class Held(Model):
@@ -110,7 +111,8 @@ def _titles(objective: Objective) -> tuple[str, ...]:
 def _row(
     figure: RecoveryFigure, fault_number: int, limits: Sequence[tuple[Finding, Bound]]
 ) -> RecoveryRow:
-    bounds = [(bound, _verdict(finding, figure)) for finding, bound in limits]
+    known = [(bound, _part(finding, figure)) for finding, bound in limits]
+    bounds = [(bound, _verdict(part, bound, figure)) for bound, part in known if part is not None]
     shown_s = _shown_s(figure, [bound.value for bound, _ in bounds])
 
     def percent(offset_s: float) -> float:
@@ -140,11 +142,16 @@ def _row(
     )
 
 
-def _verdict(finding: Finding, figure: RecoveryFigure) -> Verdict:
-    """Of the part about this recovery; where none is, of the whole."""
-    label = f"after {figure.after}"
-    parts = [part.verdict for part in finding.parts if part.label == label]
-    return parts[0] if parts else finding.verdict
+def _part(finding: Finding, figure: RecoveryFigure) -> Part | None:
+    """What ``finding`` says of this recovery; of many kills, it is about the worst."""
+    after = "the spike" if figure.after == _SPIKE else figure.after
+    return next((part for part in finding.parts if part.label == f"after {after}"), None)
+
+
+def _verdict(part: Part, bound: Bound, figure: RecoveryFigure) -> Verdict:
+    if figure.seconds is None or figure.seconds == part.observed:
+        return part.verdict
+    return Verdict.PASS if bound.holds(figure.seconds) else Verdict.FAIL
 
 
 def _shown_s(figure: RecoveryFigure, bounds_s: Sequence[float]) -> float:
@@ -184,7 +191,7 @@ def _limit(bound: Bound) -> str:
 
 def _about(figure: RecoveryFigure, bounds: Sequence[tuple[Bound, Verdict]]) -> str:
     broken = sum(not holds for holds in figure.holds)
-    what = "the spike" if figure.after == "spike" else figure.after
+    what = "the spike" if figure.after == _SPIKE else figure.after
     if figure.seconds is None:
         said = [f"After {what}, no recovery was seen"]
         said.append(f": {figure.reason}." if figure.reason else ".")

@@ -11,7 +11,7 @@ import pytest
 from furnishings import ALERTS, BUDGET, RECOVERY, SCORE, UNSEEN, VIEWS, furnished, watched
 from voyages import HOSTILE, Voyage, write_run
 
-from runner.model.evaluation import Evaluation, Verdict, ViewFigures
+from runner.model.evaluation import Evaluation, Finding, Part, Verdict, ViewFigures
 from runner.model.objective import Objective
 from runner.model.recording import Event, Recording
 from runner.reports.budget import budget_story
@@ -80,6 +80,28 @@ def test_a_bound_belongs_to_the_recovery_that_it_means() -> None:
     meant = Objective.model_validate({"objective": "recovery < 15s", "until": ["errors < 1%"]})
     assert [len(row.limits) for row in recovery_rows(both, [plain_one])] == [1, 1]
     assert [len(row.limits) for row in recovery_rows(both, [meant])] == [0, 1]
+
+
+def test_of_many_kills_each_strip_has_its_own_verdict() -> None:
+    """Goal: a quick recovery is not blamed for the worst. Method: 4 s and 20 s, bound 15 s."""
+    _, evaluation = voyage()
+    part = Part(label="after 01-pod-kill", start_s=15, end_s=60, verdict=Verdict.FAIL, observed=20)
+    missed = Finding(
+        kind="objective",
+        check="objective",
+        title="recovery < 15s",
+        verdict=Verdict.FAIL,
+        reason="",
+        parts=(part,),
+    )
+    slow = RECOVERY.model_copy(update={"seconds": 20.0})
+    spike = RECOVERY.model_copy(update={"after": "spike"})
+    rows = recovery_rows(
+        evaluation.model_copy(update={"findings": (missed,), "recoveries": (RECOVERY, slow, spike)})
+    )
+    verdicts = [[limit.verdict for limit in row.limits] for row in rows]
+    assert verdicts == [[Verdict.PASS], [Verdict.FAIL], []]
+    assert rows[2].about.startswith("After the spike, the objectives held again 4")
 
 
 def test_a_long_calm_after_a_recovery_is_cut_off() -> None:
