@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Whole = NDArray[np.int64]
 
+_SOME = 1 << 15
+"""Rows that are looked up at a time."""
+
 _HIGHEST_BUCKET = bucket_of(2.0**61)
 
 
@@ -58,6 +61,25 @@ class Sums:
         return dict(
             zip((known + lowest).tolist(), added[known].astype(np.int64).tolist(), strict=True)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some rows, unpacked number by number.
+
+    A number that begins a bucket counts one; one that says how many are in it counts the others.
+
+    Attributes:
+        rows: Those that have any number.
+        firsts: Where the numbers of each begin.
+        cells: Of each number, its bucket and its row's base, added up.
+        counts: Of each number, what it counts.
+    """
+
+    rows: Whole
+    firsts: Whole
+    cells: Whole
+    counts: Whole
 
 
 class LoadColumns:
@@ -115,12 +137,10 @@ class LoadColumns:
         cells = self._endpoint[low:high] * shape[1] + self._outcome[low:high]
         requests = np.bincount(cells, self.requests[low:high], minlength=shape[0] * shape[1])
         wanted = low + np.flatnonzero(self._success[low:high])
-        total = np.zeros(
-            shape[0] * self._width
-        )  # Floats are exact: so many requests there are not.
-        for rows, buckets, counts in self._unpacked(wanted, service=service):
-            keys = self._endpoint[rows] * self._width + (buckets - self._lowest)
-            total += np.bincount(keys, counts, minlength=len(total))
+        total = np.zeros(shape[0] * self._width)  # of floats, which count 2 ** 53 without error
+        bases = self._endpoint[wanted].astype(np.int64) * self._width - self._lowest
+        for piece in self._unpacked(wanted, bases, service=service):
+            total += np.bincount(piece.cells, piece.counts, minlength=len(total))
         (known,) = total.nonzero()
         return Sums(
             requests.astype(np.int64).reshape(shape),
@@ -172,9 +192,10 @@ class LoadColumns:
             low, high = self._span(range(int(part[0]), int(part[-1])))
             wanted = low + np.flatnonzero(self._success[low:high] & self._of(codes, low, high))
             table = np.zeros((len(part) - 1) * self._width, np.int64)
-            for rows, buckets, counts in self._unpacked(wanted, service=service):
-                places = np.searchsorted(part, self.seconds[rows], side="right") - 1
-                np.add.at(table, places * self._width + (buckets - self._lowest), counts)
+            places = np.searchsorted(part, self.seconds[wanted], side="right") - 1
+            bases = places * self._width - self._lowest
+            for piece in self._unpacked(wanted, bases, service=service):
+                np.add.at(table, piece.cells, piece.counts)
             square = table.reshape(-1, self._width)
             known = np.flatnonzero(square.any(axis=0))
             yield first, known + self._lowest, square[:, known]
@@ -208,37 +229,40 @@ class LoadColumns:
     def _count(self) -> Whole:
         import numpy as np
 
-        requests = np.zeros(len(self.seconds), np.int64)
+        rows = np.arange(len(self.seconds))
+        requests, bases = np.zeros_like(rows), np.zeros_like(rows)
         lowest, highest = _HIGHEST_BUCKET, LOWEST_BUCKET
         for service in (False, True) if self.apart else (False,):
-            for rows, buckets, counts in self._unpacked(np.arange(len(requests)), service=service):
+            for piece in self._unpacked(rows, bases, service=service):
+                buckets = piece.cells
                 lowest, highest = min(lowest, int(buckets.min())), max(highest, int(buckets.max()))
                 if not service:
-                    first = int(rows[0])
-                    added = np.bincount(rows - first, counts).astype(np.int64)
-                    requests[first : first + len(added)] += added
+                    requests[piece.rows] = np.add.reduceat(piece.counts, piece.firsts)
         if highest > _HIGHEST_BUCKET:
             raise RecordingError(f"the record of the load has a bucket {highest}: there is none")
         self._lowest, self._width = lowest, max(1, highest - lowest + 1)
         return requests
 
-    def _unpacked(
-        self, rows: Whole, *, service: bool = False
-    ) -> Iterator[tuple[Whole, Whole, Whole]]:
-        """Of each number in the histograms of ``rows``: its row, its bucket, and what it counts.
+    def _unpacked(self, rows: Whole, bases: Whole, *, service: bool = False) -> Iterator[_Piece]:
+        """The histograms of ``rows``, unpacked; ``bases`` are added to the buckets of each row."""
+        import numpy as np
 
-        A number that begins a bucket counts one; one that says how many there are, the others.
-        """
+        for at in range(0, len(rows), _SOME):
+            part = slice(at, at + _SOME)
+            yield from self._unpacked_some(rows[part], bases[part], service=service)
+
+    def _unpacked_some(self, rows: Whole, bases: Whole, *, service: bool) -> Iterator[_Piece]:
         import numpy as np
 
         latency, sent = self._rows.latency, self._rows.service
         if not service:
-            yield from _unpacked(latency, rows, self._order[rows], self._piece)
+            yield from _unpacked(latency, self._order[rows], rows, bases, self._piece)
             return
         apart = np.frombuffer(self._rows.apart, np.int64)[self._order[rows]]
-        same = rows[apart < 0]
-        yield from _unpacked(latency, same, self._order[same], self._piece)
-        yield from _unpacked(sent, rows[apart >= 0], apart[apart >= 0], self._piece)
+        same, other = apart < 0, apart >= 0
+        places = self._order[rows[same]]
+        yield from _unpacked(latency, places, rows[same], bases[same], self._piece)
+        yield from _unpacked(sent, apart[other], rows[other], bases[other], self._piece)
 
 
 def columns_of(rows: Sequence[LoadRow]) -> LoadColumns:
@@ -266,17 +290,16 @@ def _none() -> Whole:
     return np.zeros(0, np.int64)
 
 
-def _unpacked(
-    pile: Pile, rows: Whole, places: Any, piece: int
-) -> Iterator[tuple[Whole, Whole, Whole]]:
+def _unpacked(pile: Pile, places: Any, rows: Whole, bases: Whole, piece: int) -> Iterator[_Piece]:
     """See :meth:`LoadColumns._unpacked`; ``places`` are those of ``rows`` in ``pile``."""
     import numpy as np
 
     numbers = np.frombuffer(pile.numbers, pile.numbers.typecode) if pile.numbers else _none()
     starts = np.frombuffer(pile.starts, np.int64)
-    lengths = starts[places + 1] - starts[places]
+    begins, lengths = starts[places], starts[places + 1] - starts[places]
     full = lengths > 0
-    rows, places, lengths = rows[full], places[full], lengths[full]
+    if not full.all():
+        rows, bases, begins, lengths = rows[full], bases[full], begins[full], lengths[full]
     ends = np.cumsum(lengths)
     at = 0
     while at < len(rows):
@@ -284,15 +307,15 @@ def _unpacked(
         upto = max(at + 1, int(np.searchsorted(ends, done + piece, side="right")))
         length = lengths[at:upto]
         firsts = ends[at:upto] - length - done
-        total = int(length.sum())
-        picked = np.repeat(starts[places[at:upto]] - firsts, length)
+        total = int(ends[upto - 1]) - done
+        picked = np.repeat(begins[at:upto] - firsts, length)
         picked += np.arange(total)
         deltas = numbers[picked].astype(np.int64)
-        begins = deltas > 0
-        begins[firsts] = True
-        counts = np.where(begins, 1, -1 - deltas)
-        deltas[~begins] = 0
+        fresh = deltas > 0
+        fresh[firsts] = True
+        counts = np.where(fresh, 1, -1 - deltas)
+        deltas *= fresh
         levels = np.cumsum(deltas)
-        buckets = levels - np.repeat(levels[firsts] - deltas[firsts], length)
-        yield np.repeat(rows[at:upto], length), buckets, counts
+        levels += np.repeat(bases[at:upto] - levels[firsts] + deltas[firsts], length)
+        yield _Piece(rows[at:upto], firsts, levels, counts)
         at = upto
