@@ -149,11 +149,11 @@ def threshold_query(
 ) -> str:
     """The bad share of a threshold metric over what is judged."""
     operator, value = goal.get("op"), goal.get("value")
-    if operator not in _OPERATORS:
+    if not isinstance(operator, str) or operator not in _OPERATORS:
         accepted = ", ".join(_OPERATORS)
         reading.refuse(loc, f"'op' is {operator!r}; accepted: {accepted}")
         return ""
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         reading.refuse(loc, f"'value' is {value!r}; accepted: a number")
         return ""
     holder = metric if isinstance(metric, dict) else {}

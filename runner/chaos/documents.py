@@ -32,6 +32,11 @@ def read_document(text: str, name: str) -> tuple[Any, yaml.Node | None]:
         return document, _nodes(text)
     try:
         return yaml.safe_load(text), _nodes(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - text.rfind("\n", 0, error.position)
+        said = f"{text[error.position : error.position + 1]!r} has no place in a text"
+        raise _unreadable(f"{name}:{line}:{column}: this is not YAML: {said}") from error
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from runner.cli.options import NamedPath, experiments_option
+from runner.cli.options import NamedPath, experiments_option, namespace_named
 from runner.cli.saying import say
 from runner.errors import InvalidFileError, UsageError
+from runner.legible import json_legible
 from runner.model.units import parse_duration
 from runner.source import check_experiment, find_experiment, load_experiment, plan_of
 from runner.textfile import read_bounded
@@ -198,6 +199,7 @@ def _say_what_is_missing(modules: tuple[str, ...], programs: tuple[str, ...]) ->
     "--namespace",
     default=SANDBOX_NAMESPACE,
     show_default=True,
+    callback=namespace_named,
     help="Where the faults act, unless SEATRIAL_NAMESPACE says otherwise.",
 )
 @click.option(
@@ -231,7 +233,7 @@ def export_command(
         host=host,
     )
     if output is None:
-        click.echo(to_json(made), nl=False)
+        click.echo(json_legible(to_json(made)), nl=False)
         return
     write_atomically(output, to_json(made))
     say(f"{output}: written")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from runner.legible import json_legible
+from runner.model.fault import NAME_PATTERN
 
 
 class NamedPath(click.Path):
@@ -73,6 +75,13 @@ time_scale_option = click.option(
     show_default=True,
     help="Shorten every duration by this factor, for a rehearsal; verdict and report say so.",
 )
+
+
+def namespace_named(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A namespace that Kubernetes can have: it becomes part of what is printed."""
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise click.BadParameter(f"{value!r} is none; accepted: letters a-z, digits and '-'")
+    return value
 
 
 def under(root: Path, path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import experiments_option
+from runner.cli.options import experiments_option, namespace_named
 from runner.model.plan import make_plan
 from runner.model.rights import all_rights, roles_text
 from runner.source import find_experiment, load_experiment
@@ -15,7 +15,12 @@ from runner.source import find_experiment, load_experiment
 @click.command("role")
 @click.argument("name", required=False, metavar="[EXPERIMENT]")
 @click.option(
-    "-n", "--namespace", default="ecommerce", show_default=True, help="Namespace of the services."
+    "-n",
+    "--namespace",
+    default="ecommerce",
+    show_default=True,
+    callback=namespace_named,
+    help="Namespace of the services.",
 )
 @experiments_option
 def role_command(name: str | None, namespace: str, experiments: Path) -> None:
