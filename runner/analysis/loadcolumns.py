@@ -245,8 +245,6 @@ class LoadColumns:
 
     def _unpacked(self, rows: Whole, bases: Whole, *, service: bool = False) -> Iterator[_Piece]:
         """The histograms of ``rows``, unpacked; ``bases`` are added to the buckets of each row."""
-        import numpy as np
-
         for at in range(0, len(rows), _SOME):
             part = slice(at, at + _SOME)
             yield from self._unpacked_some(rows[part], bases[part], service=service)

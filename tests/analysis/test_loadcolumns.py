@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection
 from itertools import pairwise
@@ -65,9 +66,15 @@ def written(batches: list[dict[Any, Any]]) -> bytes:
         return path.read_bytes()
 
 
+def whole(line: bytes) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
+
+
 def rows_in(data: bytes) -> list[Row]:
     """The rows of the whole lines of ``data``, one dict for each histogram."""
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    lines = filter(whole, data.splitlines())  # The last one may lack nothing but its end.
     return [
         (line["second"], endpoint, outcome, unpack(counts), unpack((rest or [counts])[0]))
         for line in map(json.loads, lines)
