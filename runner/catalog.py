@@ -16,6 +16,7 @@ from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
 from runner.model.experiment import Experiment
 from runner.model.objective import Objective
+from runner.model.objectiveset import ObjectiveSet
 from runner.model.plan import Plan, scaled_objective
 from runner.model.preview import Preview
 from runner.model.recording import TargetInfo
@@ -213,20 +214,14 @@ def make_ports(choice: TargetChoice, folders: Sequence[Path]) -> Ports:
 
 
 def evaluate_run(
-    run: RunDir,
-    objectives: tuple[Objective, ...] | None = None,
-    *,
-    judged_by: str = "",
-    rules: Experiment | None = None,
-    save: bool = True,
+    run: RunDir, others: ObjectiveSet | None = None, *, save: bool = True
 ) -> Evaluation:
     """Judge a recorded run and keep the evaluation in its folder.
 
     Args:
         run: The run. Earlier ones that objectives name are looked for in its results folder.
-        objectives: Other objectives than those of its plan, as written; None for those.
-        judged_by: Whose objectives these are.
-        rules: Experiment that they are from, whose groups, score and budget go with them.
+        others: Other objectives than those of its plan, as written, and what goes with them
+            (groups, score, budget); None for those of the plan.
         save: Whether the folder keeps the evaluation, in place of the one before.
 
     Raises:
@@ -241,13 +236,15 @@ def evaluate_run(
             why = "its runner was killed, or has not come that far yet"
         raise RecordingError(f"the load of run {run.run_id} never started: {why}")
     plan = recording.plan
-    chosen = plan.experiment.objectives
-    if objectives is not None:  # As written; those of the plan are scaled already.
-        chosen = tuple(scaled_objective(one, plan.time_scale) for one in objectives)
+    chosen, rules = plan.experiment.objectives, None
+    if others is not None:  # As written; those of the plan are scaled already.
+        chosen = tuple(scaled_objective(one, plan.time_scale) for one in others.objectives)
+        own = {"groups": others.groups, "score": others.score, "budget": others.budget}
+        rules = plan.experiment.model_copy(update=own)
     evaluation = evaluate(
         recording,
-        None if objectives is None else chosen,
-        judged_by,
+        None if others is None else chosen,
+        "" if others is None else others.name,
         rules=rules,
         references=_references(run, plan, chosen, rules),
     )

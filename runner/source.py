@@ -187,7 +187,15 @@ def objectives_named(name: str, folder: Path) -> ObjectiveSet:
         UsageError: When there is none; names those there are.
     """
     in_sets = set_folder(folder / "x") / f"{name}.yaml"
-    path = in_sets if _is_file(in_sets) else find_experiment(name, folder)
+    try:
+        path = in_sets if _is_file(in_sets) else find_experiment(name, folder)
+    except UsageError as error:
+        sets = ", ".join(sorted(one.stem for one in in_sets.parent.glob("*.yaml"))) or "none"
+        raise UsageError(
+            f"there is neither an experiment nor an objective set {name!r} in {folder}/",
+            accepted=f"{error.accepted}; sets: {sets}",
+            hint=error.hint,
+        ) from None
     data, _ = parse(read_text(path), path)
     if not isinstance(data, dict) or "objectives" not in data or "load" in data:
         experiment = load_experiment(path).experiment

@@ -51,7 +51,7 @@ _COMMANDS = {
     "role": ("role:role_command", "Print the least Role that an experiment takes on a cluster."),
     "import": (
         "exchange:import_command",
-        "Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO's.",
+        "Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO.",
     ),
     "export": (
         "exchange:export_command",

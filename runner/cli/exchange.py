@@ -58,7 +58,7 @@ def import_command(
     output: Path | None,
     experiments: Path,
 ) -> None:
-    """Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO's.
+    """Make an experiment file of a Chaos Toolkit experiment, or an objective set of OpenSLO.
 
     Chaos Toolkit (JSON or YAML): what is assumed (load, objectives) stands in the file as comments,
     to be edited. OpenSLO v1 (YAML): its SLOs become objectives over own signals, in a file that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from runner.cli.indexing import refresh_index
 from runner.cli.options import experiments_option, output_option, results_option, under
 from runner.cli.outcome import of_verdict
 from runner.cli.saying import say
+from runner.errors import SeatrialError
 from runner.legible import json_legible
 from runner.model.evaluation import Evaluation
+from runner.model.objectiveset import ObjectiveSet
 from runner.model.recording import unhealed
-from runner.source import find_experiment, load_experiment
+from runner.source import Source, find_experiment, load_experiment, objectives_named
 from runner.store import RunDir, Store
 
 
@@ -25,8 +28,8 @@ from runner.store import RunDir, Store
 @click.argument("run", default="latest", metavar="[RUN]")
 @click.option(
     "--objectives",
-    metavar="EXPERIMENT",
-    help="Judge by the objectives of this experiment instead of the run's own.",
+    metavar="NAME",
+    help="Judge by the objectives of this experiment or objective set, instead of the run's own.",
 )
 @click.option(
     "--save",
@@ -57,13 +60,9 @@ def evaluate_command(
       seatrial evaluate latest --objectives normal
     """
     folder = Store(results).find(run)
-    others, judged_by, source = None, "", None
-    if objectives is not None:
-        source = load_experiment(find_experiment(objectives, experiments))
-        others, judged_by = source.experiment.objectives, source.experiment.name
+    others = None if objectives is None else objectives_named(objectives, experiments)
     keep = save or others is None
-    rules = None if source is None else source.experiment
-    evaluation = evaluate_run(folder, others, judged_by=judged_by, rules=rules, save=keep)
+    evaluation = evaluate_run(folder, others, save=keep)
     with commands_off(ci):
         _say_judged(folder, evaluation, results, output)
         if keep and folder.report_dir.exists():  # It would tell of another judgement.
@@ -73,9 +72,19 @@ def evaluate_command(
         if keep:
             refresh_index(results)
         _say_left(folder)
-    source = source or source_of(folder.read_manifest(), experiments)
+    source = source_of(folder.read_manifest(), experiments)
+    if others is not None:
+        source = _file_of(objectives or "", others, experiments)
     tell_github(ci, folder, source, evaluation=evaluation, with_report=keep)
     return of_verdict(evaluation.verdict)
+
+
+def _file_of(name: str, others: ObjectiveSet, experiments: Path) -> Source | None:
+    """The experiment whose file has exactly these objectives, so that a line of it can be named."""
+    with contextlib.suppress(SeatrialError):
+        source = load_experiment(find_experiment(name, experiments))
+        return source if source.experiment.objectives == others.objectives else None
+    return None
 
 
 def _say_judged(folder: RunDir, evaluation: Evaluation, results: Path, output: str) -> None:

@@ -72,6 +72,27 @@ def test_a_judgement_by_others_is_shown_and_not_kept(
     assert (found.report_dir / "index.html").read_text() == page
 
 
+def test_a_set_judges_with_its_own_groups_and_score(
+    folder: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: a set is enough to judge a run by. Method: a group that no other file knows."""
+    sail(FakeWorld())
+    capsys.readouterr()
+    (folder / "experiments" / "objectives").mkdir()
+    (folder / "experiments" / "objectives" / "promises.yaml").write_text(
+        "name: promises\n"
+        "objectives:\n"
+        "  - {objective: latency.p95 < 10s, of: all-of-it, weight: 3}\n"
+        "  - {objective: errors < 0.0001%, during: fault}\n"
+        "groups: {all-of-it: ['*']}\n"
+        "score: {pass: 70%, warn: 50%}\n"
+    )
+    code, out, _ = run("evaluate", "latest", "--objectives", "promises", "-o", "json")
+    said = json.loads(out)
+    assert (code, said["verdict"], said["judged_by"]) == (0, "pass", "promises")
+    assert said["score"]["share_ratio"] == 0.75
+
+
 def test_a_judgement_that_is_kept_is_the_reports_too(folder: Path, run: Run) -> None:
     """Goal: no report of another judgement. Method: --save, then the run's own objectives."""
     found, _ = sail(FakeWorld())

@@ -140,5 +140,5 @@ def test_objectives_by_name_are_a_sets_or_an_experiments(folder: Path) -> None:
     assert len(objectives_named(str(folder / "objectives" / "shop.yaml"), folder).objectives) == 2
     whole = objectives_named("good", folder)
     assert (whole.name, len(whole.objectives), whole.budget is not None) == ("good", 4, True)
-    with pytest.raises(UsageError, match="there is no experiment 'nosuch'"):
+    with pytest.raises(UsageError, match="neither an experiment nor an objective set 'nosuch'"):
         objectives_named("nosuch", folder)
