@@ -83,7 +83,7 @@ def test_a_set_judges_with_its_own_groups_and_score(
         "name: promises\n"
         "objectives:\n"
         "  - {objective: latency.p95 < 10s, of: all-of-it, weight: 3}\n"
-        "  - {objective: errors < 0.0001%, during: fault}\n"
+        "  - latency.p95 < 1us\n"
         "groups: {all-of-it: ['*']}\n"
         "score: {pass: 70%, warn: 50%}\n"
     )
