@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runner.model.alertspan import AlertSpan
-from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, RecoveryFigure
+from runner.model.evaluation import Evaluation, FaultFigure, LoadFigures, RecoveryFigure, Verdict
 from runner.model.recording import Recording
 from runner.reports import format as fmt
 from runner.reports.rows import KINDS
@@ -117,7 +117,8 @@ def _slower(during: Sequence[LoadFigures], evaluation: Evaluation) -> str:
 def _services(figure: FaultFigure, evaluation: Evaluation) -> str:
     """Which services it affected and which it did not, as the answer to that question has it."""
     for finding in evaluation.findings:
-        if (finding.check, finding.where) == ("affected-by-fault", figure.id):
+        about = (finding.check, finding.where) == ("affected-by-fault", figure.id)
+        if about and finding.verdict is Verdict.PASS:
             said = finding.reason.partition(" Affected means:")[0]
             return said.replace("Affected:", "Services affected:", 1)
     return ""

@@ -339,6 +339,21 @@ def test_a_fault_that_was_never_seen_is_told_so() -> None:
     assert fault.told[-1].startswith("No recovery was seen: the objectives did not hold again")
 
 
+def test_a_question_without_an_answer_is_not_told() -> None:
+    recording, evaluation = voyage()
+    open_ = tuple(
+        one.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": "No answer: no data."})
+        if one.check == "affected-by-fault"
+        else one
+        for one in evaluation.findings
+    )
+    for fault in build_document(
+        recording, evaluation.model_copy(update={"findings": open_})
+    ).faults:
+        assert fault.told
+        assert not any("No answer" in one for one in fault.told)
+
+
 def test_the_page_has_a_part_for_each_and_hostile_names_stay_text() -> None:
     recording, evaluation = voyage()
     assert recording.signals is not None
