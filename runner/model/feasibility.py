@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from runner.model.experiment import Experiment
 from runner.model.faultlint import futile
 from runner.model.objective import Objective, promises
+from runner.model.placelint import group_mistakes, place_mistakes, score_mistake
 from runner.model.plan import OFFSET_DIGITS, Phase, Plan, make_plan
 from runner.model.signallint import alert_mistake, signal_mistake
 
@@ -84,7 +85,16 @@ def mistakes_in(
         *phases,
         *budget,
         *signals,
+        *_sum_mistakes(experiment, unknown),
     )
+
+
+def _sum_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
+    """What adds nothing up: a score of no weight, a group of no endpoint."""
+    mistakes = [Mistake(("groups", name), why) for name, why in group_mistakes(experiment)]
+    if (why := score_mistake(experiment)) and OBJECTIVES not in unknown:
+        mistakes.append(Mistake(("score",), why))
+    return mistakes
 
 
 def _name_mistakes(experiment: Experiment) -> list[Mistake]:
@@ -281,10 +291,15 @@ def _signal_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mi
 
 
 def _objective_mistakes(experiment: Experiment, unknown: frozenset[Loc]) -> list[Mistake]:
-    present = {str(phase.name) for phase in make_plan(experiment).phases}
+    plan = make_plan(experiment)
+    present = {str(phase.name) for phase in plan.phases}
     mistakes = []
     for index, objective in enumerate(experiment.objectives):
         mistakes.extend(_one_objective(index, objective, present, experiment))
+        mistakes.extend(
+            Mistake(("objectives", index, key) if key else ("objectives", index), why)
+            for key, why in place_mistakes(objective, experiment, plan)
+        )
         if objective.bound.sli == "recovery":
             mistakes.extend(_recovery_mistakes(index, objective, experiment, unknown))
     return mistakes
@@ -356,7 +371,7 @@ def _one_objective(
         objective.bound.sli != "recovery" and not objective.everywhere
     ):  # 'all' is: all that there are
         for name in objective.phases:
-            if name not in present:
+            if name in objective.during and name not in present:
                 known = ", ".join(sorted(present))
                 mistakes.append(
                     Mistake(

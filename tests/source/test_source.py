@@ -91,6 +91,9 @@ def test_a_good_file_is_an_experiment(folder: Path) -> None:
         ("A question.", r'"\ud800"', "2:14", "half a character"),
         ("warmup: 10s", "warmup: 10s\nwarmup: 20s", "7:1", "'warmup' stands here twice"),
         ("description: A question.", "description: [a", "3:5", "this is not YAML"),
+        ("[baseline, recovery]", "['fault:http-abrot']", "11:38", "did you mean 'http-abort'?"),
+        ("[baseline, recovery]", "'stage:2'", "11:38", "there is no stage 2"),
+        ("[baseline, recovery]", "110s..130s", "11:38", "an end of at most 120s"),
     ],
 )
 def test_a_mistake_is_answered_at_its_line_and_column(
