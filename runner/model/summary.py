@@ -261,7 +261,7 @@ def _standing(
             return "under way", "it is under way"
         return "unfinished", "its runner was killed before the recording was sealed"
     if manifest.reason:
-        return "unjudged", f"{manifest.state}: {manifest.reason}"[:_LONGEST_WHY]
+        return "unjudged", _short(f"{manifest.state}: {manifest.reason}")
     return "unjudged", "it was never evaluated"
 
 
@@ -281,7 +281,12 @@ def _judged(evaluation: _Evaluation) -> dict[str, object]:
 def _because(sentence: str) -> str:
     """The part of a verdict's sentence that says why, cut to a length that a table bears."""
     _, colon, because = sentence.partition(": ")
-    text = " ".join((because if colon else sentence).split())
+    return _short(because if colon else sentence)
+
+
+def _short(sentence: str) -> str:
+    """``sentence`` in one line that says where it was cut."""
+    text = " ".join(sentence.split())
     return text if len(text) <= _LONGEST_WHY else text[: _LONGEST_WHY - 1] + "…"
 
 

@@ -29,8 +29,9 @@ def printable(text: str) -> str:
 
 def shown(text: str) -> str:
     """:func:`printable`, and cut to :data:`LONGEST` characters."""
-    fit = printable(text[: LONGEST + 1])
-    return fit if len(fit) <= LONGEST else fit[: LONGEST - 1] + "…"
+    fit = printable(text[: 2 * LONGEST])  # Which may be shorter: a line's end of two becomes one.
+    whole = len(fit) <= LONGEST and len(text) <= 2 * LONGEST
+    return fit if whole else fit[: LONGEST - 1] + "…"
 
 
 def command_line(words: Iterable[str]) -> str:
