@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from runner.model.evaluation import Verdict
 from runner.reports.document import Document
+from runner.reports.format import NOTHING
 from runner.reports.pagedata import chart_data, placed, seen_by_phase, time_charts
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
@@ -61,6 +62,7 @@ def render_template(
         keep_trailing_newline=True,
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["named"] = _named
     sources = [_resource(script) for script in scripts]
     return environment.get_template(name).render(
         marks=MARKS,
@@ -84,6 +86,11 @@ def policy(scripts: Sequence[str], *, served: bool = False) -> str:
 def _unbroken(sentence: str) -> str:
     """``sentence`` with its figures kept together with their units."""
     return _BEFORE_UNIT.sub("\u00a0", sentence)
+
+
+def _named(name: str) -> str:
+    """``name``, or a dash for one of which there is nothing to see."""
+    return name if name.strip() else NOTHING
 
 
 def stylesheet(*more: str) -> str:

@@ -190,6 +190,15 @@ def test_hostile_names_are_text(hostile: Document) -> None:
     assert not re.search("[\x00\x1b\u202e]", html)
 
 
+def test_a_name_of_which_nothing_is_seen_has_a_dash(tmp_path: Path) -> None:
+    """Goal: no empty head of a row. Method: an endpoint that is a blank."""
+    html = page_of(
+        make(tmp_path, Voyage(length_s=40, services=(), names={"POST /api/v1/payments": " "}))
+    )
+    assert not re.search(r"<th[^>]*>\s*</th>", html)
+    assert '<th scope="rowgroup" colspan="10">–</th>' in html
+
+
 def test_a_chart_without_data_says_why(tmp_path: Path) -> None:
     doc = make(tmp_path, Voyage(length_s=60, recorded_s=0, services=()))
     assert Page(page_of(doc)).text.count("The load generator recorded nothing.") == 3
