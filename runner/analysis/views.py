@@ -11,7 +11,7 @@ and errors must agree within a tolerance that follows from how each is counted:
   checks failed, is known to the load alone; nobody knows whether it came through the gateway.
 * A status of 4xx is a failure for the load, and no error for the mesh.
 
-On measured phases of 4 s and more, rates differ by 0.1 to 3 %, errors by up to 0.9 percentage points.
+On phases of 4 s and more, measured rates differ by 0.1 to 3 %, errors by up to 0.9 points.
 Latencies are shown and never judged: the load's include the way to the gateway, and in the open
 model the wait for the intended start; and percentiles of the mesh are read between the bounds of
 wide buckets.
