@@ -18,6 +18,7 @@ from runner.analysis.lengths import (
     SHORTEST_WINDOW_S,
     steady_from_s,
 )
+from runner.analysis.placesight import place_doubts
 from runner.analysis.profile import Spike, plateaus, spike_of, varied
 from runner.analysis.words import count, phase_label
 from runner.model.fault import HttpDelay, PodKill
@@ -40,6 +41,7 @@ def doubts_about(plan: Plan) -> tuple[Mistake, ...]:
         *_few_steps(plan),
         *guard_doubts(plan),
         *alert_doubts(plan),
+        *place_doubts(plan, SHORTEST_MESH_PHASE_S),
         *_twice(plan),
         *_long_delays(plan),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from runner.analysis.places import WINDOW, places_of
 from runner.analysis.windows import phase_label
 from runner.analysis.words import crew_size, load_size
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
+from runner.model.faultname import faults_meant
 from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
 from runner.model.plan import Phase, Plan
@@ -62,9 +64,11 @@ def print_plan(plan: Plan) -> None:
             fmt.clock_offset(phase.start_s),
             fmt.clock_offset(phase.end_s),
             fmt.span(phase.duration_s),
-            safe_lines(_objectives_in(phase, experiment.objectives)),
+            safe_lines(_objectives_in(phase, plan)),
         )
     out.print(phases)
+    if windows := _windows(plan):
+        out.print(windows)
     if plan.faults:
         faults = make_table("Fault", "Inject", "Undo", "Healed by", "What", title="Faults")
         for fault in plan.faults:
@@ -116,15 +120,39 @@ def _load(plan: Plan) -> Table:
     return table
 
 
-def _objectives_in(phase: Phase, objectives: tuple[Objective, ...]) -> list[str]:
-    lines = []
-    for objective in objectives:
-        recovery = objective.bound.sli == "recovery"
-        if (recovery and phase.name == "recovery") or (
-            not recovery and phase.name in objective.phases
-        ):
-            lines.append(objective.title)
-    return lines
+def _objectives_in(phase: Phase, plan: Plan) -> list[str]:
+    """Titles of the objectives that are judged in ``phase``."""
+    return [one.title for one in plan.experiment.objectives if _is_judged(one, phase, plan)]
+
+
+def _is_judged(objective: Objective, phase: Phase, plan: Plan) -> bool:
+    if objective.bound.sli == "recovery":
+        return phase.name == "recovery"
+    if objective.bound.sli == "alert":
+        return any(fault.id in phase.faults for fault in faults_meant(objective, plan))
+    edges = (place.phase for place in places_of(objective, plan) if place.name != WINDOW)
+    return any(phase.start_s <= one.start_s < phase.end_s for one in edges)
+
+
+def _windows(plan: Plan) -> Table | None:
+    """Windows and stages that objectives name, and which do; None where none does."""
+    found: dict[str, tuple[Phase, list[str]]] = {}
+    for objective in plan.experiment.objectives:
+        for place in places_of(objective, plan):
+            if place.name == WINDOW:
+                found.setdefault(place.label, (place.phase, []))[1].append(objective.title)
+    if not found:
+        return None
+    table = make_table("Window", "From", "To", "Length", "Objectives judged", title="Windows")
+    for label, (phase, titles) in found.items():
+        table.add_row(
+            safe(label),
+            fmt.clock_offset(phase.start_s),
+            fmt.clock_offset(phase.end_s),
+            fmt.span(phase.duration_s),
+            safe_lines(titles),
+        )
+    return table
 
 
 def describe_guard(guard: Guard) -> str:
