@@ -25,6 +25,7 @@ from runner.model.access import (
     without_userinfo,
 )
 from runner.source import load_checked
+from runner.textfile import read_bounded
 from runner.yamltext import read_yaml
 
 MOST_SECRET_BYTES = 64 * 1024
@@ -104,8 +105,7 @@ class Credentials:
         """The content of a file, which is one line; a relative path starts at ``folder``."""
         where = self.folder / Path(path).expanduser()
         try:
-            with where.open("rb") as opened:
-                text = opened.read(MOST_SECRET_BYTES).decode().strip()
+            text = read_bounded(where, MOST_SECRET_BYTES).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise SignalError(

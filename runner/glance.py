@@ -6,12 +6,11 @@ they mean.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from runner.model.summary import RunFiles
+from runner.textfile import read_bounded
 
 MOST_BYTES = 32 << 20
 """No manifest, plan or evaluation is larger."""
@@ -49,13 +48,11 @@ def glance(
 def _bytes(path: Path) -> bytes | None:
     """What is in a file; None where there is none."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        return read_bounded(path, MOST_BYTES, patience_s=0.0)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if len(data) > MOST_BYTES:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return data
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _touched_s(paths: Iterable[Path]) -> float:

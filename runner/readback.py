@@ -26,9 +26,13 @@ from runner.model.recording import (
     SearchStep,
     WorkerEvent,
 )
+from runner.textfile import read_bounded
 
 SECONDS = "seconds.jsonl"
 """The file of the record, in the folder of the load."""
+
+MOST_BYTES = 256 << 20
+"""No file of a run is larger that is read at once: that of the load is read line by line."""
 
 _TOOLS_OWN = re.compile(r"^(chaoslib\.exceptions\.ActivityFailed: )+")
 """What Chaos Toolkit puts before every reason."""
@@ -235,10 +239,11 @@ def json_file(path: Path) -> Any:
         RecordingError: When it is not there or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        text = read_bounded(path, MOST_BYTES, patience_s=0.0).decode("utf-8")
+        return json.loads(text, parse_constant=_no_constant)
     except FileNotFoundError:
         raise RecordingError(f"{path.parent} is not a run folder: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RecordingError(f"{path} cannot be read: {error}") from error
 
 
@@ -247,7 +252,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in _lines(path):
         try:
             record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             if not line.endswith(b"\n"):
                 return
             raise RecordingError(f"{path}:{number} is damaged: {error}") from error
@@ -260,6 +265,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines that are not empty, with their numbers."""
     if not path.exists():
         return
+    if not path.is_file():  # A folder, or a pipe that would be waited for.
+        raise RecordingError(f"{path} cannot be read: it is not a file")
     try:
         with path.open("rb") as file:
             yield from ((at, line) for at, line in enumerate(file, start=1) if line != b"\n")
@@ -274,7 +281,7 @@ def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
     experiment completed.
     """
     try:
-        journal = json.loads(path.read_text(encoding="utf-8"))
+        journal = json.loads(read_bounded(path, MOST_BYTES, patience_s=0.0).decode("utf-8"))
         failed = [
             f"{item['activity']['name']}: {_missed(item)}"
             for item in ((journal.get("steady_states") or {}).get("before") or {}).get("probes", ())
@@ -287,7 +294,7 @@ def read_journal(path: Path) -> tuple[str, tuple[str, ...]]:
             if (problem := activity_problem(item))
         ]
         return str(journal.get("status") or ""), tuple(failed)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
         return "unreadable", ()
 
 

@@ -30,6 +30,7 @@ from runner.model.shape import Model
 from runner.model.summary import RunFiles, RunSummary, newest_first, summary_of
 from runner.model.surroundings import KINDS, Surroundings, surroundings_of
 from runner.readback import LoadReader, json_file, json_lines, read_journal
+from runner.textfile import is_special, write_special
 
 M = TypeVar("M", bound=Model)
 
@@ -42,11 +43,16 @@ def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` such that a reader sees all of it or the old content.
 
     Half characters, as names of files and answers of servers may hold, become U+FFFD: a record that
-    lacks one is worth more than none.
+    lacks one is worth more than none. A device or pipe is written into, and stays what it is.
 
     Raises:
         RecordingError: When it cannot be written, as on a full disk.
     """
+    if is_special(path):
+        with _writing(path):
+            write_special(path, encodable(text).encode())
+        return
+    path = path.resolve() if path.is_symlink() else path  # The link stays one.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

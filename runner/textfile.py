@@ -46,6 +46,34 @@ def read_bounded(path: Path, most: int, patience_s: float = PATIENCE_S) -> bytes
     raise OSError(errno.EFBIG, f"it has more than {most} bytes")
 
 
+def is_special(path: Path) -> bool:
+    """Whether ``path`` is a device, a pipe or a socket: to be written into, never to be replaced.
+
+    Who may do everything would otherwise put a file in the place of ``/dev/null``.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def write_special(path: Path, content: bytes) -> None:
+    """Write ``content`` into a device or pipe.
+
+    Raises:
+        OSError: When it takes none, as a pipe that nobody reads from (``ENXIO``).
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    descriptor = os.open(path, flags)
+    try:
+        os.set_blocking(descriptor, True)
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
+
+
 def _wait(descriptor: int, patience_s: float) -> None:
     """Return when there is something to read, or the end."""
     poll = select.poll()

@@ -15,6 +15,7 @@ from runner.cli.saying import say
 from runner.errors import ExitCode, UsageError
 from runner.model.units import parse_duration
 from runner.store import Store
+from runner.textfile import is_special
 
 
 def _whole_seconds(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -102,6 +103,8 @@ def _write(out: IO[str], parts: Iterator[str]) -> None:
 
 
 def _may_be_written(path: Path, *, force: bool) -> None:
+    if is_special(path):
+        raise UsageError(f"{path} is not a file", accepted="a file, or - for standard output")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", accepted="another name, or --force")
 

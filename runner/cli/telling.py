@@ -24,6 +24,7 @@ from runner.model.notice import OCCASIONS, Notify, Occasion, is_due
 from runner.notify import INSTALL, Letter, deliver, is_installed, parse_addresses
 from runner.source import Source
 from runner.store import RunDir, write_atomically
+from runner.textfile import read_bounded
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +76,8 @@ def audience_of(ci: str, notify_on: Occasion | None, notify: Notify) -> Audience
 
 def _from_file(path: Path) -> tuple[str, ...]:
     try:
-        with path.expanduser().open(encoding="utf-8") as file:
-            return parse_addresses(file.read(MOST_ADDRESS_BYTES))
+        text = read_bounded(path.expanduser(), MOST_ADDRESS_BYTES).decode("utf-8")
+        return parse_addresses(text)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         _warn(f"the addresses in {path} cannot be read: {why}")

@@ -131,7 +131,7 @@ def test_a_large_file_is_not_taken_in(tmp_path: Path) -> None:
     with run.evaluation_path.open("r+b") as file:
         file.truncate(40 << 20)
     files = run.files()
-    assert files.problem == "evaluation.json cannot be read: File too large"
+    assert files.problem == "evaluation.json cannot be read: it has more than 33554432 bytes"
     assert files.evaluation is None
 
 
