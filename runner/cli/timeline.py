@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.analysis.places import WINDOW, places_of
 from runner.analysis.windows import phase_label
 from runner.analysis.words import crew_size, load_size
+from runner.cli.addingup import adding_up
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
@@ -81,8 +82,8 @@ def print_plan(plan: Plan) -> None:
             )
         out.print(faults)
         out.print("Healed by: a fault that is still there at that time is removed by force.\n")
-    for guard in experiment.guards:
-        out.print(safe(describe_guard(guard)))
+    for line in (*adding_up(experiment), *map(describe_guard, experiment.guards)):
+        out.print(safe(line))
 
 
 def _load(plan: Plan) -> Table:
@@ -130,6 +131,8 @@ def _is_judged(objective: Objective, phase: Phase, plan: Plan) -> bool:
         return phase.name == "recovery"
     if objective.bound.sli == "alert":
         return any(fault.id in phase.faults for fault in faults_meant(objective, plan))
+    if objective.bound.sli == "budget":
+        return False  # One of the whole run; said where the budget is.
     edges = (place.phase for place in places_of(objective, plan) if place.name != WINDOW)
     return any(phase.start_s <= one.start_s < phase.end_s for one in edges)
 
