@@ -20,7 +20,15 @@ from dataclasses import dataclass
 
 from runner.analysis.checks import has_pods
 from runner.analysis.endpoints import endpoints_meant
-from runner.analysis.evidence import ALL_SERVICES, Evidence, Judged, Seen, against, missing
+from runner.analysis.evidence import (
+    ALL_SERVICES,
+    Evidence,
+    Judged,
+    Seen,
+    against,
+    missing,
+    too_few,
+)
 from runner.analysis.windows import LoadTable, phase_label
 from runner.analysis.words import compared, count, figure
 from runner.model.evaluation import BudgetFigures, BurnFigure, Part, Verdict
@@ -116,9 +124,8 @@ def budget_parts(objective: Objective, evidence: Evidence) -> list[Judged]:
 def _part(objective: Objective, service: str, burned: Burned, evidence: Evidence) -> Judged:
     plan = evidence.recording.plan
     share, reason = burned.share_ratio, burned.missing
-    if share is not None and burned.requests < objective.at_least:
-        known = count(burned.requests, "sample")
-        reason = f"{known} were seen, and at least {objective.at_least:,} are needed"
+    if share is not None:
+        reason = too_few(burned.requests, objective)
     if not reason and evidence.table.recorded_s < math.floor(plan.duration_s):
         reason = f"the load ended after {figure(evidence.table.recorded_s, 's')}"
     verdict = missing(objective)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from runner.analysis.recovery import Recoveries
 from runner.analysis.windows import LoadTable
+from runner.analysis.words import count
 from runner.model.bound import Bound
 from runner.model.evaluation import Part, Reference, Verdict
 from runner.model.experiment import Experiment
@@ -136,6 +137,14 @@ def against(bound: Bound, warn: Bound | None, value: float) -> Verdict:
     if warn is not None and not warn.holds(value):
         return Verdict.WARN
     return Verdict.PASS
+
+
+def too_few(samples: float | None, objective: Objective) -> str:
+    """Why a figure of so many ``samples`` is not judged; empty when they are enough."""
+    if samples is not None and samples >= objective.at_least:
+        return ""
+    known = count(samples or 0, "sample")
+    return f"{known} were seen, and at least {objective.at_least:,} are needed"
 
 
 def missing(objective: Objective) -> Verdict:

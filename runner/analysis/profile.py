@@ -12,8 +12,7 @@ from typing import Literal
 
 from runner.analysis.words import count, figure
 from runner.model.feasibility import BACK_FACTOR, SPIKE_FACTOR
-from runner.model.objective import Objective
-from runner.model.plan import Phase, Plan, PlannedStage
+from runner.model.plan import Plan, PlannedStage
 
 Unit = Literal["users", "per_s"]
 
@@ -127,24 +126,3 @@ def spike_of(found: Sequence[Plateau]) -> Spike | None:
     if not after:
         return None
     return Spike(before[-1], tuple(found[before[-1].index + 1 : after[0].index]), after[0])
-
-
-# -- judged by stages ------------------------------------------------------------------------------
-
-
-def phases_judged(objective: Objective, plan: Plan) -> tuple[Phase, ...]:
-    """The phases that ``objective`` names; of each what lies in its stage, where it names one."""
-    phases = plan.phases_named(*objective.phases)
-    if objective.stage is None:
-        return phases
-    cut = (
-        phase.model_copy(
-            update={
-                "start_s": max(phase.start_s, stage.start_s),
-                "end_s": min(phase.end_s, stage.end_s),
-            }
-        )
-        for stage in plan.stages[objective.stage - 1 : objective.stage]
-        for phase in phases
-    )
-    return tuple(phase for phase in cut if phase.duration_s > 0)

@@ -109,13 +109,6 @@ Recoveries = Mapping[tuple[Watched, ...], tuple[tuple[Recovery, ...], ...]]
 the spike at the end, if there is one."""
 
 
-def recovery_of(
-    fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Watched]
-) -> Recovery:
-    """When the promises ``kept`` held again after ``fault``; of many kills, after the worst."""
-    return worst_recovery(recoveries_of(fault, recording, table, kept))
-
-
 def recoveries_of(
     fault: PlannedFault, recording: Recording, table: LoadTable, kept: Sequence[Watched]
 ) -> tuple[Recovery, ...]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.analysis.evidence import Evidence, ReferenceRun, Seen, evidence_of
+from runner.analysis.evidence import Evidence, ReferenceRun, Seen, evidence_of, too_few
 from runner.analysis.figures import figure_in
 from runner.analysis.places import Place, places_of
 from runner.analysis.searched import carried_out, searched
 from runner.analysis.validity import validity_findings
 from runner.analysis.windows import LoadTable, phase_label
-from runner.analysis.words import count, figure, load_size
+from runner.analysis.words import figure, load_size
 from runner.model.bound import BASELINE, Bound
 from runner.model.bound import Reference as ReferenceRule
 from runner.model.evaluation import Reference, Verdict
@@ -100,12 +100,8 @@ def _seen(objective: Objective, phases: Sequence[Phase], service: str, evidence:
     seen = figure_in(objective, phases, service, evidence)
     if seen.value is None:
         return Seen(None, seen.samples, seen.missing or "there is no figure")
-    if seen.samples is None or seen.samples < objective.at_least:
-        few = count(seen.samples or 0, "sample")
-        return Seen(
-            None, seen.samples, f"{few} were seen, and at least {objective.at_least:,} are needed"
-        )
-    return seen
+    few = too_few(seen.samples, objective)
+    return Seen(None, seen.samples, few) if few else seen
 
 
 # -- earlier runs ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from runner.analysis.evidence import Judged
 from runner.analysis.words import capitalised, compared, figure, listed
 from runner.model.bound import Bound, Operator
 from runner.model.evaluation import Reference, Verdict
-from runner.model.objective import EVERY, Objective
+from runner.model.objective import Objective
 
 _SUBJECT = {
     "errors": "the share of failed requests",
@@ -163,10 +163,3 @@ def _blast_radius(objective: Objective, judged: Judged, bound: Bound, scene: Sce
 
 def _others(objective: Objective) -> str:
     return listed(objective.other_than)
-
-
-def title_service(objective: Objective, service: str) -> str:
-    """The service that stands beside the phase in ``where``; empty where the label names it."""
-    if objective.each_service or objective.service == EVERY:
-        return ""
-    return service

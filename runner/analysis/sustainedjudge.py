@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runner.analysis.endpoints import endpoints_meant
-from runner.analysis.evidence import Evidence, Judged, Seen, missing
+from runner.analysis.evidence import Evidence, Judged, Seen, missing, too_few
 from runner.analysis.figures import figure_in
 from runner.analysis.places import Place
 from runner.analysis.sentences import reference_words, subject_of
 from runner.analysis.sustained import Stretch, Sustained, sustained
 from runner.analysis.windows import Slice
-from runner.analysis.words import capitalised, compared, count, figure, moment
+from runner.analysis.words import capitalised, compared, figure, moment
 from runner.model.bound import Bound
 from runner.model.evaluation import Verdict
 from runner.model.objective import Objective
@@ -56,9 +56,9 @@ def _unknown(objective: Objective, whole: Seen, phase: Phase, length: int) -> st
     """Why the seconds of ``phase`` say nothing, as the end of a sentence; empty when they do."""
     if whole.value is None:
         return whole.missing or "there is no figure"
-    if whole.samples is None or whole.samples < objective.at_least:
-        known = count(whole.samples or 0, "sample")
-        return f"{known} were seen, and at least {objective.at_least:,} are needed"
+    few = too_few(whole.samples, objective)
+    if few:
+        return few
     if phase.duration_s < length:
         return (
             f"it lasts {figure(phase.duration_s, 's')}, shorter than the {length} s after which "

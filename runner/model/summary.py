@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runner.model.evaluation import Verdict
 from runner.model.shape import Items, Model
 
-SUMMARY_SCHEMA = 1
 ALIVE_S = 120.0
 """A run that is not sealed and wrote nothing for this long is taken for one that was killed."""
 

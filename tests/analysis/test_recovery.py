@@ -21,7 +21,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.analysis.recovery import Recovery, Watched, recovery_of, watched
+from runner.analysis.recovery import Recovery, Watched, recoveries_of, watched, worst_recovery
 from runner.analysis.windows import LoadTable, Slice, joined
 from runner.model.faultrecord import Effect, FaultRecord
 from runner.model.objective import Objective, promises
@@ -51,7 +51,7 @@ def recovery(
         recording = recording_of(plan, load=load, faults=records)
     table = LoadTable(recording.load, plan)
     kept = watched(promises(plan.experiment.objectives), table, {})
-    return recovery_of(plan.faults[0], recording, table, kept)
+    return worst_recovery(recoveries_of(plan.faults[0], recording, table, kept))
 
 
 def test_well_at_once_is_zero() -> None:
@@ -129,7 +129,7 @@ def test_windows_without_requests_are_not_well() -> None:
     recording = recording_of(plan, rows)
     table = LoadTable(recording.load, plan)
     kept = watched(promises(plan.experiment.objectives), table, {})
-    found = recovery_of(plan.faults[0], recording, table, kept)
+    found = worst_recovery(recoveries_of(plan.faults[0], recording, table, kept))
     assert found.seconds == 4.0  # the window from 34 s to 39 s is the first with an order
 
 
@@ -139,7 +139,7 @@ def test_slow_is_not_well() -> None:
     recording = recording_of(plan, lambda s: [row(s, latency_ms=1000.0 if 20 <= s < 35 else 20.0)])
     table = LoadTable(recording.load, plan)
     kept = watched(promises(plan.experiment.objectives), table, {})
-    found = recovery_of(plan.faults[0], recording, table, kept)
+    found = worst_recovery(recoveries_of(plan.faults[0], recording, table, kept))
     assert found.seconds == pytest.approx(5.0)
 
 
