@@ -19,6 +19,7 @@ from runner.analysis.evidence import (
     Seen,
     against,
     missing,
+    too_few,
 )
 from runner.analysis.figures import figure_in, services_judged, subject_service
 from runner.analysis.indicators import WHOLE
@@ -27,7 +28,7 @@ from runner.analysis.relative import resolved
 from runner.analysis.sentences import Scene, allowed_words, reason_of, reference_words
 from runner.analysis.sustainedjudge import sustained_part
 from runner.analysis.windows import LoadTable
-from runner.analysis.words import count, figure, listed
+from runner.analysis.words import capitalised, figure, listed
 from runner.model.bound import Bound, Unit
 from runner.model.evaluation import Finding, Part, Verdict, worst
 from runner.model.objective import Objective
@@ -143,10 +144,15 @@ def _not_judged(objective: Objective, evidence: Evidence) -> Finding:
     else:
         what = listed(objective.during)
     what += "" if objective.stage is None else f" in stage {objective.stage}"
+    reason = f"There was no {what} in this run, so nothing was judged."
+    absent = absent_from(objective, evidence.recording.plan)
+    if absent and absent[0].label != absent[0].name:  # A fault, a stage or a window by its name.
+        end = "" if absent[0].reason.endswith("?") else ", so nothing was judged."
+        reason = f"{capitalised(absent[0].reason)}{end}"
     return _finding(
         objective,
         verdict=missing(objective),
-        reason=f"There was no {what} in this run, so nothing was judged.",
+        reason=reason,
         unit=unit_of(objective, evidence),
     )
 
@@ -269,9 +275,8 @@ def _compared(objective: Objective, judged: Judged, seen: Seen, evidence: Eviden
     verdict, reason = missing(objective), ""
     if seen.value is None:
         reason = seen.missing or "there is no figure"
-    elif seen.samples is None or seen.samples < objective.at_least:
-        known = count(seen.samples or 0, "sample")
-        reason = f"{known} were seen, and at least {objective.at_least:,} are needed"
+    elif few := too_few(seen.samples, objective):
+        reason = few
     else:
         verdict = against(bound, judged.warn, seen.value)
         if judged.reference is not None:

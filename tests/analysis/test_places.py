@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from builders import ABORT, KILL, SERVICE, load_of, plan_of, recording_of, row, signals_of
 from judging import judge_by, last_judged
 
@@ -123,6 +124,20 @@ def test_what_a_run_does_not_have_is_not_judged() -> None:
         "this run has no fault 'x', only 01-half, 02-pod-kill, half, http-abort, payment-api, "
         "pod-kill and 1 more",
     ]
+
+
+@pytest.mark.parametrize(
+    ("during", "reason"),
+    [
+        ("fault:hlaf", "This run has no fault 'hlaf'; did you mean half?"),
+        ("stage:2", "This run has no stage 2, so nothing was judged."),
+        ("70s..80s", "This run ended at 60 s, before that window, so nothing was judged."),
+    ],
+)
+def test_nothing_of_what_was_asked_for(during: str, reason: str) -> None:
+    recording = recording_of(plan_of(faults=FAULTS), second_by_second)
+    finding = judge_by({"objective": "errors < 30%", "during": during}, recording)
+    assert (finding.verdict, finding.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
 def test_a_window_that_the_load_did_not_reach_the_end_of_proves_nothing() -> None:
