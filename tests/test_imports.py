@@ -48,6 +48,22 @@ def test_the_look_finds_what_is_loaded() -> None:
     assert json.loads(done.stdout) == ["numpy"]
 
 
+READERS = ("store", "catalog", "analysis.windows", "analysis.recovery", "model.evaluation")
+
+
+def test_who_looks_at_a_plan_does_not_load_what_reads_recordings() -> None:
+    """Goal: ``validate`` answers at once. Method: what it takes to doubt a plan, in a new process."""
+    readers = tuple(f"runner.{name}" for name in READERS)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format("runner.cli.experiments", readers)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []
+
+
 def test_children_do_not_import_from_the_working_folder() -> None:
     """Goal: a package ``runner`` in the working folder is not ours. Method: -P before each -m."""
     lines = [

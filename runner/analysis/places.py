@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.analysis.windows import phase_label
-from runner.analysis.words import figure, listed
+from runner.analysis.words import figure, listed, phase_label
 from runner.mistakes import closest
 from runner.model.faultname import faults_called, faults_meant, named_faults, names_of
 from runner.model.objective import Objective
