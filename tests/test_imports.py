@@ -52,7 +52,7 @@ READERS = ("store", "catalog", "analysis.windows", "analysis.recovery", "model.e
 
 
 def test_who_looks_at_a_plan_does_not_load_what_reads_recordings() -> None:
-    """Goal: ``validate`` answers at once. Method: what it takes to doubt a plan, in a new process."""
+    """Goal: ``validate`` answers at once. Method: what doubting a plan takes, in a new process."""
     readers = tuple(f"runner.{name}" for name in READERS)
     done = subprocess.run(
         [sys.executable, "-c", LOOK.format("runner.cli.experiments", readers)],
