@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from runner.model.experiment import Experiment
-from runner.model.faultname import faults_called, named_faults, names_of
+from runner.model.faultname import faults_called, faults_meant, named_faults, names_of
 from runner.model.objective import Objective
 from runner.model.plan import Plan
 from runner.model.span import STAGE, window_s
@@ -29,6 +29,10 @@ def place_mistakes(objective: Objective, experiment: Experiment, plan: Plan) -> 
     for span in objective.during:
         if why := _stage(span, plan) or _window(span, objective, plan):
             yield "during", why
+    if why := _elsewhere(objective, plan):
+        yield "stage", why
+    if objective.service is not None and objective.source == "client":
+        yield "source", "services are seen by the mesh only; drop 'source: client'"
     if why := _group(objective.of, experiment.groups):
         yield "of", why
     if why := _reference(objective, plan):
@@ -86,6 +90,35 @@ def _window(span: str, objective: Objective, plan: Plan) -> str:
         of = f"so long as 'for' ({least_s:g}s)" if objective.sustained else f"{least_s:g}s"
         return f"the window {span} is too short to be judged; accepted: {of} or more"
     return ""
+
+
+def _elsewhere(objective: Objective, plan: Plan) -> str:
+    """A stage of which no part is where the objective holds."""
+    number = objective.stage
+    if number is None or number > len(plan.stages):
+        return ""
+    stage = plan.stages[number - 1]
+    edges = [window_s(span) for span in objective.during]
+    edges += [
+        (one.start_s, one.end_s)
+        for at, one in enumerate(plan.stages, start=1)
+        if f"{STAGE}{at}" in objective.during
+    ]
+    ids = {one.id for one in faults_meant(objective, plan)} if named_faults(objective) else set()
+    edges += [
+        (phase.start_s, phase.end_s)
+        for phase in plan.phases
+        if phase.name in objective.during or ids.intersection(phase.faults)
+    ]
+    known = [one for one in edges if one is not None]
+    met = any(max(start, stage.start_s) < min(end, stage.end_s) for start, end in known)
+    if met or not known:
+        return ""
+    where = ", ".join(objective.during)
+    return (
+        f"stage {number} is from {stage.start_s:g}s to {stage.end_s:g}s, and no part of {where} "
+        "is in it: nothing would be judged; accepted: a stage and 'during' that meet"
+    )
 
 
 def _group(of: str | None, groups: Iterable[str]) -> str:

@@ -41,7 +41,7 @@ def mistakes(*objectives: Any, **changes: Any) -> list[tuple[Any, str]]:
     return [(one.loc, one.message) for one in found]
 
 
-def during(span: str, **more: Any) -> dict[str, Any]:
+def during(span: str | list[str], **more: Any) -> dict[str, Any]:
     return {"objective": "errors < 1%", "during": span, **more}
 
 
@@ -73,6 +73,18 @@ def during(span: str, **more: Any) -> dict[str, Any]:
             "of",
             "there is no group 'raeds'; did you mean 'reads'? accepted: reads",
         ),
+        (
+            during("stage:2", stage=1),
+            "stage",
+            "stage 1 is from 0s to 60s, and no part of stage:2 is in it: nothing would be judged",
+        ),
+        (during(["60s..70s", "fault:02-http-abort"], stage=1), "stage", "nothing would be judged"),
+        (during("warmup", stage=2), "stage", "no part of warmup is in it"),
+        (
+            {"objective": "errors < 1%", "service": "order-api", "source": "client"},
+            "source",
+            "services are seen by the mesh only; drop 'source: client'",
+        ),
     ],
 )
 def test_what_is_not_there_is_a_mistake_at_its_key(objective: Any, key: str, said: str) -> None:
@@ -90,6 +102,11 @@ def test_what_is_not_there_is_a_mistake_at_its_key(objective: Any, key: str, sai
         during("fault:order-api"),
         during("stage:2"),
         during("20s..180s"),
+        during("59s..70s", stage=1),
+        during(["stage:1", "stage:2"], stage=1),
+        during("fault:half", stage=1),
+        {"objective": "errors < 1%", "stage": 2},
+        {"objective": "errors < 1%", "service": "order-api", "source": "mesh"},
         {"objective": "errors < 1%", "of": "reads"},
         {"objective": "errors < 1%", "of": "GET /redas"},
         "latency.p95 <= baseline + 10%",
