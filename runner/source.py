@@ -26,7 +26,7 @@ from runner.model.salvage import salvage
 from runner.model.shape import Model
 from runner.model.target import Config
 from runner.objectivesets import Expanded, expand, load_set, set_folder
-from runner.yamltext import Place, invalid, located, parse, read_text
+from runner.yamltext import Place, invalid, located, parse, read_text, secrets_hidden
 
 M = TypeVar("M", bound=Model)
 
@@ -286,9 +286,10 @@ def load_checked(path: Path, model: type[M]) -> M:
         UsageError: When the file cannot be read at all.
     """
     text = read_text(path)
-    data, places = parse(text, path)
-    try:
-        return model.model_validate({} if data is None else data)
-    except ValidationError as error:
-        described = (describe(detail, data, model) for detail in error.errors(include_url=False))
-        raise invalid(path, text, [m for m in described if m is not None], places) from None
+    with secrets_hidden(text, path):
+        data, places = parse(text, path)
+        try:
+            return model.model_validate({} if data is None else data)
+        except ValidationError as error:
+            told = (describe(detail, data, model) for detail in error.errors(include_url=False))
+            raise invalid(path, text, [m for m in told if m is not None], places) from None

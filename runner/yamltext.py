@@ -7,6 +7,7 @@ YAML 1.2 is read, so that ``NO`` is text and ``12:30`` is text. A mistake is ans
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -118,7 +119,47 @@ def _told(text: str, path: Path) -> Iterator[None]:
 
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file that is somebody else's, such as a kubeconfig."""
-    return parse(read_text(path), path)[0]
+    text = read_text(path)
+    with secrets_hidden(text, path):
+        return parse(text, path)[0]
+
+
+@contextlib.contextmanager
+def secrets_hidden(text: str, path: Path) -> Iterator[None]:
+    """Within it, mistakes in ``text`` are told without the secrets that stand in it.
+
+    Those are the values of keys whose names speak of one, and users in URLs.
+    """
+    try:
+        yield
+    except InvalidFileError as error:
+        found = {match["value"].strip() for match in _SECRET.finditer(text)}
+        found |= {match["value"] for match in _USER.finditer(text)}
+        words = sorted((word.strip("[]\"'") for word in found), key=len, reverse=True)
+        shown = text
+        for pattern in (_SECRET, _USER):
+            shown = pattern.sub(lambda one: f"{one['key']}{'*' * len(one['value'])}", shown)
+        mistakes = tuple(
+            Located(one.line, one.column, _without(one.message, words)) for one in error.mistakes
+        )
+        if not mistakes:
+            raise
+        raise _listed(path, shown, mistakes) from None
+
+
+_SECRET = re.compile(
+    r"(?P<key>[\w-]*(?:auth|token|key|secret|cookie|passw|credential)[\w-]*(?<!_env)(?<!_file)"
+    r"[\"']?[ ]*:[ ]+)(?P<value>\[[^\]\n]*\]?|"
+    r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,{}\[\]#&*|>][^,}\]\n]*)",
+    re.IGNORECASE,
+)
+_USER = re.compile(r"(?P<key>://)(?P<value>[^/?#\s'\"@]+)(?=@)")
+
+
+def _without(text: str, words: Iterable[str]) -> str:
+    for word in words:
+        text = text.replace(word, "[hidden]") if len(word) > 3 else text
+    return text
 
 
 _OPENED = {
@@ -181,7 +222,10 @@ def invalid(
     path: Path, text: str, mistakes: Iterable[Mistake], places: Mapping[Loc, Place]
 ) -> InvalidFileError:
     """The error that lists ``mistakes`` with their places in ``text``, the file ``path``."""
-    found = located(mistakes, places)
+    return _listed(path, text, located(mistakes, places))
+
+
+def _listed(path: Path, text: str, found: tuple[Located, ...]) -> InvalidFileError:
     listed = "\n".join(_excerpt(path, text, mistake) for mistake in found)
     count = f"{len(found)} mistakes" if len(found) > 1 else "1 mistake"
     return InvalidFileError(f"{listed}\n{count} in {path}", mistakes=found)

@@ -42,7 +42,7 @@ from runner.cli.whereto import split_target, target_choice, target_options
 from runner.conductor import conduct
 from runner.errors import ExitCode, RecordingError, SeatrialError
 from runner.legible import json_legible
-from runner.model.access import without_userinfo
+from runner.model.access import hidden_words
 from runner.model.evaluation import Evaluation
 from runner.model.notice import Occasion
 from runner.model.plan import Plan
@@ -335,7 +335,7 @@ def _manifest(source: Source, plan: Plan, run: RunDir, argv: Sequence[str]) -> M
         experiment_sha256=source.sha256,
         state="planned",
         created_at=now.isoformat(timespec="seconds"),
-        argv=tuple(without_userinfo(word) for word in argv),
+        argv=hidden_words(argv),
         git_revision=_git_revision(source.path.resolve().parent),
         versions=_versions(),
         host={

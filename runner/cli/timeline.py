@@ -12,6 +12,7 @@ from runner.cli.addingup import adding_up
 from runner.cli.doubts import as_records, doubts_of, say_doubts
 from runner.cli.options import print_json
 from runner.cli.tables import console, make_table, safe, safe_lines
+from runner.model.access import hidden_words
 from runner.model.faultname import faults_meant
 from runner.model.guard import LOAD_WINDOW_S, Guard
 from runner.model.objective import Objective
@@ -51,7 +52,7 @@ def print_plan(plan: Plan) -> None:
         f"seed {plan.seed}"
     )
     if plan.generator.arguments:
-        out.print(safe(f"Given to Locust: {shlex.join(plan.generator.arguments)}"))
+        out.print(safe(f"Given to Locust: {shlex.join(hidden_words(plan.generator.arguments))}"))
     if plan.generator.crew:
         out.print(safe(f"Made by {crew_size(plan.generator)}"))
     out.print()

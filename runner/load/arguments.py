@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from runner.errors import UsageError
+from runner.model.access import hidden_words
 from runner.model.experiment import LoadModel
 
 _STAGES = "the experiment's stages say it"
@@ -133,7 +134,9 @@ def not_given(argv: Sequence[str], arguments: Sequence[str]) -> str:
     it would make another load.
     """
     wanted = for_worker(arguments)
-    if not wanted or tuple(argv[-len(wanted) :]) == wanted:
+    # Without the values that no plan has written down.
+    wanted = hidden_words(wanted)
+    if not wanted or hidden_words(argv[-len(wanted) :]) == wanted:
         return ""
     return f"Locust was not given there what the run gives it: {shlex.join(wanted)}"
 

@@ -8,9 +8,17 @@ it but :attr:`PrometheusAccess.shown` is ever recorded.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from runner.model.shape import Items, Model
 from runner.model.units import Duration
@@ -29,12 +37,47 @@ _PARTS = re.compile(
     r"(?P<scheme>https?)://(?:[^/?#]*@)?(?P<host>[^/?#@]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(:\d{1,5})?")
+HIDDEN = "[hidden]"
+_SECRET_OPTION = re.compile(
+    r"--?[\w-]*(passw|passphrase|secret|token|api-?key|access-?key|private-?key|credential|"
+    r"auth(?!or)|cookie)[\w-]*",
+    re.IGNORECASE,
+)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 
 
 def without_userinfo(text: str) -> str:
     """``text`` without the user and the password in any URL of it."""
     return _USERINFO.sub("", text)
+
+
+def hidden_words(words: Iterable[str]) -> tuple[str, ...]:
+    """``words`` of a command line without what nobody shall read again.
+
+    That is the value of each option whose name speaks of a secret, and users in URLs.
+    """
+    kept: list[str] = []
+    hiding = False
+    for word in words:
+        option, equals, _ = word.partition("=")
+        secret = _SECRET_OPTION.fullmatch(option) is not None
+        if secret and equals:
+            kept.append(f"{option}={HIDDEN}")
+        elif hiding and not word.startswith("-"):
+            kept.append(HIDDEN)
+        else:
+            kept.append(without_userinfo(word))
+        hiding = secret and not equals
+    return tuple(kept)
+
+
+BareText = Annotated[str, PlainSerializer(without_userinfo)]
+"""Text in which users and passwords of URLs are not written down."""
+
+Words = Annotated[
+    tuple[str, ...], Field(strict=False), PlainSerializer(lambda words: list(hidden_words(words)))
+]
+"""Words of a command line that are written down as :func:`hidden_words`."""
 
 
 def _one_of(value: object, info: ValidationInfo, *others: str) -> None:

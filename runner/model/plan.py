@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from runner.model.access import Words
 from runner.model.experiment import JUDGED_S, Experiment, Load, Search, Stage
 from runner.model.fault import Fault, PodKill
 from runner.model.objective import Objective
@@ -94,14 +95,14 @@ class GeneratorPlan(Model):
         remote_workers: Workers that are awaited from elsewhere.
         bind_host: Address on which Locust's master listens for workers.
         bind_port: Port on which it does; 0 for any that is free.
-        arguments: Arguments handed to Locust as they are.
+        arguments: Arguments handed to Locust as they are; secrets are not written down.
     """
 
     workers: int = 0
     remote_workers: int = 0
     bind_host: str = "127.0.0.1"
     bind_port: int = 0
-    arguments: Items[str] = ()
+    arguments: Words = ()
 
     @property
     def crew(self) -> int:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runner.model.access import PrometheusAccess
+from runner.model.access import BareText, PrometheusAccess
 from runner.model.alertspan import AlertSpan as AlertSpan  # noqa: PLC0414 - others take it here
 from runner.model.faultrecord import FaultRecord
 from runner.model.histogram import Counts
@@ -94,13 +94,13 @@ class TargetInfo(Model):
     kind: Literal["sandbox", "cluster"]
     name: str
     namespace: str
-    ingress_url: str
+    ingress_url: BareText
     host: str = Field(description="Host header of requests to the ingress; empty for none.")
     prometheus_url: str
     prometheus: PrometheusAccess | None = Field(exclude=True, default=None, repr=False)
     kubeconfig: str = Field(exclude=True, default="")
     context: str = ""
-    identity: str = ""
+    identity: BareText = ""
     bounds: Bounds = Bounds()
     flags: str = ""
     require_opt_in: bool = True

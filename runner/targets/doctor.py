@@ -10,6 +10,7 @@ from typing import Literal
 
 from runner.credentials import NOBODY, credentials_for
 from runner.errors import SeatrialError
+from runner.model.access import without_userinfo
 from runner.model.recording import TargetInfo
 from runner.model.rights import LOOK, OF_KIND, all_rights
 from runner.model.target import OPT_IN_LABEL, OPT_IN_VALUE, ClusterSpec, Rules
@@ -177,7 +178,7 @@ def _alerts(target: TargetInfo, rules: Rules) -> tuple[Symptom, ...]:
 def _ingress(target: TargetInfo) -> Symptom:
     """The ingress alone, when nobody tells what it should have routes for."""
     seen = look(target, host_of(target), ["/"])
-    return ingress_symptoms(seen, target.ingress_url, ())[0]
+    return ingress_symptoms(seen, without_userinfo(target.ingress_url), ())[0]
 
 
 def _prometheus(target: TargetInfo) -> Symptom:

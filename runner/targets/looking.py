@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner.errors import SignalError
+from runner.model.access import without_userinfo
 from runner.model.recording import TargetInfo
 from runner.process import SystemClock
 from runner.targets.reachability import ask, prometheus_says
@@ -70,7 +71,8 @@ def _asked(target: TargetInfo, host: str, path: str) -> Answered:
     try:
         answer = ask(f"{target.ingress_url.rstrip('/')}{path}", host=host)
     except OSError as error:
-        text = f"the ingress of {target.name} at {target.ingress_url} does not answer: {error}"
+        shown = without_userinfo(target.ingress_url)
+        text = f"the ingress of {target.name} at {shown} does not answer: {error}"
         return Answered(path, 0, problem=text)
     return Answered(path, answer.status, answer.headers)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from runner.model.access import without_userinfo
 from runner.model.faultmark import FaultMark, all_marks
 from runner.model.objective import EVERY
 from runner.model.plan import Plan
@@ -42,7 +43,7 @@ def target_symptoms(
     ]
     skews = (("Prometheus", seen.prometheus_skew_s), ("the API server", objects.api_skew_s))
     return (
-        *ingress_symptoms(seen, target.ingress_url, hosts),
+        *ingress_symptoms(seen, without_userinfo(target.ingress_url), hosts),
         *load_balancers(objects),
         data_symptom(seen, services_in_mesh(objects), called=called),
         *clock_symptoms(skews),

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner.errors import SignalError, TargetError
+from runner.model.access import without_userinfo
 from runner.model.recording import TargetInfo
 
 BOUND_S = 5.0
@@ -75,7 +76,8 @@ def check_ingress(target: TargetInfo, path: str = "") -> int:
         return get(f"{target.ingress_url.rstrip('/')}{path}", host=target.host)[0]
     except OSError as error:
         raise TargetError(
-            f"the ingress of {target.name} at {target.ingress_url} does not answer: {error}",
+            f"the ingress of {target.name} at {without_userinfo(target.ingress_url)} does not "
+            f"answer: {error}",
             hint="is the target up, and is the address right?",
         ) from error
 
