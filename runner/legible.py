@@ -24,13 +24,17 @@ _COMMAND = re.compile(r"^(?=\s*(?:::|##\[))", re.MULTILINE)
 """What GitHub's runners take for a command, wherever a program says it."""
 
 
+def printable(text: str) -> str:
+    """``text`` with each character that may not be shown replaced by U+FFFD."""
+    return UNFIT.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def legible(text: str) -> str:
     """``text`` for a terminal or a log: as it is, but for what does harm there.
 
     Lines and tabs stay, an over-long word ends in an ellipsis.
     """
-    fit = UNFIT.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _COMMAND.sub("| ", _LONG_WORD.sub(r"\1…", fit))
+    return _COMMAND.sub("| ", _LONG_WORD.sub(r"\1…", printable(text)))
 
 
 def json_legible(text: str) -> str:

@@ -22,7 +22,7 @@ from runner.model.comparison import (
     ServicePair,
     Side,
 )
-from runner.model.evaluation import Evaluation, Finding, LoadFigures, SignalFigures
+from runner.model.evaluation import Evaluation, Finding, LoadFigures, SignalFigures, by_title
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -76,21 +76,14 @@ def _side(subject: Subject) -> Side:
 def _objectives(
     first: Evaluation, second: Evaluation, *, comparable: bool
 ) -> tuple[ObjectivePair, ...]:
-    one, two = _by_title(first), _by_title(second)
+    one, two = (
+        by_title(finding for finding in judged.findings if finding.kind == "objective")
+        for judged in (first, second)
+    )
     return tuple(
         _objective(one.get(key), two.get(key), comparable=comparable)
         for key in dict.fromkeys([*one, *two])
     )
-
-
-def _by_title(evaluation: Evaluation) -> dict[tuple[str, int], Finding]:
-    """Objectives by title; of several with one title, by their order among these."""
-    found: dict[tuple[str, int], Finding] = {}
-    for finding in evaluation.findings:
-        if finding.kind == "objective":
-            number = sum(title == finding.title for title, _ in found)
-            found[finding.title, number] = finding
-    return found
 
 
 def _objective(first: Finding | None, second: Finding | None, *, comparable: bool) -> ObjectivePair:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from runner.analysis.words import moment
-from runner.model.evaluation import Verdict
+from runner.model.evaluation import Verdict, by_title
 from runner.model.shape import Items, Model
 from runner.model.summary import ObjectiveFigure, RunSummary
 
@@ -98,7 +98,7 @@ def trends(summaries: Sequence[RunSummary], wanted: str = ALL) -> list[Trend]:
         sorted(summaries, key=lambda one: one.experiment), key=lambda one: one.experiment
     ):
         judged = [one for one in runs if one.standing == "judged"]
-        figures = [one.objectives_by_key for one in judged]
+        figures = [by_title(one.objectives) for one in judged]
         keys = dict.fromkeys(key for known in figures for key in known)
         found += [_trend(experiment, key, judged, figures) for key in keys]
     return _meant(found, wanted)

@@ -12,11 +12,11 @@ from runner.cli.hearing import may_be_unheard
 from runner.cli.options import NamedPath, output_option, results_option, under
 from runner.cli.saying import say
 from runner.errors import ExitCode, UsageError
+from runner.legible import json_legible
 from runner.store import Store, write_atomically
 
 if TYPE_CHECKING:
-    from runner.legible import json_legible
-from runner.model.comparison import Comparison
+    from runner.model.comparison import Comparison
 
 
 @click.command("compare")

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.tables import MARKS, STYLES, console, make_table, safe
+from runner.legible import printable
 from runner.model.comparison import Comparison
 from runner.model.evaluation import Verdict
 from runner.reports import format as fmt
@@ -20,7 +21,6 @@ from runner.reports.comparing import (
     comparison_text,
 )
 from runner.reports.runlist import cut
-from runner.reports.text import printable
 
 _TONES = {
     "pass": STYLES[Verdict.PASS],

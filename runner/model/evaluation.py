@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -342,6 +342,25 @@ class Evaluation(Model):
     budget: BudgetFigures | None = None
     views: Items[ViewFigures] = ()
     score: ScoreFigures | None = None
+
+
+class Titled(Protocol):
+    """An objective, or what became of one."""
+
+    @property
+    def title(self) -> str: ...
+
+
+T = TypeVar("T", bound=Titled)
+
+
+def by_title(objectives: Iterable[T]) -> dict[tuple[str, int], T]:
+    """``objectives`` by title; of several with one title, by their order among these."""
+    found: dict[tuple[str, int], T] = {}
+    for one in objectives:
+        number = sum(title == one.title for title, _ in found)
+        found[one.title, number] = one
+    return found
 
 
 def overall(findings: Iterable[Finding], by_score: Verdict | None = None) -> tuple[Verdict, bool]:

@@ -84,15 +84,6 @@ class RunSummary(Model):
     def rehearsal(self) -> bool:
         return self.time_scale != 1.0
 
-    @property
-    def objectives_by_key(self) -> dict[tuple[str, int], ObjectiveFigure]:
-        """The objectives by title; of several with one title, by their order among these."""
-        found: dict[tuple[str, int], ObjectiveFigure] = {}
-        for one in self.objectives:
-            number = sum(title == one.title for title, _ in found)
-            found[one.title, number] = one
-        return found
-
 
 class _Head(BaseModel):
     """Some fields of a file; the others are not looked at."""

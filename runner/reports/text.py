@@ -14,17 +14,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from runner.legible import REPLACEMENT, UNFIT
+from runner.legible import UNFIT, printable
 
 _BREAK = re.compile(r"[\t\n\r]")
 
 LONGEST = 600
 """Characters that are kept of one text; a service may answer with a whole page."""
-
-
-def printable(text: str) -> str:
-    """``text`` with each character that may not be shown replaced by U+FFFD."""
-    return UNFIT.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def shown(text: str) -> str:

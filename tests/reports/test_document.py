@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from voyages import HOSTILE, OBJECTIVES, Voyage, write_run
 
+from runner.legible import printable
 from runner.model.evaluation import Evaluation, FailureFigure, LoadFigures, Verdict
 from runner.model.recording import ClockAnchor, Event, Recording
 from runner.reports.document import Document, build_document
 from runner.reports.rows import MOST_ENDPOINTS, MOST_FAILURES, Number, worst_first
-from runner.reports.text import LONGEST, printable, shown
+from runner.reports.text import LONGEST, shown
 from runner.reports.timeline import ticks_s
 
 
