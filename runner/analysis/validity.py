@@ -29,7 +29,7 @@ from runner.analysis.words import figure
 from runner.model.evaluation import Finding, Verdict
 from runner.model.faultrecord import FaultRecord
 from runner.model.objective import Objective
-from runner.model.plan import Phase
+from runner.model.plan import Phase, Plan
 from runner.model.recording import PhaseSignal, Recording, Signals, SignalSeries
 
 SKEW_TOLERANCE_S = 1.0
@@ -115,7 +115,7 @@ def _signal_problem(recording: Recording, objectives: Sequence[Objective]) -> st
         if signal is None or signal.state != "ok" or signal.value is None:
             label = phase_label(recording.plan, phase)
             why = f": {signal.message.rstrip('.')}" if signal and signal.message else ""
-            return f"There is no {sli} of {service or 'the ingress'} in {label}{why}."
+            return f"There is no figure of {sli} of {service or 'the ingress'} in {label}{why}."
     return ""
 
 
@@ -129,13 +129,33 @@ def _required(
             if fault.id in phase.faults:
                 yield phase, "traffic", fault.fault.service
     for objective in objectives:
-        if objective.effective_source != "mesh" or objective.bound.sli not in _OF_THE_MESH:
+        if objective.effective_source == "mesh" and objective.bound.sli in _OF_THE_MESH:
+            yield from _required_by(objective, plan, signals)
+
+
+def _required_by(
+    objective: Objective, plan: Plan, signals: Signals
+) -> Iterable[tuple[Phase, str, str]]:
+    sli, services = objective.bound.indicator, services_judged(objective, signals)
+    for place in places_of(objective, plan):
+        if place.phase.index == NOT_COLLECTED:
             continue
-        services = services_judged(objective, signals)
-        for place in places_of(objective, plan):
-            if place.phase.index != NOT_COLLECTED:
-                for service in (subject_service(objective),) if services is None else services:
-                    yield place.phase, objective.bound.indicator, service
+        if services is None:
+            yield place.phase, sli, subject_service(objective)
+            continue
+        for service in services:
+            if not _was_quiet(signals, place.phase, sli, service):
+                yield place.phase, sli, service
+
+
+def _was_quiet(signals: Signals, phase: Phase, sli: str, service: str) -> bool:
+    """Whether Prometheus answered that there was nothing: no request to that one of many services.
+
+    It leaves the objective unproven, but not the run: others may have missed theirs.
+    """
+    signal = phase_signal(signals, phase.index, sli, service)
+    usage = sli.startswith("saturation")  # A pod has that without requests.
+    return not usage and signal is not None and signal.state == "empty"
 
 
 def clock_skew(recording: Recording) -> Finding | None:

@@ -96,7 +96,7 @@ def test_the_mesh_knows_the_windows_of_the_run() -> None:
     evaluation = evaluate(recording_of(plan))  # Collected, and not answered.
     (complete,) = [one for one in evaluation.findings if one.check == "signals-complete"]
     assert complete.verdict is Verdict.INCONCLUSIVE
-    assert "There is no errors of payment-api in 10s..14s" in complete.reason
+    assert "There is no figure of errors of payment-api in 10s..14s" in complete.reason
 
 
 def test_what_a_run_does_not_have_is_not_judged() -> None:

@@ -229,6 +229,21 @@ def test_the_blast_radius_is_about_each_of_the_others() -> None:
     assert (finding.verdict, OTHER_SERVICE in finding.reason) == (Verdict.INCONCLUSIVE, True)
 
 
+def test_a_service_without_requests_does_not_hide_another_that_failed() -> None:
+    """Goal: one quiet service of many. Method: the verdict of the whole run, not of the finding."""
+    plan = plan_of({"objective": "errors < 5%", "service": "*"}, faults=[ABORT])
+    quiet = with_signal(
+        signals_of(plan), "errors", OTHER_SERVICE, [BASELINE], value=None, state="empty"
+    )
+    evaluation = evaluate(recording_of(plan, signals=quiet))
+    assert (evaluation.valid, evaluation.verdict) == (True, Verdict.INCONCLUSIVE)
+    failed = with_signal(quiet, "errors", SERVICE, [FAULT], value=0.5)
+    evaluation = evaluate(recording_of(plan, signals=failed))
+    assert (evaluation.valid, evaluation.verdict) == (True, Verdict.FAIL)
+    gone = with_signal(failed, "errors", OTHER_SERVICE, [FAULT], value=None, state="gaps")
+    assert evaluate(recording_of(plan, signals=gone)).valid is False
+
+
 def test_weight_and_key_are_the_objectives() -> None:
     finding = judged({"objective": "errors < 5%", "weight": 3, "key": True}, slower(100.0))
     assert (finding.weight, finding.key) == (3.0, True)

@@ -304,7 +304,7 @@ def test_fault_at_the_end_of_the_run_has_no_time_after_it() -> None:
     [
         ({"error": "it does not answer.", "phases": ()}, "no usable answer: it does not answer."),
         ({"scrape_gaps": ("A was away", "B was away")}, "A was away (and 1 more)."),
-        ({"phases": ()}, "There is no traffic of payment-api in fault 01-http-abort"),
+        ({"phases": ()}, "There is no figure of traffic of payment-api in fault 01-http-abort"),
     ],
 )
 def test_incomplete_signals(changes: dict[str, Any], text: str) -> None:
