@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import RecordingError, TargetError, UsageError
+from runner.errors import RecordingError, SeatrialError, TargetError, UsageError
 from runner.mistakes import closest
 from runner.model.evaluation import Evaluation
 from runner.model.experiment import Experiment
@@ -269,7 +269,7 @@ def _reference(name: str, run: RunDir, plan: Plan, rules: Experiment | None) -> 
     try:
         earlier = earlier_run(name, run)
         return reference_run(name, earlier.recording(), plan, rules)
-    except (RecordingError, UsageError) as error:
+    except SeatrialError as error:  # Whatever is wrong with that one, this one can be judged.
         return ReferenceRun(name, reason=error.message)
 
 

@@ -89,6 +89,16 @@ def test_a_run_without_one_before_proves_nothing(results: Path) -> None:
     assert "there is no earlier run of shop" in finding.reason
 
 
+def test_a_damaged_run_before_proves_nothing(results: Path, tmp_path: Path) -> None:
+    """Goal: this run is judged all the same. Method: the plan of the one before is torn."""
+    for name in (MID, NEW):
+        shutil.copytree(run(results, name).path, tmp_path / "shop" / name)
+    (tmp_path / "shop" / MID / "plan.json").write_text("{")
+    finding = judged(tmp_path, "latency.p95 <= run:latest")
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "plan.json" in finding.reason
+
+
 def test_windows_of_other_objectives_are_scaled_as_the_run_was(
     results: Path, tmp_path: Path
 ) -> None:
