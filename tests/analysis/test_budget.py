@@ -140,6 +140,11 @@ def test_each_service_is_a_part() -> None:
     ]
 
 
+def test_a_service_that_is_excepted_is_no_part() -> None:
+    asked = Objective.model_validate({"objective": "budget < 1%", "other_than": [SERVICE]})
+    assert [one.service for one in budget_parts(asked, evidence())] == ["order-api"]
+
+
 def test_no_service_at_all_is_no_pass() -> None:
     one = judged("budget < 1%", evidence(signals=None), service="*")
     assert (one.part.verdict, one.part.reason) == (Verdict.INCONCLUSIVE, "no service was seen")
@@ -163,6 +168,11 @@ def test_the_burn_rate_of_each_service_is_its_own(keys: dict[str, Any]) -> None:
         ({"rows": lambda s: healthy(s) if s >= 30 else ()}, {}, "how many requests a period has"),
         ({}, {"of": "GET /typo"}, "there were no requests to GET /typo"),
         ({"signals": None}, {"service": SERVICE}, "no signals were collected"),
+        (
+            {"signals": signals_of(plan_of(faults=[ABORT])).model_copy(update={"error": "gone"})},
+            {"service": SERVICE},
+            "the signals are missing: gone",
+        ),
         ({}, {"service": "unknown-api"}, "the mesh has no figure of errors here"),
         ({}, {"at_least": 100_000}, "5,750 samples were seen, and at least 100,000 are needed"),
         ({"load": load_of(plan_of(faults=[ABORT]), failing, 40)}, {}, "the load ended after 40 s"),
@@ -182,6 +192,13 @@ def test_no_traffic_is_no_share_rather_than_none_burned() -> None:
     assert figures is not None
     assert (figures.allowed, figures.share_ratio) == (None, None)
     assert [one.rate for one in figures.phases] == [None, None, 0.0]
+
+
+def test_a_phase_that_the_load_did_not_reach_has_no_burn_rate() -> None:
+    """The load ended at 20 s, just as the fault was to begin."""
+    figures = budget_figures(evidence(load=load_of(plan_of(faults=[ABORT]), failing, 20)))
+    assert figures is not None
+    assert [(one.label, one.end_s, one.rate) for one in figures.phases] == [("baseline", 20.0, 0.0)]
 
 
 def test_without_a_budget_there_are_no_figures() -> None:

@@ -90,6 +90,14 @@ def test_figures_hold_the_sums_and_the_limits() -> None:
             [(PASS, 9.0), (INCONCLUSIVE, 1.0)],
             "1 of 2 objectives was not proven; the score is at least 90 % (pass from 90 % on).",
         ),
+        (
+            [(PASS, 8.0), (FAIL, 1.0), (INCONCLUSIVE, 1.0)],
+            "1 of 3 objectives was not proven; the score is at least 80 % (pass from 90 % on).",
+        ),
+        (
+            [(PASS, 7.0), (FAIL, 1.5), (FAIL, 1.5)],
+            "the score is 70 % (warn from 75 % on); 2 of 3 objectives were missed.",
+        ),
         ([(PASS, 0.0)], "no objective has a weight, so there is no score."),
     ],
 )

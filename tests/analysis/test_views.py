@@ -240,5 +240,11 @@ def test_a_phase_that_was_cut_is_not_judged() -> None:
     assert finding.verdict is Verdict.PASS
 
 
+def test_a_phase_that_was_not_reached_has_no_views() -> None:
+    """The load ended at 20 s, just as the fault was to begin."""
+    seen = figures(run_of(until_s=20), "traffic")
+    assert [one.label for one in seen] == ["warmup", "baseline"]
+
+
 def test_a_kill_rests_on_the_mesh_too() -> None:
     assert found({("traffic", RECOVERY): 75.0}, faults=(KILL,)).verdict is Verdict.WARN
