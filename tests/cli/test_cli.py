@@ -158,6 +158,25 @@ def test_a_plan_touches_nothing_and_shows_everything(run: Run, folder: Path) -> 
     assert not (folder / "results").exists()
 
 
+def test_a_plan_shows_which_objectives_are_judged_where(run: Run, folder: Path) -> None:
+    """Goal: single faults, relative ones and windows. Method: the lines of the places' tables."""
+    objectives = (
+        '["latency.p99 <= baseline + 10%", {objective: errors < 2%, during: "fault:payment-api"},'
+        ' {objective: errors < 3%, during: ["stage:1", 40s..50s]}]'
+    )
+    text = GOOD.replace("[errors < 1%]", objectives).replace("name: good", "name: placed")
+    (folder / "experiments" / "placed.yaml").write_text(text)
+    code, out, _ = run("plan", "placed")
+    assert code == 0
+    lines = [line.split() for line in out.partition("Phases")[2].splitlines()]
+    shown = {line[0]: line for line in lines if line}
+    assert shown["baseline"][-1] == "–"
+    assert shown["errors"] == ["errors", "<", "2%"]  # The second one in the fault.
+    assert shown["recovery"][-5:] == ["latency.p99", "<=", "baseline", "+", "10%"]
+    assert shown["40s..50s"][-3:] == ["errors", "<", "3%"]
+    assert shown["stage"][-3:] == ["errors", "<", "3%"]
+
+
 def test_a_plan_as_json_is_the_plan(run: Run, folder: Path) -> None:
     code, out, _ = run("plan", "good", "-o", "json")
     plan = json.loads(out)
