@@ -56,7 +56,9 @@ def verdict_of(*judged: Judged) -> tuple[Verdict, float]:
     ],
 )
 def test_the_verdict_by_score(judged: list[Judged], verdict: Verdict, share: float) -> None:
-    assert verdict_of(*judged) == (verdict, pytest.approx(share))
+    found, found_share = verdict_of(*judged)
+    assert found is verdict
+    assert found_share == pytest.approx(share)
 
 
 def test_figures_hold_the_sums_and_the_limits() -> None:

@@ -66,12 +66,12 @@ def test_what_is_not_valid_is_inconclusive_whatever_was_met_or_missed(
 ) -> None:
     """The run was broken off, its load not closed, or its fault not seen."""
     whole = run_of(plan, trouble)
-    changes: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "state": {"manifest": whole.manifest.model_copy(update={"state": "aborted"})},
         "load": {"load": replace(whole.load, finished=False)},
         "faults": {"faults": ()},
-    }[broken]
-    evaluation = evaluate(replace(whole, **changes))
+    }
+    evaluation = evaluate(replace(whole, **changes[broken]))
     assert (evaluation.verdict, evaluation.valid) == (INCONCLUSIVE, False)
 
 
