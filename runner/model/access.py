@@ -71,8 +71,8 @@ def hidden_words(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-BareText = Annotated[str, PlainSerializer(without_userinfo)]
-"""Text in which users and passwords of URLs are not written down."""
+BareText = Annotated[str, Field(repr=False), PlainSerializer(without_userinfo)]
+"""Text that is written down without users and passwords of URLs, and not shown in a repr."""
 
 Words = Annotated[
     tuple[str, ...], Field(strict=False), PlainSerializer(lambda words: list(hidden_words(words)))
