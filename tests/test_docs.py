@@ -54,3 +54,20 @@ def test_every_kind_of_fault_has_a_page_and_is_found(kind: str) -> None:
 def test_links_between_pages_on_faults_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         assert (path.parent / link).exists(), link
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+@pytest.mark.parametrize("path", PAGES[1:], ids=lambda path: path.stem)
+def test_the_readme_leads_to_every_page(path: Path) -> None:
+    assert f"](docs/{path.name})" in README
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Goal: no dead link. Method: each target that is no address, without its place in a page."""
+    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
