@@ -226,6 +226,7 @@ def evaluate_run(
 
     Raises:
         RecordingError: When there is nothing to judge, because the load never started; says why.
+        UsageError: When ``others`` define an own signal otherwise than it was recorded.
     """
     from runner.analysis.evaluate import evaluate
 
@@ -238,6 +239,7 @@ def evaluate_run(
     plan = recording.plan
     chosen, rules = plan.experiment.objectives, None
     if others is not None:  # As written; those of the plan are scaled already.
+        _same_signals(others, plan)
         chosen = tuple(scaled_objective(one, plan.time_scale) for one in others.objectives)
         own = {"groups": others.groups, "score": others.score, "budget": others.budget}
         rules = plan.experiment.model_copy(update=own)
@@ -251,6 +253,22 @@ def evaluate_run(
     if save:
         run.write_evaluation(evaluation)
     return evaluation
+
+
+def _same_signals(others: ObjectiveSet, plan: Plan) -> None:
+    """See that a name means the same to ``others`` as to the run that was recorded.
+
+    Raises:
+        UsageError: When an own signal was asked for by another query, or taken otherwise.
+    """
+    recorded = plan.experiment.signals
+    for name, signal in others.signals.items():
+        known = recorded.get(name, signal)
+        if (known.promql, known.unit, known.take) != (signal.promql, signal.unit, signal.take):
+            raise UsageError(
+                f"signal.{name} of {others.name!r} is not what this run recorded under that name",
+                accepted=f"as recorded: {known.promql} ({known.take}, {known.unit})",
+            )
 
 
 def _references(

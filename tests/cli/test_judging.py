@@ -93,6 +93,22 @@ def test_a_set_judges_with_its_own_groups_and_score(
     assert said["score"]["share_ratio"] == 0.75
 
 
+def test_a_signal_of_another_query_is_not_judged_by_what_was_recorded(
+    folder: Path, run: Run
+) -> None:
+    path = folder / "experiments" / "good.yaml"
+    path.write_text(GOOD + "signals: {queue: {promql: max(depth)}}\n")
+    sail(FakeWorld())
+    (folder / "experiments" / "other.yaml").write_text(
+        STRICT.replace("strict", "other").replace("latency.p95 < 1ms", "signal.queue < 5")
+        + "signals: {queue: {promql: min(depth)}}\n"
+    )
+    code, _, err = run("evaluate", "latest", "--objectives", "other")
+    assert code == 2
+    assert "signal.queue of 'other' is not what this run recorded under that name" in err
+    assert "accepted: as recorded: max(depth) (mean, count)" in err
+
+
 def test_a_judgement_that_is_kept_is_the_reports_too(folder: Path, run: Run) -> None:
     """Goal: no report of another judgement. Method: --save, then the run's own objectives."""
     found, _ = sail(FakeWorld())
