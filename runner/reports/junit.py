@@ -19,6 +19,13 @@ from runner.reports.text import shown
 _RUN_FINISHED = "run-finished"
 """The check whose case has the run's length: CI systems add up the times of cases."""
 
+_UNWELL = (Verdict.FAIL, Verdict.INCONCLUSIVE)
+_OUTWEIGHED = {
+    Verdict.FAIL: "Missed, but outweighed in the score",
+    Verdict.INCONCLUSIVE: "Not judged, and not counted in the score",
+}
+"""What is said of an objective that did not decide, by its verdict."""
+
 
 def render_junit(document: Document) -> str:
     """One case for each finding with a verdict, in two suites: objectives, then validity."""
@@ -30,7 +37,7 @@ def render_junit(document: Document) -> str:
         classname = f"seatrial.{document.experiment}.{group}"
         for name, row in zip(_names(rows), rows, strict=True):
             case = {"classname": classname, "name": name, "time": _time(row, document)}
-            _fill(ET.SubElement(suite, "testcase", case), row)
+            _fill(ET.SubElement(suite, "testcase", case), row, document)
     return _finished(root)
 
 
@@ -123,7 +130,12 @@ def _time(row: FindingRow, document: Document) -> str:
     return f"{document.timeline.duration_s * share:.3f}"
 
 
-def _fill(case: ET.Element, row: FindingRow) -> None:
+def _fill(case: ET.Element, row: FindingRow, document: Document) -> None:
+    if row.verdict in _UNWELL and document.verdict not in _UNWELL:
+        # Only a score outweighs an objective. A failure here would turn a run red that is not.
+        text = f"{_OUTWEIGHED[row.verdict]}: {_details(row)}"
+        ET.SubElement(case, "system-out").text = text
+        return
     message = _line(row.reason)
     match row.verdict:
         case Verdict.FAIL:

@@ -15,6 +15,7 @@ from voyages import HOSTILE, Voyage, write_run
 
 from runner.analysis.evaluate import evaluate
 from runner.model.evaluation import Verdict
+from runner.model.score import ScoreRule
 from runner.reports.document import Document, build_document
 from runner.reports.junit import render_junit, render_unjudged
 from runner.reports.text import shown
@@ -226,3 +227,37 @@ def test_a_warning_passes_and_is_said(tmp_path: Path) -> None:
     assert [child.tag for child in case] == ["system-out"]
     assert str(case[0].text).startswith("Warning: ")
     assert doc.word == "Pass with warnings"
+
+
+def test_what_a_score_outweighs_is_no_failure(tmp_path: Path) -> None:
+    """Goal: CI is as red as the exit code. Method: one of three missed, one not judged.
+
+    The same without a score has a failure and an error.
+    """
+    voyage = Voyage(
+        length_s=60,
+        services=SMALL,
+        objectives=(
+            {"objective": "errors < 90%", "weight": 8},
+            {"objective": "latency.p95 < 1ms", "during": "baseline"},
+            {"objective": "traffic > 1/s", "of": "GET /typo", "weight": 0},
+        ),
+    )
+    recording = write_run(tmp_path, voyage, evaluated=False).recording()
+    scored = recording.plan.experiment.model_copy(update={"score": ScoreRule()})
+    plan = recording.plan.model_copy(update={"experiment": scored})
+    tags = {}
+    for name, one in (("without", recording), ("with", replace(recording, plan=plan))):
+        root = junit_of(build_document(one, evaluate(one)))
+        cases = root.findall("testsuite")[0].findall("testcase")
+        tags[name] = [case[0].tag for case in cases]
+    assert tags == {
+        "without": ["system-out", "failure", "error"],
+        "with": ["system-out", "system-out", "system-out"],
+    }
+    said = [str(case[0].text).partition(":")[0] for case in cases]
+    assert said[1:] == [
+        "Missed, but outweighed in the score",
+        "Not judged, and not counted in the score",
+    ]
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
