@@ -188,7 +188,8 @@ def _target_words(subject: Subject) -> str:
 
 def _judge(subject: Subject) -> Any:
     findings = subject.evaluation.findings
-    return [(f.title, f.bound) for f in findings if f.kind == "objective"]
+    # The value of a relative bound comes from its reference: another one is no other objective.
+    return [(f.title, None if f.reference else f.bound) for f in findings if f.kind == "objective"]
 
 
 def _judge_words(subject: Subject) -> str:

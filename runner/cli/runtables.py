@@ -118,7 +118,7 @@ def change_text(point: TrendPoint, trend: Trend, *, long: bool = True) -> str:
     """The change to the run before, in the unit, and if ``long`` in percent."""
     if point.change is None:
         return fmt.NOTHING
-    said = fmt.signed(point.change, trend.unit)
+    said = fmt.difference(point.change, trend.unit)
     ratio = point.change_ratio if long else None
     return said if ratio is None else f"{said} ({fmt.signed(ratio, 'ratio')})"
 

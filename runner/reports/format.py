@@ -126,3 +126,9 @@ def signed(value: float, unit: Unit | str) -> str:
     """A difference: with its sign, also when it is above 0."""
     text = quantity(value, unit)
     return f"+{text}" if value > 0 and text[:1].isdigit() else text
+
+
+def difference(value: float, unit: Unit | str) -> str:
+    """A difference as people say it: with its sign, and of ratios in percentage points."""
+    text = signed(value, unit)
+    return text.replace("%", "pp") if unit == "ratio" else text

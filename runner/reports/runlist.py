@@ -207,7 +207,7 @@ def _objective(trend: Trend) -> ObjectiveSpark | None:
         bound_y=up(last.bound) if near and last.bound is not None else None,
         last=fmt.quantity(last.observed, trend.unit),
         bound=fmt.quantity(last.bound, trend.unit),
-        change=fmt.signed(last.change, trend.unit) if last.change else fmt.NOTHING,
+        change=fmt.difference(last.change, trend.unit) if last.change else fmt.NOTHING,
         kind=last.verdict.value,
         word=last.verdict.value,
         about=f"{trend.title} in {len(known)} comparable runs: from {low_text} to {high_text}.",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runner.analysis.comparable import Subject
 from runner.analysis.compare import compare
 from runner.model.comparison import Comparison
-from runner.model.evaluation import Part, Verdict
+from runner.model.evaluation import Part, Reference, Verdict
 
 PLAIN = Ship(days_ago=2)
 
@@ -154,3 +154,25 @@ def test_never_are_both_better(
 def test_a_comparison_reads_back() -> None:
     made = of(PLAIN, replace(PLAIN, p95_s=None))
     assert Comparison.model_validate_json(made.model_dump_json()) == made
+
+
+def test_another_reference_is_no_other_objective() -> None:
+    """Goal: 'baseline + 10%' twice is the same, whatever the baselines were; 100 ms twice is not.
+
+    Method: the first objective's bound is another; once it came from a reference, once not.
+    """
+    later = replace(PLAIN, days_ago=1)
+
+    def judged_by_others(bound: float, reference: Reference | None) -> bool:
+        sides = []
+        for ship, value in ((PLAIN, 0.1), (later, bound)):
+            whole = subject(ship)
+            first, *rest = whole.evaluation.findings
+            first = first.model_copy(update={"bound": value, "reference": reference})
+            findings = {"findings": (first, *rest)}
+            sides.append(replace(whole, evaluation=whole.evaluation.model_copy(update=findings)))
+        (one,) = [c for c in compare(*sides).conditions if c.name == "objectives"]
+        return not one.same
+
+    assert not judged_by_others(0.2, Reference(name="baseline", observed=0.1))
+    assert judged_by_others(0.2, None)

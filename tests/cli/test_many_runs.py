@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT
 from fleets import Ship, fleet, launch, torn
 
-from runner.analysis.history import Trend
+from runner.analysis.history import Trend, TrendPoint
 from runner.cli.history import since_s
 from runner.cli.indexing import refresh_index
-from runner.cli.runtables import runs_table
+from runner.cli.runtables import change_text, runs_table
 from runner.cli.tables import console
 from runner.errors import UsageError
 from runner.model.comparison import Comparison
@@ -240,3 +240,11 @@ def test_serve_tells_its_address_and_ends_on_a_signal(
     assert err == "Ctrl-C ends it\nstopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
     assert list(store.root.iterdir()) == []
+
+
+def test_the_trend_of_a_share_changes_by_points() -> None:
+    """Goal: '+2 %' of a share is ambiguous, points are not. Method: 22 % after 20 %."""
+    point = TrendPoint.model_construct(change=0.02, change_ratio=0.1)
+    trend = Trend.model_construct(unit="ratio")
+    assert change_text(point, trend).replace("\u00a0", " ") == "+2 pp (+10 %)"
+    assert change_text(point, trend, long=False).replace("\u00a0", " ") == "+2 pp"

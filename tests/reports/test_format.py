@@ -68,3 +68,10 @@ def test_every_unit_is_written_in_its_own_way() -> None:
     assert values == ["500 ms", "50 %", "0.5/s"]
     assert fmt.quantity(1234.0, "count") == "1,234"
     assert fmt.quantity(14.4, "count") == "14.4"
+
+
+def test_a_difference_of_shares_is_in_points() -> None:
+    """1 % more errors could mean 1.01 times as many; 1 pp more cannot."""
+    said = [fmt.difference(0.0127, unit).replace("\u00a0", " ") for unit in ("ratio", "per_s")]
+    assert said == ["+1.27 pp", "+0.013/s"]
+    assert fmt.difference(-0.02, "ratio").replace("\u00a0", " ") == "−2 pp"
