@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from builders import OTHER_SERVICE, plan_of, recording_of, signals_of
+from builders import OTHER_SERVICE, healthy, load_of, plan_of, recording_of, signals_of
 
 from runner.analysis.evaluate import evaluate
 from runner.model.alertspan import AlertSpan
@@ -49,10 +49,13 @@ def span(
     )
 
 
-def found(plan: Plan, alerts: Sequence[AlertSpan] = (), **changes: Any) -> Finding:
-    """The finding about the plan's first objective."""
+def found(
+    plan: Plan, alerts: Sequence[AlertSpan] = (), until_s: int | None = None, **changes: Any
+) -> Finding:
+    """The finding about the plan's first objective; the load ends at ``until_s``."""
     signals = signals_of(plan).model_copy(update={"alerts": tuple(alerts), **KNOWN, **changes})
-    findings = evaluate(recording_of(plan, signals=signals)).findings
+    load = load_of(plan, healthy, until_s)
+    findings = evaluate(recording_of(plan, signals=signals, load=load)).findings
     (finding,) = [one for one in findings if one.kind == "objective"]
     return finding
 
@@ -111,9 +114,46 @@ def test_an_alert_that_was_over_before_the_fault_is_no_answer_and_no_obstacle() 
     assert (finding.verdict, finding.observed) == ("pass", 10.0)
 
 
+def test_an_alert_of_another_name_is_no_answer() -> None:
+    assert awaited([span(30.0, 50.0, name="HighLatency")]).verdict == "fail"
+
+
+def test_an_alert_that_fired_at_another_time_is_one_that_can_fire() -> None:
+    """Goal: nobody need know the rules then. Method: it fired and was over before the fault."""
+    assert awaited([span(5.0, 15.0)], rules=None).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("end_s", "said"),
+    [
+        (19.0, "to the end of the run; the bound"),
+        (20.0, "to the end of the run, though it was pending when the fault began; the bound"),
+    ],
+)
+def test_what_was_pending_before_the_fault_is_told_if_it_still_was(end_s: float, said: str) -> None:
+    finding = awaited([span(10.0, end_s, state="pending")])
+    assert finding.verdict == "fail"
+    assert said in finding.reason
+
+
+def test_the_first_of_those_that_fired_already_is_told() -> None:
+    finding = awaited([span(15.0, 30.0, pod="a"), span(12.0, 40.0, pod="b")])
+    assert finding.reason.rstrip(".").endswith("when the fault began, since 12s")
+
+
+def test_a_fault_that_the_load_did_not_reach_raises_nothing() -> None:
+    finding = awaited([span(22.0, 50.0)], until_s=15)
+    assert (finding.verdict, finding.observed) == ("inconclusive", None)
+    assert "the load had ended before the fault began" in finding.reason
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
+        (
+            {"rules": ("PodDown", "DiskFull")},
+            "no rule for an alert HighErrorRate, only for PodDown, DiskFull",
+        ),
         (
             {"rules": ("HighErrorRates", "Other")},
             "no rule for an alert HighErrorRate; did you mean",
@@ -195,9 +235,28 @@ def test_an_alert_of_before_the_run_is_told_to_be_that() -> None:
 
 def test_another_bound_on_alerts_is_told() -> None:
     alerts = [span(25.0, 40.0, pod="a"), span(25.0, 40.0, pod="b")]
-    assert none_of("alerts.critical < 3", alerts, during="fault").verdict == "pass"
+    within = none_of("alerts.critical < 3", alerts, during="fault")
+    assert within.verdict == "pass"
+    assert within.reason.endswith("HighErrorRate, within the bound of 3.")
     finding = none_of("alerts.critical < 2", alerts, during="fault")
     assert finding.reason.endswith("HighErrorRate; the bound is < 2.")
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "verdict"),
+    [(5.0, 20.0, "fail"), (5.0, 19.5, "pass"), (34.5, 50.0, "fail"), (35.0, 50.0, "pass")],
+)
+def test_an_alert_belongs_to_the_phases_in_which_it_fired(
+    start_s: float, end_s: float, verdict: str
+) -> None:
+    """The fault is from 20 s to 35 s: what was seen firing at 20 s is of it, and at 35 s is not."""
+    assert none_of("no alert", [span(start_s, end_s)], during="fault").verdict == verdict
+
+
+def test_a_phase_that_the_load_did_not_reach_has_no_alerts() -> None:
+    finding = none_of("no alert", [span(22.0, 50.0)], during="fault", until_s=15)
+    assert (finding.verdict, finding.observed) == ("inconclusive", None)
+    assert "the load had ended before this phase began" in finding.reason
 
 
 @pytest.mark.parametrize(
