@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from runner import __version__
-from runner.cli.hearing import may_be_unheard
+from runner.cli.hearing import FULL, may_be_unheard
 from runner.errors import ExitCode, SeatrialError
 from runner.legible import legible
 
@@ -216,9 +216,23 @@ def _code(argv: list[str] | None, command: click.Command) -> int:
         return error.exit_code
     except _ReaderGoneError:
         return ExitCode.PASS
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            say_bug(error)
+            return ExitCode.BUG
+        with may_be_unheard():
+            say_error(SeatrialError(f"the output cannot be written: {error.strerror}"))
+            _forget_output()
+        return ExitCode.INCONCLUSIVE
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug has an exit code
         say_bug(error)
         return ExitCode.BUG
+
+
+def _forget_output() -> None:
+    """Send what is still to be written to nowhere; the end of the interpreter would fail on it."""
+    with may_be_unheard(sys.stdout):
+        sys.stdout.flush()
 
 
 def say_error(error: SeatrialError) -> None:

@@ -15,7 +15,7 @@ from runner.cli.onward import LocustCommand
 from runner.cli.options import experiments_option, output_option, print_json, time_scale_option
 from runner.cli.saying import say
 from runner.cli.whereto import split_target, target_choice, target_options
-from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError
+from runner.errors import ExitCode, InvalidFileError, Located, SeatrialError, UsageError
 from runner.model.plan import make_plan
 from runner.source import (
     experiment_files,
@@ -112,8 +112,9 @@ def _validated(path: Path, *, talk: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"path": str(path), "valid": True, "mistakes": [], "warnings": []}
     try:
         source = load_experiment(path)
-    except InvalidFileError as error:
-        mistakes = error.mistakes or (Located(1, 1, error.message),)
+    except UsageError as error:  # Also one that cannot be read: the others are looked at.
+        located = error.mistakes if isinstance(error, InvalidFileError) else ()
+        mistakes = located or (Located(1, 1, error.message),)
         return {**found, "valid": False, "mistakes": as_records(mistakes), "error": error.message}
     doubts = doubts_of(source, plan_of(source))
     if talk:

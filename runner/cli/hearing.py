@@ -12,7 +12,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-_GONE = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A file that standard output was sent to takes no more."""
+
+_GONE = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF, *FULL)
 
 
 class Patient:
@@ -40,7 +43,7 @@ def may_be_unheard(*streams: TextIO) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _GONE:
+        if error.errno not in _GONE or error.filename is not None:
             raise
         for stream in streams or (sys.stdout, sys.stderr):
             _forget(stream)

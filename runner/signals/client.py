@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.access import base_url, last_cause, obstacle, session_for
 from runner.credentials import credentials_for
-from runner.errors import SignalError
+from runner.errors import RecordingError, SignalError
 from runner.model.access import PrometheusAccess
 from runner.ports import Clock
 
@@ -306,14 +306,17 @@ class PromClient:
         self._asked += 1
         if self._rawdir is None:
             return
-        self._rawdir.mkdir(parents=True, exist_ok=True)
         file = f"{self._asked:04d}-{name}.json.gz"
-        (self._rawdir / file).write_bytes(
-            gzip.compress(self._held.redacted_bytes(self._body), 6, mtime=0)
-        )
         record = {"file": file, "status": self._status, "query": promql, **params}
-        with (self._rawdir / "index.jsonl").open("a", encoding="utf-8") as index:
-            index.write(json.dumps(record) + "\n")
+        content = gzip.compress(self._held.redacted_bytes(self._body), 6, mtime=0)
+        try:
+            self._rawdir.mkdir(parents=True, exist_ok=True)
+            (self._rawdir / file).write_bytes(content)
+            with (self._rawdir / "index.jsonl").open("a", encoding="utf-8") as index:
+                index.write(json.dumps(record) + "\n")
+        except OSError as error:
+            why = error.strerror or error
+            raise RecordingError(f"{self._rawdir / file} cannot be written: {why}") from error
 
 
 def _pieces(first: int, last: int, step: int) -> list[tuple[int, int]]:

@@ -202,6 +202,8 @@ def test_only_a_missing_reader_is_forgiven() -> None:
     with pytest.raises(ValueError, match="ours"), may_be_unheard():
         raise ValueError("ours")
     with pytest.raises(OSError, match="No space"), may_be_unheard():
+        raise OSError(28, "No space left on device", "results/x/manifest.json")
+    with may_be_unheard(io.StringIO()):  # Standard output was sent to a file there.
         raise OSError(28, "No space left on device")
     with may_be_unheard(io.StringIO()):
         raise BrokenPipeError(32, "Broken pipe")
