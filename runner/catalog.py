@@ -297,6 +297,7 @@ def earlier_run(name: str, run: RunDir) -> RunDir:
     Raises:
         UsageError: When there is none. ``latest`` is the newest one of the same experiment, and an
             experiment's name the newest of that; anything else is a run by its id or folder.
+        RecordingError: When the one that is meant cannot be read.
     """
     folder = run.path.resolve()
     root = folder.parent.parent
@@ -315,6 +316,9 @@ def earlier_run(name: str, run: RunDir) -> RunDir:
     found = Store(root).find(name)
     if found.path.resolve() == folder:
         raise UsageError(f"{name} is this run itself")
+    # Not by the folder's name: people keep a run under a name of their own.
+    if found.read_manifest().run_id > run.read_manifest().run_id:
+        raise UsageError(f"{name} came after this run")
     return found
 
 

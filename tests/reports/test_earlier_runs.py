@@ -58,6 +58,8 @@ def test_a_name_means_an_earlier_run(results: Path, name: str, of: str, meant: s
         ("latest", OLD, "there is no earlier run of shop"),
         ("shop", OLD, "there is no earlier run of shop"),
         (NEW, NEW, "is this run itself"),
+        (NEW, OLD, f"{NEW} came after this run"),
+        (f"shop/{MID}", OLD, "came after this run"),
         ("nobody", NEW, "no run in"),
     ],
 )
