@@ -114,6 +114,39 @@ def test_of_watches_one_endpoint() -> None:
         assert last(evaluated(asked, rows, [EARLY])).observed == observed
 
 
+def test_of_two_endpoints_only_the_promises_of_one_are_asked_for() -> None:
+    """Orders break for 9 s what was promised of products alone, and of everything for 2 s."""
+
+    def rows(second: int) -> Sequence[LoadRow]:
+        slow = [row(second, 50, latency_ms=2000.0)] if second in (20, 21) else []
+        return (*failing(range(20, 29))(second), *slow)
+
+    plan = plan_of(
+        {"objective": "errors < 1%", "of": PRODUCTS},
+        "latency.p95 < 1s",
+        {"objective": "recovery < 60s", "of": ORDERS},
+        faults=[EARLY],
+    )
+    evaluation = evaluate(recording_of(plan, rows))
+    assert [one.titles for one in evaluation.recoveries][1:] == [
+        (f"latency.p95 < 1s of {ORDERS}",),
+    ]
+    assert last(evaluation).observed == 2.0
+
+
+def test_what_did_not_hold_before_the_fault_is_told_where_it_matters() -> None:
+    """All requests of the baseline's last seconds fail; the recovery takes 7 s, or 3 s."""
+    asked = {"objective": "recovery < 5s", "until": ["errors < 1%"]}
+    missed = last(evaluated(asked, failing({*range(5, 10), *range(20, 27)}), [EARLY]))
+    assert (missed.verdict, missed.observed) == (Verdict.FAIL, 7.0)
+    assert (
+        "it took 7 s until the objectives held again, but 'errors < 1%' did not hold in the "
+        "baseline either"
+    ) in missed.parts[0].reason
+    met = last(evaluated(asked, failing({*range(5, 10), *range(20, 23)}), [EARLY]))
+    assert (met.verdict, met.parts[0].reason) == (Verdict.PASS, "")
+
+
 def test_an_endpoint_that_nobody_called_is_no_failure_and_no_pass() -> None:
     asked = {"objective": "recovery < 5s", "of": "GET /typo"}
     finding = last(evaluated(asked, failing(()), [EARLY]))
@@ -194,6 +227,17 @@ def test_each_kill_has_its_series() -> None:
     again = {**KILL, "duration": "24s", "every": "8s"}
     shown = evaluated("recovery < 5s", failing(()), [again]).recoveries
     assert [round(one.start_s, 1) for one in shown] == [20.5, 28.5, 36.5]
+
+
+def test_of_many_kills_the_first_ones_and_the_worst_have_theirs() -> None:
+    """32 kills, all of them without harm but that at 270 s."""
+    again = {**KILL, "duration": "320s", "every": "10s"}
+    plan = plan_of("errors < 1%", "recovery < 9s", faults=[again], duration="360s")
+    shown = evaluate(recording_of(plan, failing({271, 272}))).recoveries
+    assert len(shown) == 20
+    assert [one.start_s for one in shown] == sorted(one.start_s for one in shown)
+    assert max(shown, key=lambda one: one.seconds or 0.0) is shown[-1]
+    assert (shown[-1].start_s, shown[-1].seconds) == (270.5, 2.5)
 
 
 def test_without_promises_there_is_nothing_to_show() -> None:
