@@ -245,7 +245,9 @@ def test_an_error_keeps_its_kind_and_words_on_its_way(
     sent = MissingPartError(message, accepted=accepted, hint=hint)
     got = state.error_from_json(state.error_to_json(sent))
     assert type(got) is MissingPartError
-    assert (got.message, got.accepted, got.hint) == (message, accepted, hint)
+    assert (got.message, got.accepted, got.hint) == (sent.message, sent.accepted, sent.hint)
+    if (message + accepted + hint).isprintable():  # What could move a cursor is not kept.
+        assert (got.message, got.accepted, got.hint) == (message, accepted, hint)
 
 
 @pytest.mark.parametrize("kind", ["ExitCode", "IntEnum", "NoSuch", "", "annotations"])
