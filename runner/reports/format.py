@@ -1,7 +1,8 @@
-"""Numbers as a person reads them: the only rounding in seatrial.
+"""Numbers as a person reads them: the only rounding of tables, charts and pages.
 
 Three significant digits, because a load test has no more; a no-break space before the unit, a true
 minus sign (U+2212), which stands as high as a plus, and an en dash where there is no number.
+Sentences of findings have :mod:`runner.analysis.words`, which keeps figures that differ apart.
 """
 
 from __future__ import annotations
