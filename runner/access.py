@@ -18,6 +18,7 @@ from runner.credentials import Credentials, credentials_for
 from runner.errors import SignalError
 from runner.model.access import ConfigTls, PrometheusAccess
 from runner.process import SystemClock
+from runner.textfile import read_bounded
 
 if TYPE_CHECKING:
     import requests
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST_URL = 2000
 """A question with more parameters than this, in characters, is sent by POST: proxies cut URLs."""
 
+MOST_CERTIFICATE_BYTES = 4 << 20
 BOUND_S = 5.0
 CLOCK = SystemClock()
 _CHUNK = 1 << 16
@@ -127,7 +129,7 @@ def _tls(access: PrometheusAccess, held: Credentials) -> ConfigTls:
             continue
         path = held.folder / Path(text).expanduser()
         try:
-            path.open("rb").close()
+            read_bounded(path, MOST_CERTIFICATE_BYTES)
         except OSError as error:
             raise SignalError(
                 f"the {name} for Prometheus at {access.shown} cannot be read from {path}: "

@@ -289,6 +289,8 @@ def _reference(name: str, run: RunDir, plan: Plan, rules: Experiment | None) -> 
         return reference_run(name, earlier.recording(), plan, rules)
     except SeatrialError as error:  # Whatever is wrong with that one, this one can be judged.
         return ReferenceRun(name, reason=error.message)
+    except (OSError, ValueError) as error:  # A name that no folder can have.
+        return ReferenceRun(name, reason=f"there is no such run: {error}")
 
 
 def earlier_run(name: str, run: RunDir) -> RunDir:

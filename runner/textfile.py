@@ -46,6 +46,15 @@ def read_bounded(path: Path, most: int, patience_s: float = PATIENCE_S) -> bytes
     raise OSError(errno.EFBIG, f"it has more than {most} bytes")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something called ``path``; nothing is called what no file can be."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def is_special(path: Path) -> bool:
     """Whether ``path`` is a device, a pipe or a socket: to be written into, never to be replaced.
 

@@ -22,6 +22,7 @@ from runner.targets.lease import HOLD_S, Heal, unhealed, untold
 from runner.targets.reachability import check_ingress, check_prometheus
 from runner.targets.snapshot import write_snapshot
 from runner.targets.survey import readiness
+from runner.textfile import is_there
 
 _PATH_KEYS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
@@ -40,7 +41,7 @@ def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
     Raises:
         TargetError: When there is no file, or none has that context; lists those there are.
     """
-    if not any(path.exists() for path in paths):
+    if not any(map(is_there, paths)):
         raise TargetError(
             f"the kubeconfig file does not exist: {', '.join(map(str, paths))}",
             hint="see `kubeconfig:` in seatrial.yaml, and KUBECONFIG",
@@ -56,7 +57,12 @@ def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
         raise TargetError(
             f"there is no context {context!r} in {', '.join(map(str, paths))}", accepted=known
         )
-    cluster, user = chosen.get("cluster", ""), chosen.get("user", "")
+    cluster, user = chosen.get("cluster") or "", chosen.get("user") or ""
+    if not (isinstance(cluster, str) and isinstance(user, str)):
+        raise TargetError(
+            f"the context {context!r} in {', '.join(map(str, paths))} is none",
+            accepted="'cluster' and 'user', each the name of an entry",
+        )
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -70,7 +76,7 @@ def one_context(paths: Sequence[Path], context: str) -> dict[str, Any]:
 def _sections(path: Path) -> dict[str, dict[str, Any]]:
     from runner.yamltext import read_yaml
 
-    data = read_yaml(path) if path.exists() else {}
+    data = read_yaml(path) if is_there(path) else {}
     if not isinstance(data, dict):
         raise TargetError(f"{path} is not a kubeconfig")
     sections = {}
@@ -81,7 +87,7 @@ def _sections(path: Path) -> dict[str, dict[str, Any]]:
                 str(entry["name"]): _absolute(entry.get(section[:-1]) or {}, path.parent)
                 for entry in entries
             }
-        except (TypeError, KeyError, AttributeError):
+        except (TypeError, KeyError, AttributeError, ValueError):
             raise TargetError(f"{path} is not a kubeconfig: its {section} are no such") from None
     return sections
 
@@ -143,7 +149,7 @@ def cluster_info(
 def _holder(paths: Sequence[Path], context: str) -> Path:
     """The first file that has ``context``."""
     for path in paths:
-        if path.exists() and context in _sections(path)["contexts"]:
+        if is_there(path) and context in _sections(path)["contexts"]:
             return path
     return paths[0]
 

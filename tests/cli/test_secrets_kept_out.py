@@ -187,3 +187,24 @@ def test_a_worker_is_in_order_whose_secret_is_another() -> None:
     )
     assert not_given(["locust", "--tags", "a", *ARGUMENTS], written.arguments) == ""
     assert "[hidden]" in not_given(["locust", "--tags", "b", *ARGUMENTS], written.arguments)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contexts: [{name: c, context: {cluster: {a: b}, user: u}}]\n",
+        "contexts: [{name: c, context: {cluster: k, user: [u]}}]\n",
+        'clusters: [{name: k, cluster: {certificate-authority: "\\0"}}]\n',
+        "contexts: 5\n",
+        "[]\n",
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_told(place: Path, text: str) -> None:
+    (place / "kubeconfig").write_text(text, encoding="utf-8")
+    with pytest.raises(SeatrialError, match=r"is none|is not a kubeconfig"):
+        one_context([place / "kubeconfig"], "c")
+
+
+def test_a_kubeconfig_whose_name_no_file_can_have_is_not_there() -> None:
+    with pytest.raises(SeatrialError, match="the kubeconfig file does not exist: xxx"):
+        one_context([Path("x" * 10_000)], "c")
