@@ -27,7 +27,7 @@ from runner.analysis.evidence import ReferenceRun
 from runner.analysis.relative import reference_run
 from runner.model.evaluation import Finding, Verdict
 from runner.model.plan import Plan
-from runner.model.recording import LoadRow, Recording
+from runner.model.recording import LoadRow, Recording, TargetInfo
 
 
 def slower(fault_ms: float, other_ms: float = 100.0) -> Rows:
@@ -172,6 +172,16 @@ def test_a_run_that_was_another_one_proves_nothing(changes: dict[str, Any], said
     assert said in finding.reason
 
 
+def test_a_run_of_another_locustfile_proves_nothing() -> None:
+    plan = plan_of(faults=[ABORT])
+    load = plan.experiment.load.model_copy(update={"locustfile": "bank.py"})
+    other = plan.experiment.model_copy(update={"load": load})
+    before = earlier(plan.model_copy(update={"experiment": other}), slower(100.0))
+    finding = against_run(before)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "the load was that of bank.py, and this one's is that of shop.py" in finding.reason
+
+
 def test_a_run_that_was_not_valid_proves_nothing() -> None:
     """Its load ended in the midst of it."""
     plan = plan_of(faults=[ABORT])
@@ -201,6 +211,39 @@ def test_what_else_differs_is_said() -> None:
     assert finding.reference.reason == (
         "it lasted 70 s, this one 60 s; its faults were others: fault 01-pod-kill"
     )
+
+
+def test_another_target_is_said_and_an_unknown_one_is_not() -> None:
+    """Goal: the same figures of another cluster are for the reader to judge."""
+    staging = TargetInfo(
+        kind="cluster",
+        name="staging",
+        namespace="shop",
+        ingress_url="http://shop",
+        host="",
+        prometheus_url="http://prometheus",
+        identity="uid-1",
+    )
+    objective = "latency.p99 <= run:before + 10%"
+    plan = plan_of(objective, faults=[ABORT])
+
+    def remark(then: TargetInfo | None, now: TargetInfo | None) -> str:
+        before, run = (
+            replace(one, manifest=one.manifest.model_copy(update={"target": target}))
+            for one, target in (
+                (earlier(plan, slower(100.0)), then),
+                (recording_of(plan, slower(120.0)), now),
+            )
+        )
+        references = {"before": reference_run("before", before, plan)}
+        reference = last_judged(evaluate(run, references=references)).reference
+        assert reference is not None
+        return reference.reason
+
+    other = staging.model_copy(update={"identity": "uid-2"})
+    assert remark(other, staging) == "it was of another target, uid-2"
+    assert remark(staging, staging) == ""
+    assert remark(None, staging) == remark(staging, None) == ""
 
 
 # -- the blast radius ------------------------------------------------------------------------------
