@@ -15,7 +15,6 @@ from runner.reports.pagedata import chart_data, placed, seen_by_phase, time_char
 
 MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
-_ASKS_SERVER = "; connect-src 'self'"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms|s)(?!\w))")
 
 
@@ -47,8 +46,8 @@ def render_template(
     """The page that the template ``name`` makes of ``values``.
 
     It stands on its own: style and scripts are inside of it, and its policy allows these and
-    nothing else; where it is ``served``, they may ask that server. ``_frame.html.j2`` is the frame
-    of every page.
+    nothing else; where it is ``served``, which templates are told, it may ask that server.
+    ``_frame.html.j2`` is the frame of every page.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
@@ -69,6 +68,7 @@ def render_template(
         css=Markup(css or stylesheet()),  # noqa: S704 - our own files
         scripts=[Markup(source) for source in sources],  # noqa: S704 - our own files
         policy=Markup(policy(sources, served=served)),  # noqa: S704 - hashes and our own words
+        served=served,
         **values,
     )
 
@@ -77,9 +77,10 @@ def policy(scripts: Sequence[str], *, served: bool = False) -> str:
     """The Content-Security-Policy of a page with ``scripts``; it asks nobody, or its server."""
     hashes = (b64encode(sha256(source.encode()).digest()).decode() for source in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    asks = "form-action 'self'; connect-src 'self'" if served else "form-action 'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        f"base-uri 'none'; form-action 'none'{_ASKS_SERVER * served}"
+        f"base-uri 'none'; {asks}"
     )
 
 

@@ -21,6 +21,5 @@ def page(name: str, *, scripts: Sequence[str] = (), served: bool = False, **valu
         css=stylesheet("runs.css"),
         scripts=("page.js", *scripts),
         served=served,
-        online=served,
         **values,
     )
