@@ -158,6 +158,19 @@ def test_a_phase_shorter_than_that_proves_nothing() -> None:
     finding = found(range(0), **longer)
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "it lasts 10 s, shorter than the 11 s" in finding.reason
+    as_long: dict[str, Any] = {"for": "10s"}
+    assert found(range(0), **as_long).verdict is Verdict.PASS
+    assert found(range(20, 30), **as_long).verdict is Verdict.FAIL
+
+
+def test_a_sustained_bound_may_be_relative() -> None:
+    """The baseline has no failure: 10 points more are 10 %, and the sentence says of what."""
+    finding = found(range(22, 28), objective="errors <= baseline + 10pp")
+    assert (finding.verdict, finding.observed, finding.bound) == (Verdict.FAIL, 0.5, 0.1)
+    assert "beyond the bound of 10 % (the baseline's was 0 %); less than 5 s" in finding.reason
+    calm = found(range(0), objective="errors <= baseline + 10pp")
+    assert calm.verdict is Verdict.PASS
+    assert "never beyond the bound of 10 % (the baseline's was 0 %), not for" in calm.reason
 
 
 def test_a_sustained_warning() -> None:

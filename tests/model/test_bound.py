@@ -41,6 +41,37 @@ def test_nothing_satisfies_a_relative_bound_and_an_absolute_one_is_what_it_is() 
 
 
 @pytest.mark.parametrize(
+    ("operator", "upper", "held"),
+    [
+        ("<", True, [True, False, False]),
+        ("<=", True, [True, True, False]),
+        (">", False, [False, False, True]),
+        (">=", False, [False, True, True]),
+    ],
+)
+def test_which_figures_hold(operator: str, upper: bool, held: list[bool]) -> None:
+    """Goal: what is as much as the bound. Method: a figure below, at and above it; and none."""
+    bound = bound_of("traffic", "", operator, "5/s")
+    assert [bound.holds(one) for one in (4.0, 5.0, 6.0)] == held
+    assert not bound.holds(math.nan)
+    assert bound.upper is upper
+
+
+def test_alerts_of_a_severity_or_of_any() -> None:
+    for text, severity in (("no critical alert", "critical"), ("No alerts", "")):
+        bound = parse_bound(text)
+        assert (bound.sli, bound.statistic, bound.operator) == ("alerts", severity, "<")
+        assert (bound.value, bound.unit, bound.indicator) == (1.0, "count", "alerts")
+
+
+def test_names_of_references_and_quantiles() -> None:
+    assert (Reference().name, Reference(run="nightly").name) == ("baseline", "run nightly")
+    assert parse_bound("p(99.9) < 1s").quantile == pytest.approx(0.999)
+    assert parse_bound("latency.avg < 1s").quantile is None
+    assert parse_bound("signal.p95 < 1s").quantile is None
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("recovery < baseline + 10%", "recovery is not compared with 'baseline + 10%'"),
