@@ -209,7 +209,8 @@ def lock(arguments: Sequence[str]) -> int:
     if uv is None:
         raise Stop("uv is neither in .venv nor on PATH; try: .venv/bin/python -m pip install uv")
     options = (
-        *("--extra", "sandbox", "--extra", "parquet", "--extra", "notify", "--group", "dev", "--universal", "--python-version", "3.11"),
+        *(part for extra in ("sandbox", "parquet", "notify") for part in ("--extra", extra)),
+        *("--group", "dev", "--universal", "--python-version", "3.11"),
         *("--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet"),
         *("-c", "constraints.txt", "-o", LOCK.name),
     )

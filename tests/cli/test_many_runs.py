@@ -244,7 +244,9 @@ def test_serve_tells_its_address_and_ends_on_a_signal(
 
 def test_the_trend_of_a_share_changes_by_points() -> None:
     """Goal: '+2 %' of a share is ambiguous, points are not. Method: 22 % after 20 %."""
-    point = TrendPoint.model_construct(change=0.02, change_ratio=0.1)
-    trend = Trend.model_construct(unit="ratio")
+    point = TrendPoint(
+        run_id="r", folder="x/r", verdict=Verdict.PASS, change=0.02, change_ratio=0.1
+    )
+    trend = Trend(experiment="x", title="errors < 30%", unit="ratio", points=(point,))
     assert change_text(point, trend).replace("\u00a0", " ") == "+2 pp (+10 %)"
     assert change_text(point, trend, long=False).replace("\u00a0", " ") == "+2 pp"
