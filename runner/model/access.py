@@ -291,7 +291,9 @@ class HttpConfig(Model):
     """A file that Prometheus, promtool and Alertmanager read as ``http_config``.
 
     Not understood, and so a mistake: ``oauth2``, ``proxy_connect_header``, certificates that stand
-    in the file itself, ``min_version`` and ``max_version``. Redirects are never followed.
+    in the file itself, ``min_version`` and ``max_version``. Understood, and without effect:
+    ``proxy_from_environment`` (the environment's proxies hold where the file names none),
+    ``follow_redirects`` (never) and ``enable_http2``.
     """
 
     model_config = ConfigDict(title="http_config")

@@ -145,16 +145,10 @@ class _Plan(_Head):
     faults: Items[_Fault] = ()
 
 
-class _Finding(_Head):
+class _Finding(ObjectiveFigure):
+    model_config = _Head.model_config
+
     kind: str
-    title: str
-    where: str = ""
-    verdict: Verdict
-    operator: str = ""
-    observed: float | None = None
-    bound: float | None = None
-    warn: float | None = None
-    unit: str = ""
 
 
 class _Evaluation(_Head):

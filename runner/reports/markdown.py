@@ -111,8 +111,7 @@ def _budget(budget: BudgetStory) -> str:
 def _fired(alerts: AlertStory | None) -> list[str]:
     lanes = [lane for lane in (alerts.lanes if alerts else ()) if lane.fired][:MOST_ALERTS]
     return [
-        f"- {md(lane.text)}" + (f" ({md(lane.during)})" if lane.during else "")
-        for lane in lanes
+        f"- {md(lane.text)}" + (f" ({md(lane.during)})" if lane.during else "") for lane in lanes
     ]
 
 
