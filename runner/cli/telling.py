@@ -29,6 +29,7 @@ from runner.textfile import read_bounded
 _log = logging.getLogger(__name__)
 
 MOST_ADDRESS_BYTES = 64 * 1024
+_NO_VERDICT = "There is no verdict."
 
 notify_option = click.option(
     "--notify-on",
@@ -84,87 +85,89 @@ def _from_file(path: Path) -> tuple[str, ...]:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run that has ended: its folder, how it ended, of what file, and its judgement, if any."""
+
+    run: RunDir
+    code: ExitCode
+    end: RunEnd
+    source: Source
+    evaluation: Evaluation | None
+
+    @property
+    def problem(self) -> str:
+        """Why it could not go on; empty when it could."""
+        return "" if self.end.error is None else self.end.error.message
+
+
 def tell(audience: Audience, run: RunDir, code: int, end: RunEnd, source: Source) -> None:
     """Tell everybody of a run that has ended with ``code``; never raises."""
     try:
         evaluation = run.read_evaluation() if run.evaluation_path.exists() else None
     except RecordingError:
         evaluation = None
+    ended = _Ended(run, ExitCode(code), end, source, evaluation)
     for told in (_tell_files, _tell_github, _tell_people):
         try:
-            told(audience, run, ExitCode(code), end, source, evaluation)
+            told(audience, ended)
         except Exception as error:  # noqa: BLE001 - a run does not fail because of its messengers
             _log.debug("not told", exc_info=error)
             _warn(f"not everybody could be told of the end: {type(error).__name__}")
 
 
-def _tell_files(
-    audience: Audience,
-    run: RunDir,
-    code: ExitCode,
-    end: RunEnd,
-    source: Source,
-    evaluation: Evaluation | None,
-) -> None:
+def _tell_files(_: Audience, ended: _Ended) -> None:
     """Leave JUnit of a run that has no report: CI systems take a missing file for no tests."""
-    path = run.report_dir / "junit.xml"
-    if evaluation is not None or path.exists():
+    run, path = ended.run, ended.run.report_dir / "junit.xml"
+    if ended.evaluation is not None or path.exists():
         return
     from runner.reports.junit import render_unjudged
 
     manifest = run.read_manifest()
-    reason = "There is no verdict." if end.error is None else end.error.message
+    reason = ended.problem or _NO_VERDICT
     started_iso = manifest.created_at.removesuffix("+00:00")
-    text = render_unjudged(source.experiment.name, run.run_id, started_iso, reason)
+    text = render_unjudged(ended.source.experiment.name, run.run_id, started_iso, reason)
     write_atomically(path, text)
 
 
-def _tell_github(
-    audience: Audience,
-    run: RunDir,
-    code: ExitCode,
-    end: RunEnd,
-    source: Source,
-    evaluation: Evaluation | None,
-) -> None:
+def _tell_github(audience: Audience, ended: _Ended) -> None:
     if not is_github(audience.ci):
         return
     from runner.reports.github import Remark
 
-    remarks = []
-    if end.left:
-        said = f"{', '.join(end.left)}; to finish the work: {heal_line(run)}"
+    remarks, title = [], f"Run of {ended.source.experiment.name}"
+    if ended.end.left:
+        said = f"{', '.join(ended.end.left)}; to finish the work: {heal_line(ended.run)}"
         remarks.append(Remark("error", "Something may be left broken", said))
-    if end.error is not None:
-        remarks.append(Remark("error", f"Run of {source.experiment.name}", end.error.message))
-    elif evaluation is None:
-        remarks.append(Remark("error", f"Run of {source.experiment.name}", "There is no verdict."))
-    outputs = {"exit-code": str(int(code))}
-    tell_github(audience.ci, run, source, remarks=remarks, evaluation=evaluation, outputs=outputs)
+    if ended.end.error is not None:
+        remarks.append(Remark("error", title, ended.problem))
+    elif ended.evaluation is None:
+        remarks.append(Remark("error", title, _NO_VERDICT))
+    tell_github(
+        audience.ci,
+        ended.run,
+        ended.source,
+        remarks=remarks,
+        evaluation=ended.evaluation,
+        outputs={"exit-code": str(int(ended.code))},
+    )
 
 
-def _tell_people(
-    audience: Audience,
-    run: RunDir,
-    code: ExitCode,
-    end: RunEnd,
-    source: Source,
-    evaluation: Evaluation | None,
-) -> None:
-    if not audience.addresses or not is_due(audience.on, code):
+def _tell_people(audience: Audience, ended: _Ended) -> None:
+    if not audience.addresses or not is_due(audience.on, ended.code):
         return
     from runner.reports.notice import Ending, letter_of
 
-    page = run.report_dir / "index.html"
+    page = ended.run.page_path
     letter = letter_of(
         Ending(
-            experiment=source.experiment.name,
-            run_id=run.run_id,
-            code=code,
-            evaluation=evaluation,
-            problem="" if end.error is None else end.error.message,
-            left=tuple(end.left),
-            heal=heal_line(run),
+            experiment=ended.source.experiment.name,
+            run_id=ended.run.run_id,
+            code=ended.code,
+            evaluation=ended.evaluation,
+            problem=ended.problem,
+            left=tuple(ended.end.left),
+            heal=heal_line(ended.run),
             report=str(page.resolve()) if page.exists() else "",
             job=job_address(),
         )
