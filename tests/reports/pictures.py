@@ -23,7 +23,7 @@ from voyages import HOSTILE, Voyage, write_run  # noqa: E402
 from runner.reports.write import write_reports  # noqa: E402
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 WIDTHS = (400, 1000, 1600)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -67,6 +67,19 @@ def browser() -> Iterator[Browser]:
             yield chromium
         finally:
             chromium.close()
+
+
+def opened(chromium: Browser, url: str, **options: Any) -> Page:
+    """The page at ``url`` in a window of its own, with what it did written on ``page.told``."""
+    page = chromium.new_context(**options).new_page()
+    told: list[str] = []
+    page.on("console", lambda one: told.append(f"console: {one.text}"))
+    page.on("pageerror", lambda one: told.append(f"error: {one}"))
+    page.on("dialog", lambda one: told.append(f"dialog: {one.message}"))
+    page.on("request", lambda one: told.append(f"request: {one.url}"))
+    page.told = told  # type: ignore[attr-defined]
+    page.goto(url)
+    return page
 
 
 def take(pages: dict[str, Path], folder: Path) -> None:

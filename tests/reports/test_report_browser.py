@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from pictures import browser
+from pictures import browser, opened
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.reports import format as fmt
@@ -68,24 +68,15 @@ def open_run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return run
 
 
-def opened(chromium: Browser, run: RunDir, **options: Any) -> Page:
-    """The page of ``run`` in a window of its own, with what it did written on ``page.told``."""
-    page = chromium.new_context(**options).new_page()
-    told: list[str] = []
-    page.on("console", lambda one: told.append(f"console: {one.text}"))
-    page.on("pageerror", lambda one: told.append(f"error: {one}"))
-    page.on("dialog", lambda one: told.append(f"dialog: {one.message}"))
-    page.on("request", lambda one: told.append(f"request: {one.url}"))
-    page.told = told  # type: ignore[attr-defined]
-    page.goto((run.report_dir / "index.html").as_uri())
-    return page
+def shown(chromium: Browser, run: RunDir, **options: Any) -> Page:
+    return opened(chromium, run.page_path.as_uri(), **options)
 
 
 @pytest.fixture(scope="module")
 def page(chromium: Browser, run: RunDir) -> Iterator[Page]:
     """One window for the tests that leave it as they found it."""
     window = {"width": 1000, "height": 900}
-    page = opened(chromium, run, viewport=window, timezone_id="Asia/Kolkata", locale="en-GB")
+    page = shown(chromium, run, viewport=window, timezone_id="Asia/Kolkata", locale="en-GB")
     yield page
     page.context.close()
 
@@ -132,7 +123,7 @@ def test_a_reader_sees_the_verdict_and_every_objective(page: Page, run: RunDir) 
 def test_it_is_quiet_and_asks_nobody(chromium: Browser, run: RunDir, page: Page) -> None:
     """Goal: no error, no request. Method: with its policy, and without, which would hide some."""
     address = (run.report_dir / "index.html").as_uri()
-    free = opened(chromium, run, bypass_csp=True)
+    free = shown(chromium, run, bypass_csp=True)
     for one in (page, free):
         assert one.told == [f"request: {address}"]  # type: ignore[attr-defined]
     free.evaluate("() => { new Image().src = 'http://elsewhere.invalid/x.png' }")
@@ -142,7 +133,7 @@ def test_it_is_quiet_and_asks_nobody(chromium: Browser, run: RunDir, page: Page)
 
 def test_without_scripts_it_is_complete(chromium: Browser, run: RunDir) -> None:
     """Goal: reading needs no script. Method: none allowed; no dead control, every drawing."""
-    page = opened(chromium, run, java_script_enabled=False)
+    page = shown(chromium, run, java_script_enabled=False)
     for control in (".tool", ".tools", ".cursor"):
         assert not any(one.is_visible() for one in page.locator(control).all()), control
     assert page.locator("svg.plot .legend").count() >= 12
@@ -153,7 +144,7 @@ def test_without_scripts_it_is_complete(chromium: Browser, run: RunDir) -> None:
 @pytest.mark.parametrize("model", ["run", "open_run"])
 def test_nothing_sticks_out(chromium: Browser, request: pytest.FixtureRequest, model: str) -> None:
     """Goal: no sideways scrolling, folded or not. Method: measured at three widths."""
-    page = opened(chromium, request.getfixturevalue(model))
+    page = shown(chromium, request.getfixturevalue(model))
     for width in (400, 1000, 1600):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(_STICKING_OUT) == {"more": 0, "out": []}
@@ -266,7 +257,7 @@ def test_a_fault_leads_to_its_place_in_the_charts(page: Page) -> None:
 
 def test_the_keys_lead_through_the_page(chromium: Browser, run: RunDir) -> None:
     """Goal: nothing needs a mouse. Method: tabs from the top; the charts are one stop."""
-    page = opened(chromium, run)
+    page = shown(chromium, run)
     focused = (
         "() => document.activeElement.getAttribute('aria-label')"
         " || document.activeElement.textContent.trim()"
@@ -311,7 +302,7 @@ def test_axe_finds_nothing(chromium: Browser, run: RunDir) -> None:
     """Goal: no known barrier. Method: axe, light and folded, dark and unfolded."""
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
-    page = opened(chromium, run, viewport={"width": 1300, "height": 900})
+    page = shown(chromium, run, viewport={"width": 1300, "height": 900})
     # Drawings hold thousands of shapes without a name, and are slow to walk through.
     parts, only = {"exclude": [["svg.plot > g"]]}, {"resultTypes": ["violations"]}
     found = {}
@@ -329,7 +320,7 @@ def test_axe_finds_nothing(chromium: Browser, run: RunDir) -> None:
 
 def test_the_scheme_can_be_turned_by_hand(chromium: Browser, run: RunDir) -> None:
     """Goal: light and dark, by setting and by hand. Method: colour of the page; paper is white."""
-    page = opened(chromium, run, color_scheme="dark")
+    page = shown(chromium, run, color_scheme="dark")
     ground = "() => getComputedStyle(document.body).backgroundColor"
     dark, button = page.evaluate(ground), page.locator("button.scheme")
     assert button.inner_text() == "Light colours"

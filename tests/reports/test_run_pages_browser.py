@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from fleets import NOW_S, Ship, fleet, launch, torn
-from pictures import SCHEMES, browser
+from pictures import SCHEMES, browser, opened
 from voyages import HOSTILE, Voyage, write_run
 
 from runner.catalog import follow_load, subject_of
@@ -48,18 +48,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     torn(store)
     launch(store, Ship(days_ago=0.05, title=HOSTILE, why=HOSTILE, target=HOSTILE, report=True))
     return store
-
-
-def opened(chromium: Browser, url: str, **options: Any) -> Page:
-    page = chromium.new_context(**options).new_page()
-    told: list[str] = []
-    page.on("console", lambda one: told.append(f"console: {one.text}"))
-    page.on("pageerror", lambda one: told.append(f"error: {one}"))
-    page.on("dialog", lambda one: told.append(f"dialog: {one.message}"))
-    page.on("request", lambda one: told.append(f"request: {one.url}"))
-    page.told = told  # type: ignore[attr-defined]
-    page.goto(url)
-    return page
 
 
 def is_sound(page: Page) -> None:
