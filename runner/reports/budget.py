@@ -95,7 +95,7 @@ def _row(figure: BurnFigure, period_s: float, percent: float) -> BurnRow:
 
 
 def _sentence(figures: BudgetFigures) -> str:
-    slo, period = _percent(figures.slo_ratio), fmt.days(figures.period_s)
+    slo, period = fmt.whole_percent(figures.slo_ratio), fmt.days(figures.period_s)
     failed = "1 request" if figures.failed == 1 else f"{fmt.count(figures.failed)} requests"
     if figures.allowed is None or figures.share_ratio is None:
         return (
@@ -106,8 +106,3 @@ def _sentence(figures: BudgetFigures) -> str:
         f"At {slo} in {period}, {fmt.count(figures.allowed)} requests may fail. {failed} failed in "
         f"this run, which is {fmt.percent(figures.share_ratio)} of that budget."
     )
-
-
-def _percent(ratio: float) -> str:
-    """An objective on availability: no digit of 99.95 % may be lost."""
-    return f"{100 * ratio:.6f}".rstrip("0").rstrip(".") + "\u00a0%"

@@ -71,6 +71,11 @@ def percent(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{_digits(ratio * 100)}{_SPACE}%"
 
 
+def whole_percent(ratio: float) -> str:
+    """A ratio that somebody wrote down, with all of its digits: 99.95 % is not 100 %."""
+    return f"{100 * ratio:.6f}".rstrip("0").rstrip(".") + f"{_SPACE}%"
+
+
 def points(ratio: float | None) -> str:
     """A difference of two ratios, in percentage points."""
     return NOTHING if ratio is None else f"{_digits(ratio * 100)}{_SPACE}pp"

@@ -158,8 +158,8 @@ def _time(span: AlertSpan, plan: Plan) -> AlertTime:
         length=fmt.span(end_s - start_s),
         start_s=start_s,
         end_s=end_s,
-        left_percent=_percent(start_s, plan),
-        width_percent=_percent(end_s - start_s, plan),
+        left_percent=position_percent(start_s, plan),
+        width_percent=position_percent(end_s - start_s, plan),
     )
 
 
@@ -192,7 +192,7 @@ def moments_of(recording: Recording) -> tuple[Moment, ...]:
         Moment(
             at=fmt.clock_offset(max(0.0, at_s)),
             at_s=at_s,
-            left_percent=_percent(min(max(0.0, at_s), plan.duration_s), plan),
+            left_percent=position_percent(min(max(0.0, at_s), plan.duration_s), plan),
             kind=kind,
             text=text,
         )
@@ -232,5 +232,6 @@ def _of_workers(recording: Recording) -> Iterator[tuple[float, str, str]]:
             yield float(worker.second), "worker", worker_sentence(worker)
 
 
-def _percent(seconds: float, plan: Plan) -> float:
+def position_percent(seconds: float, plan: Plan) -> float:
+    """Where on the timeline an offset is, or how wide a length."""
     return round(100 * seconds / plan.duration_s, 3)

@@ -6,7 +6,6 @@ import math
 
 from runner.analysis.windows import phase_label
 from runner.model.evaluation import Evaluation, FaultFigure
-from runner.model.plan import Plan
 from runner.model.recording import Recording
 from runner.model.shape import Items, Model
 from runner.reports import format as fmt
@@ -19,6 +18,7 @@ from runner.reports.moments import (
     Side,
     alert_lanes,
     moments_of,
+    position_percent,
     side_of,
 )
 from runner.reports.rows import Number, number, window
@@ -101,7 +101,7 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
     tops = [max((v for v in line.values if v is not None), default=0.0) for line in load]
     ended_s = ended_early_s(recording)
     return Timeline(
-        ended_percent=None if ended_s is None else _percent(ended_s, plan),
+        ended_percent=None if ended_s is None else position_percent(ended_s, plan),
         alerts=alert_lanes(recording)[:MOST_LANES],
         moments=moments_of(recording),
         ended_text="" if ended_s is None else f"the load ended at {fmt.clock_offset(ended_s)}",
@@ -115,8 +115,8 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
                 end_s=phase.end_s,
                 window=window(phase.start_s, phase.end_s),
                 length=fmt.span(phase.duration_s),
-                left_percent=_percent(phase.start_s, plan),
-                width_percent=_percent(phase.duration_s, plan),
+                left_percent=position_percent(phase.start_s, plan),
+                width_percent=position_percent(phase.duration_s, plan),
             )
             for phase in plan.phases
         ),
@@ -129,7 +129,8 @@ def timeline_of(recording: Recording, evaluation: Evaluation, grid: Grid) -> Tim
         highest=number(tops[1], "count" if counted == "users" else "per_s"),
         scale=max(tops) or 1.0,
         ticks=tuple(
-            (_percent(at_s, plan), fmt.clock_offset(at_s)) for at_s in ticks_s(plan.duration_s, 10)
+            (position_percent(at_s, plan), fmt.clock_offset(at_s))
+            for at_s in ticks_s(plan.duration_s, 10)
         ),
     )
 
@@ -153,12 +154,14 @@ def _fault_span(number_: int, fault: FaultFigure, recording: Recording) -> Fault
         begun=begun,
         start_s=fault.start_s,
         end_s=end_s,
-        left_percent=_percent(fault.start_s, recording.plan),
-        width_percent=_percent(end_s - fault.start_s, recording.plan),
+        left_percent=position_percent(fault.start_s, recording.plan),
+        width_percent=position_percent(end_s - fault.start_s, recording.plan),
         kills_s=kills_s,
-        kills_percent=tuple(_percent(at_s, recording.plan) for at_s in kills_s),
+        kills_percent=tuple(position_percent(at_s, recording.plan) for at_s in kills_s),
         text=f"{fault.kind} on {fault.service}, {when}",
-        side=side_of(_percent(fault.start_s, recording.plan), _percent(end_s, recording.plan)),
+        side=side_of(
+            position_percent(fault.start_s, recording.plan), position_percent(end_s, recording.plan)
+        ),
     )
 
 
@@ -188,7 +191,3 @@ def ticks_s(duration_s: float, most: int) -> tuple[float, ...]:
     steps = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
     step_s = next((step for step in steps if duration_s / step <= most), 43200)
     return tuple(float(at_s) for at_s in range(0, int(duration_s) + 1, step_s))
-
-
-def _percent(seconds: float, plan: Plan) -> float:
-    return round(100 * seconds / plan.duration_s, 3)

@@ -33,6 +33,13 @@ def test_ratios_become_percentages(ratio: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ratio", "text"), [(0.9, "90 %"), (0.9995, "99.95 %"), (0.99999, "99.999 %"), (1.0, "100 %")]
+)
+def test_what_was_promised_keeps_its_digits(ratio: float, text: str) -> None:
+    assert fmt.whole_percent(ratio).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (fmt.percent(-0.5), "−50 %"),
