@@ -194,6 +194,22 @@ def test_no_traffic_is_no_share_rather_than_none_burned() -> None:
     assert [one.rate for one in figures.phases] == [None, None, 0.0]
 
 
+def test_a_figure_of_the_mesh_with_gaps_burns_nothing_and_saves_nothing() -> None:
+    signals = signals_of(plan_of(faults=[ABORT]))
+    gaps = with_signal(signals, "errors", SERVICE, [FAULT], value=0.0, state="gaps", message="why")
+    one = judged("budget < 99%", evidence(signals=gaps), service=SERVICE)
+    assert (one.part.verdict, one.part.observed) == (Verdict.INCONCLUSIVE, None)
+    assert one.part.reason == "why"
+
+
+def test_times_are_those_of_the_run_without_its_warmup() -> None:
+    part = judged("budget < 99%", evidence()).part
+    assert (part.start_s, part.end_s) == (5.0, 60.0)
+    figures = budget_figures(evidence(load=load_of(plan_of(faults=[ABORT]), failing, 25)))
+    assert figures is not None
+    assert [(one.start_s, one.end_s) for one in figures.phases] == [(5.0, 20.0), (20.0, 25.0)]
+
+
 def test_a_phase_that_the_load_did_not_reach_has_no_burn_rate() -> None:
     """The load ended at 20 s, just as the fault was to begin."""
     figures = budget_figures(evidence(load=load_of(plan_of(faults=[ABORT]), failing, 20)))

@@ -40,6 +40,7 @@ def verdict_of(*judged: Judged) -> tuple[Verdict, float]:
         ([(PASS, 0.1)] * 9 + [(FAIL, 0.1)], PASS, 0.9),  # and floats do not say otherwise
         ([(PASS, 8.0), (WARN, 2.0)], PASS, 0.9),  # a warning counts half
         ([(PASS, 8.0), (FAIL, 2.0)], WARN, 0.8),
+        ([(PASS, 7.5), (FAIL, 2.5)], WARN, 0.75),
         ([(PASS, 7.0), (FAIL, 3.0)], FAIL, 0.7),
         ([(WARN, 1.0)], FAIL, 0.5),
         ([(PASS, 99.0), (FAIL, 1.0, True)], FAIL, 0.99),  # whatever the score is

@@ -70,6 +70,13 @@ def test_the_worst_stretch_is_found_where_nothing_was_missed() -> None:
     assert (found.start, found.stop, found.broken, found.observed) == (2, 4, 2, 0.25)
 
 
+def test_seconds_without_requests_make_no_stretch_better_or_worse() -> None:
+    """A second with 3 of 10 and two empty ones: 30 %, where the others come to 17 % at most."""
+    found = sustained(seconds("22.3__.."), ERRORS, 3).nearest
+    assert found is not None
+    assert (found.start, found.stop, found.broken, found.observed) == (3, 6, 1, 0.3)
+
+
 @given(st.lists(st.integers(0, 10), max_size=30), st.integers(1, 8))
 def test_what_holds_in_each_second_is_never_missed(failed: list[int], length: int) -> None:
     """Also: a miss is as long as asked for, and beyond the bound over all of its requests."""
