@@ -122,7 +122,13 @@ def test_the_recorded_command_says_what_the_environment_said(
     """Goal: 'repeat' repeats. Method: flags, and settings of the environment, in one command."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    root = click.Context(click.Group("cli"), info_name="seatrial", auto_envvar_prefix="SEATRIAL")
+    names = ["-h", "--help"]  # As the real one has them: a command remembers its help option.
+    root = click.Context(
+        click.Group("cli"),
+        info_name="seatrial",
+        auto_envvar_prefix="SEATRIAL",
+        help_option_names=names,
+    )
     context = run_command.make_context("run", argv, parent=root)
     assert " ".join(command_line(context)) == command
 

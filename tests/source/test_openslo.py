@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner.cli.exchange import import_command
+from runner.cli.app import cli
 from runner.errors import InvalidFileError, UsageError
 from runner.model.promql import unclosed
 from runner.objectivesets import load_set
@@ -69,7 +69,7 @@ def made(text: str) -> dict[str, str]:
 def refused(folder: Path, text: str) -> str:
     path = folder / "slo.yaml"
     path.write_text(text)
-    result = CliRunner().invoke(import_command, [str(path), "-o", "-"], standalone_mode=False)
+    result = CliRunner().invoke(cli, ["import", str(path), "-o", "-"], standalone_mode=False)
     assert isinstance(result.exception, InvalidFileError)
     return result.exception.message
 
@@ -174,8 +174,8 @@ def test_an_indicator_that_is_not_there_is_refused_once(tmp_path: Path) -> None:
 def test_the_command_writes_a_set_that_loads_and_overwrites_nothing(tmp_path: Path) -> None:
     path = tmp_path / "slo.yaml"
     path.write_text(SLI + SLO + "---\n" + THRESHOLD)
-    arguments = [str(path), "--name", "checkout", "--experiments", str(tmp_path)]
-    result = CliRunner().invoke(import_command, arguments, standalone_mode=False)
+    arguments = ["import", str(path), "--name", "checkout", "--experiments", str(tmp_path)]
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert result.exception is None
     found, _, text = load_set(tmp_path / "objectives" / "checkout.yaml")
     assert [one.objective for one in found.objectives] == [
@@ -184,12 +184,10 @@ def test_the_command_writes_a_set_that_loads_and_overwrites_nothing(tmp_path: Pa
     ]
     assert found.signals["queue"].over_range
     assert "# Each SLO is judged over the phases of a run, in place of its time window." in text
-    again = CliRunner().invoke(import_command, arguments, standalone_mode=False)
+    again = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert isinstance(again.exception, UsageError)
     assert "is there already" in str(again.exception)
-    wrong = CliRunner().invoke(
-        import_command, [*arguments, "--service", "x"], standalone_mode=False
-    )
+    wrong = CliRunner().invoke(cli, [*arguments, "--service", "x"], standalone_mode=False)
     assert "--service: an OpenSLO file has neither faults nor load" in str(wrong.exception)
 
 
