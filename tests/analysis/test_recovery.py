@@ -99,6 +99,11 @@ def test_view_ends_at_the_next_fault() -> None:
     assert (found.end_s, found.watched_s) == (40.0, 10.0)
 
 
+def test_a_fault_that_ends_at_the_same_time_is_over() -> None:
+    same = {**ABORT, "name": "same", "at": "25s", "duration": "5s"}
+    assert recovery(range(20, 37), faults=[ABORT, same]).seconds == 7.0
+
+
 def test_no_view_while_another_fault_is_active() -> None:
     """Two overlapping faults: the first one's end is in the other's time."""
     other = {**ABORT, "service": "order-api", "at": "25s", "duration": "15s"}

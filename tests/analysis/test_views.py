@@ -227,6 +227,10 @@ def test_an_unknown_interval_is_no_pass() -> None:
     assert finding is not None
     assert (finding.verdict, finding.observed) == (Verdict.WARN, None)
     assert finding.reason.endswith("no series tells how often Prometheus looks.")
+    calm = run_of(faults=())
+    assert calm.signals is not None
+    silent = calm.signals.model_copy(update={"series": ()})
+    assert agreement(replace(calm, signals=silent)) is None
 
 
 def test_without_a_fault_nothing_rests_on_the_mesh() -> None:
