@@ -237,7 +237,9 @@ def _could_not_fire(objective: Objective, signals: Signals | None) -> str:
         for name, severities in signals.rule_severities.items()
     }
     all_known = set().union(*known.values()) - {""}
-    if severity and known and severity not in all_known:
+    if severity and not known:
+        return "of which severities Prometheus' alerting rules are is not known, and none fired"
+    if severity and severity not in all_known:
         only = f", only of {listed(sorted(all_known), _SHOWN)}" if all_known else ""
         return f"Prometheus has no alerting rule of the severity {severity!r}{only}"
     broken = [

@@ -267,6 +267,10 @@ def test_a_phase_that_the_load_did_not_reach_has_no_alerts() -> None:
         ({"rules": (), "rule_severities": {}}, "Prometheus has no alerting rules"),
         ({"rules": None, "rule_severities": {}}, "which alerting rules Prometheus has"),
         (
+            {"rule_severities": {}},
+            "of which severities Prometheus' alerting rules are is not known",
+        ),
+        (
             {"rule_severities": {"HighErrorRate": ("page",), "HighLatency": ("warning",)}},
             "no alerting rule of the severity 'critical', only of page, warning",
         ),
