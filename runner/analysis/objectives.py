@@ -138,7 +138,11 @@ def _ends_after(end_s: float, table: LoadTable) -> bool:
 def _not_judged(objective: Objective, evidence: Evidence) -> Finding:
     sli = objective.bound.sli
     if sli in ("recovery", "alert"):
-        what = "fault to recover from" if sli == "recovery" else "fault that an alert could be of"
+        what = (
+            "fault and no spike to recover from"
+            if sli == "recovery"
+            else "fault that an alert could be of"
+        )
     elif objective.phases:
         what = f"{' or '.join(objective.phases)} phase"
     else:

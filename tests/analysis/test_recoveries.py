@@ -19,6 +19,7 @@ from builders import (
     recording_of,
     row,
 )
+from judging import judge_by
 from staged import SPIKE, recorded, staged_plan
 
 from runner.analysis.evaluate import evaluate
@@ -267,3 +268,12 @@ def test_a_long_view_is_cut_and_thinned(bad_s: int, points: int, step_s: float, 
     assert (len(shown.holds), shown.step_s) == (points, step_s)
     assert shown.holds.index(True) == first
     assert len(shown.holds) <= MOST_POINTS
+
+
+def test_nothing_to_recover_from_is_no_recovery() -> None:
+    """Goal: a run without a fault and a spike proves none. Method: its recovery is judged."""
+    finding = judge_by("recovery < 30s", recording_of(plan_of(), healthy))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.reason == (
+        "There was no fault and no spike to recover from in this run, so nothing was judged."
+    )
