@@ -17,7 +17,7 @@ _SUBJECT = {
     "saturation.memory": "the highest memory use against limits",
     "recovery": "the time until the objectives held again",
     "budget": "the share of the error budget that this run burned",
-    "burn-rate": "the rate at which the error budget burned",
+    "burn-rate": "the burn rate of the error budget (at 1 it just lasts its period)",
     "breaking-point": "the highest rate that holds",
 }
 _STATISTIC = {"avg": "mean", "min": "lowest", "max": "highest"}

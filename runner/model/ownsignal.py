@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from runner.model.bound import Unit
 from runner.model.promql import unclosed
@@ -48,6 +48,15 @@ class OwnSignal(Model):
             raise ValueError("the query is empty; accepted: a PromQL expression")
         if problem := unclosed(value):
             raise ValueError(f"this is not PromQL: {problem}")
+        return value
+
+    @field_validator("take")
+    @classmethod
+    def _takes_one_of_many(cls, value: Take, info: ValidationInfo) -> Take:
+        if value != "mean" and RANGE in str(info.data.get("promql", "")):
+            raise ValueError(
+                f"a query with '{RANGE}' has one value for each phase; drop 'take', or '{RANGE}'"
+            )
         return value
 
     @property
