@@ -200,7 +200,7 @@ def test_a_mutated_file_is_a_plan_or_an_error_with_a_position(
 def test_a_query_over_the_phase_has_no_values_to_take_one_of(folder: Path) -> None:
     signal = "signals: {q: {promql: 'increase(x[$range])', take: max}}\n"
     said = refusal(write(folder, GOOD + signal))
-    assert "good.yaml:13:" in said
+    assert "good.yaml:14:52: " in said
     assert "a query with '$range' has one value for each phase; drop 'take', or '$range'" in said
 
 
