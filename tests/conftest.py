@@ -40,7 +40,7 @@ GOLDEN = TESTS / "golden"
 SIDE_BY_SIDE = (
     *("chaos", "cli", "contract", "signals", "targets"),
     *("load/test_foreign_locustfiles.py", "load/test_host_header.py", "load/test_locust_ends.py"),
-    *("load/test_locustfile_habits.py", "load/test_remote_worker.py"),
+    *("load/test_locustfile_habits.py", "load/test_remote_worker.py", "load/test_locust_child.py"),
 )
 """Tests of real parts that mostly wait, and may do so two at a time: folders and files."""
 ALONE = ("targets/sandbox/test_sandbox_life.py",)

@@ -42,7 +42,8 @@ def test_prometheus_dies_in_a_run(blinded: Ending) -> None:
     assert signals.error
     assert blinded.finding("signals-complete") == "inconclusive"
     assert "Prometheus gave no usable answer" in blinded.out
-    assert blinded.folder.read_load().users.keys() == set(range(9))
+    seconds = set(blinded.folder.read_load().users)
+    assert seconds - {9} == set(range(9))  # A last request may leave as the load is told to end.
     assert sum(phase.requests for phase in blinded.evaluation.phases) > 60
     assert (blinded.folder.report_dir / "index.html").exists()
     assert blinded.unhealed == frozenset()

@@ -112,10 +112,10 @@ def said(read: Callable[[str, Path], None], text: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("read", "texts", "count"),
     [
-        (config, [CONFIG], 1000),
-        (objective_set, [SET.read_text(encoding="utf-8")], 500),
-        (openslo, [SLI + SLO, THRESHOLD], 500),
-        (toolkit, [TOOLKIT], 300),
+        (config, [CONFIG], 300),
+        (objective_set, [SET.read_text(encoding="utf-8")], 150),
+        (openslo, [SLI + SLO, THRESHOLD], 200),
+        (toolkit, [TOOLKIT], 100),
     ],
     ids=["seatrial.yaml", "objective set", "OpenSLO", "Chaos Toolkit"],
 )
