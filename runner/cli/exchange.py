@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,6 @@ def import_command(
         _import_openslo(file, name, output, experiments, refused | {"--duration": duration_s})
         return
     from runner.chaos.importing import NotImportableError, Wishes, imported
-    from runner.store import write_atomically
 
     document, places = _document(file)
     name = name or (output.stem if output is not None and str(output) != "-" else "")
@@ -93,14 +93,21 @@ def import_command(
         click.echo(made.text, nl=False)
         return
     path = output or experiments / f"{made.name}.yaml"
-    if path.exists():
-        raise UsageError(f"{path} is there already", accepted="another --name, or another --output")
-    check_experiment(made.text, path)  # Before it is there, so that nothing stands in the way.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, made.text)
+    _write_new(path, made.text, check_experiment)
     click.echo(f"{path}: written, and valid")
     if not made.native:
         click.echo("edit its load and its objectives: they are assumed", err=True)
+
+
+def _write_new(path: Path, text: str, check: Callable[[str, Path], object]) -> None:
+    """Write ``text`` to ``path``, where nothing is yet, once ``check`` has found it right."""
+    from runner.store import write_atomically
+
+    if path.exists():
+        raise UsageError(f"{path} is there already", accepted="another --name, or another --output")
+    check(text, path)  # Before it is there, so that nothing stands in the way.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
 
 
 def _is_openslo(file: Path) -> bool:
@@ -119,7 +126,6 @@ def _import_openslo(
     """Write the objective set that the OpenSLO objects in ``file`` come to."""
     from runner.objectivesets import FOLDER, check_set
     from runner.openslo import NotImportableError, imported, written
-    from runner.store import write_atomically
     from runner.yamltext import invalid, parse_all, read_text
 
     given = [option for option, value in refused.items() if value]
@@ -140,11 +146,7 @@ def _import_openslo(
     if to_stdout:
         click.echo(result, nl=False)
         return
-    if path.exists():
-        raise UsageError(f"{path} is there already", accepted="another --name, or another --output")
-    check_set(result, path)  # Before it is there, so that nothing stands in the way.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, result)
+    _write_new(path, result, check_set)
     click.echo(f"{path}: written, and valid; in an experiment: - use: {path.stem}")
 
 
