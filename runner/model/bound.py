@@ -23,7 +23,7 @@ import difflib
 import math
 import re
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from runner.model.shape import Model
 from runner.model.units import (
@@ -88,16 +88,11 @@ _RELATIVE: tuple[SliName, ...] = (
 )
 """Indicators that have a figure in another phase or run, to be compared with."""
 
-_PLAIN = (
-    "errors",
-    "traffic",
-    "saturation.cpu",
-    "saturation.memory",
-    "recovery",
-    "breaking-point",
-    "budget",
-    "burn-rate",
+_PLAIN = tuple(
+    name for name in get_args(SliName) if name not in ("latency", "signal", "alert", "alerts")
 )
+"""Indicators that are named by one word, and by nothing behind it."""
+
 _TEXT = re.compile(r"\s*([A-Za-z][\w.-]*(?:\(\s*[\d.]+\s*\))?)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _PERCENTILE = re.compile(r"p\(?\s*(\d{1,2}(?:\.\d+)?)\s*\)?")
 _PLAIN_STATISTICS = {"med": "p50", "avg": "avg", "min": "min", "max": "max"}
