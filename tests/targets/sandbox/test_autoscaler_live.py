@@ -130,7 +130,7 @@ def test_numbers_that_others_write_are_where_it_begins(tmp_path: Path) -> None:
 
             await on.until(is_reduced)
             message = "New size: 3; reason: Current number of replicas above Spec.MaxReplicas"
-            assert (await on.reasons(APP))["SuccessfulRescale"] == message
+            assert await on.told(APP, "SuccessfulRescale") == message
             await set_replicas(on, 0)
 
             async def is_off() -> bool:
@@ -172,6 +172,6 @@ def test_what_cannot_be_measured_or_found_is_told(tmp_path: Path) -> None:
                 return await reason(on, "AbleToScale") == "FailedGetScale"
 
             await on.until(is_lost)
-            assert "not found" in (await on.reasons(APP))["FailedGetScale"]
+            assert "not found" in await on.told(APP, "FailedGetScale")
 
     asyncio.run(check())

@@ -97,7 +97,7 @@ def test_a_process_that_cannot_start_backs_off(tmp_path: Path) -> None:
             assert app_status(pod)["lastState"]["terminated"]["exitCode"] == 2
             assert pod["status"]["phase"] == "Running"
             assert await on.addresses() == []
-            assert "BackOff" in await on.reasons(pod["metadata"]["name"])
+            assert await on.told(pod["metadata"]["name"], "BackOff")
             # Deleting a pod that waits for its next start takes no grace period.
             await on.client.delete(PODS, pod["metadata"]["name"], NAMESPACE)
             assert await on.until(lambda: is_gone(on, pod["metadata"]["name"])) < 5
@@ -140,7 +140,7 @@ def test_deletion_with_grace_lets_the_process_finish(tmp_path: Path) -> None:
             await on.until(lambda: is_gone(on, victim["name"]))
             log = (on.settings.logs / "pods" / f"{victim['name']}.log").read_text()
             assert "stopped after" in log
-            assert "Killing" in await on.reasons(victim["name"])
+            assert await on.told(victim["name"], "Killing")
             await on.ready()
 
     asyncio.run(scene())

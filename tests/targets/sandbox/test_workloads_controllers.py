@@ -53,7 +53,7 @@ def test_a_deployment_becomes_ready_pods(tmp_path: Path) -> None:
             assert condition(own, "Available")["status"] == "True"
             assert condition(own, "Progressing")["reason"] == "NewReplicaSetAvailable"
             assert own["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "1"
-            assert "ScalingReplicaSet" in await on.reasons(APP)
+            assert await on.told(APP, "ScalingReplicaSet")
 
     asyncio.run(scene())
 

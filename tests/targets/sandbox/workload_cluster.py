@@ -97,6 +97,13 @@ class Cluster:
         events, _ = await self.client.list(EVENTS, NAMESPACE, fields=fields)
         return {each["reason"]: each["message"] for each in events}
 
+    async def told(self, name: str, reason: str) -> str:
+        """The message of the event about an object: it is written after what it tells of."""
+        async with asyncio.timeout(20.0):
+            while reason not in (reasons := await self.reasons(name)):
+                await asyncio.sleep(0.05)
+        return reasons[reason]
+
     async def until(self, holds: Callable[[], Awaitable[object]], limit_s: float = 20.0) -> float:
         """Wait until something holds; the seconds that it took."""
         begun = time.monotonic()
