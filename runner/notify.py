@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}(?=://)")
+
+_REAPED_S = 1.0
+"""How long the output of a sender that was killed is waited for."""
 
 INSTALL = "python -m pip install 'seatrial[notify]'"
 
@@ -72,6 +77,8 @@ def scheme_of(address: str) -> str:
 def deliver(letter: Letter, addresses: Sequence[str], timeout_s: float) -> tuple[Delivery, ...]:
     """Send ``letter`` to all of ``addresses`` at once; returns after ``timeout_s`` at the latest.
 
+    (A second later where what a sender started outlives it.)
+
     Never raises because of a service. The order is that of the addresses.
     """
     if not is_installed():
@@ -89,8 +96,7 @@ def deliver(letter: Letter, addresses: Sequence[str], timeout_s: float) -> tuple
     try:
         out, _ = child.communicate(json.dumps(order).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        child.kill()
-        out, _ = child.communicate()
+        out = _killed(child)
         missing = f"no answer within {timeout_s:g} s"
     except BaseException:
         child.kill()
@@ -101,6 +107,15 @@ def deliver(letter: Letter, addresses: Sequence[str], timeout_s: float) -> tuple
         Delivery(scheme_of(address), problems.get(number, missing))
         for number, address in enumerate(addresses)
     )
+
+
+def _killed(child: subprocess.Popen[bytes]) -> bytes:
+    """End ``child`` and whatever it started; what it had said by then."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)  # It leads a session of its own.
+    with contextlib.suppress(subprocess.TimeoutExpired):  # Who left the session may hold the pipe.
+        return child.communicate(timeout=_REAPED_S)[0]
+    return b""
 
 
 def _answers(out: bytes) -> dict[int, str]:
