@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections import deque
 from dataclasses import replace
 from types import TracebackType
 from typing import TextIO, cast
@@ -71,6 +72,7 @@ class View:
         self._begun_s = 0.0
         self._said = ""
         self._shown: tuple[object, ...] = ()
+        self._lately: deque[str] = deque(maxlen=4)
         self._remarked = 0
 
     def __enter__(self) -> View:
@@ -138,7 +140,10 @@ class View:
         shown = (status.activity, phase, step, tick)
         if shown != self._shown and not (running and phase is None):
             self._shown = shown
-            self._line(plain_line(status))
+            text = plain_line(status)
+            if text not in self._lately:  # To and fro within one second: it was told.
+                self._line(text)
+            self._lately.append(text)
 
     def _frame(self) -> RenderableType:
         if self._last is None:

@@ -177,6 +177,20 @@ def test_without_a_terminal_a_line_comes_with_each_change_and_every_ten_seconds(
     ]
 
 
+def test_to_and_fro_within_a_second_is_told_once(
+    view: tuple[View, FakeClock, io.StringIO], in_fault: Status
+) -> None:
+    """Goal: no line twice. Method: healing, running and healing again at one offset."""
+    watched, _, stream = view
+    healing = replace(in_fault, activity="healing 01-http-abort", phase=None)
+    with watched:
+        for status in (healing, in_fault, healing, in_fault):
+            watched.watch(status)
+    lines = stream.getvalue().splitlines()
+    assert sum("healing 01-http-abort ..." in line for line in lines) == 1
+    assert sum("users=" in line for line in lines) == 1
+
+
 def test_the_answer_to_a_signal_is_written_at_once(tmp_path: Path, in_fault: Status) -> None:
     with (tmp_path / "err").open("w") as stream:
         watched = View(RunDir(tmp_path / "run"), FakeClock(), stream)
